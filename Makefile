@@ -1,0 +1,98 @@
+# GNU make and BSD make both read this file.  README says what to call.
+
+CC	= cc
+AR	= ar
+O	= out
+GEN	= $(O)/gen/common/msg_gen.h
+PREFIX	= /usr/local
+WARN	= -std=c11 -Wall -Wextra -Wshadow -Wpointer-arith -Wcast-qual \
+	  -Wsign-compare -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+	  -Wformat=2 -Werror
+HARDEN	= -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+OPT	= -O2 -g
+CFLAGS	= $(OPT) $(WARN) $(HARDEN)
+LDFLAGS	= -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+DEFS	= -D_GNU_SOURCE
+
+# make run
+DIR	= ./run
+LISTEN	= 127.0.0.1:8080
+URL	= http://$(LISTEN)
+DERPMAP	=
+
+# make fuzz
+T	= 60
+# make check STEPS='unit lint': only these
+STEPS	=
+# make sim
+SEEDS	= 2000
+
+RULES	= $(MAKE) -f $(O)/rules.mk O='$(O)' GEN='$(GEN)' CC='$(CC)' \
+	  AR='$(AR)' CFLAGS='$(CFLAGS)' LDFLAGS='$(LDFLAGS)' CPPFLAGS="$(DEFS) \
+	  -I. -I$(O)/gen `. $(O)/config && echo $$PKG_CFLAGS $$LLHTTP_CFLAGS`"
+
+all: rules
+	@$(RULES) programs
+
+rules: $(GEN)
+	@sh common/mk/config.sh > $(O)/config
+	@sh common/mk/rules.sh $(O)/config > $(O)/rules.mk
+
+$(GEN): common/msg.tbl common/msg.awk
+	@mkdir -p $(O)/gen/common
+	@s=`cksum < common/msg.tbl | cut -d' ' -f1` && for x in h c; do \
+	    awk -v out=$$x -v sum=$$s -f common/msg.awk common/msg.tbl \
+	    > $(O)/gen/common/msg_gen.$$x || exit 1; done
+
+tests: rules
+	@$(RULES) tests bins
+
+fuzzers: rules
+	@$(RULES) fuzzers
+
+# Installs by package name what is missing; as root makes users and group.
+deps:
+	@sh common/mk/deps.sh run
+
+deps-check:
+	@sh common/mk/deps.sh check
+
+run: deps
+	@$(MAKE) O='$(O)' all
+	@O='$(O)' DIR='$(DIR)' LISTEN='$(LISTEN)' URL='$(URL)' \
+	    DERPMAP='$(DERPMAP)' sh etc/run.sh
+
+check: deps-check
+	@O='$(O)' MAKE='$(MAKE)' SEEDS='$(SEEDS)' bash regress/check.sh $(STEPS)
+
+sim: rules
+	@$(RULES) tests bins >/dev/null
+	@$(O)/b/sim -n $(SEEDS)
+
+fuzz: deps-check
+	@MAKE='$(MAKE)' T='$(T)' bash regress/fuzz/run.sh $(O)-fuzz
+
+bench: all
+	@bash regress/bench/run.sh $(O)
+
+install: all
+	mkdir -p $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/libexec/headscaled
+	mkdir -p $(DESTDIR)$(PREFIX)/share/man/man5 \
+	    $(DESTDIR)$(PREFIX)/share/man/man7 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 755 $(O)/headscaled $(O)/headscalectl \
+	    $(DESTDIR)$(PREFIX)/sbin
+	install -m 755 $(O)/headscaled-worker $(O)/headscaled-keyd \
+	    $(O)/headscaled-dbd $(DESTDIR)$(PREFIX)/libexec/headscaled
+	install -m 644 man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 644 man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7
+	install -m 644 man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
+
+# One object or program: make one F=out/o/common/buf.o
+one: rules
+	@$(RULES) $(F)
+
+clean:
+	rm -rf out out-*
+
+.PHONY: all rules tests fuzzers deps deps-check run check sim fuzz bench \
+	install one clean

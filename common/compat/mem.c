@@ -1,0 +1,26 @@
+#include <sys/mman.h>
+
+#include "common/compat/compat.h"
+
+#ifndef MAP_CONCEAL
+#define MAP_CONCEAL	0
+#endif
+
+void *
+compat_secret_map(size_t n)
+{
+	void *p;
+
+	p = mmap(NULL, n, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANON | MAP_CONCEAL, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	/* Advice only: a secret on a system without it is still a secret. */
+#ifdef MADV_DONTDUMP
+	(void)madvise(p, n, MADV_DONTDUMP);
+#endif
+#ifdef MADV_WIPEONFORK
+	(void)madvise(p, n, MADV_WIPEONFORK);
+#endif
+	return p;
+}

@@ -1,0 +1,22 @@
+/* Between the sandbox_*.c files only. */
+
+#ifndef COMMON_SANDBOX_INT_H
+#define COMMON_SANDBOX_INT_H
+
+#include "common/sandbox.h"
+
+/* Master's process id, as it was in sandbox_fds(). */
+pid_t	sandbox_parent(void);
+/* What every system has: limits, chroot, groups, ids.  Failure is fatal. */
+void	sandbox_drop(const struct sandbox_conf *);
+/* Tries to get them back; fatal if any of it works. */
+void	sandbox_prove(const struct sandbox_conf *);
+/*
+ * Linux: the seccomp filter of a role, for good.  The last step, since it
+ * also refuses the calls of the others.
+ */
+void	sandbox_filter(enum role);
+/* The folder that the role may use, as it is named after sandbox_drop(). */
+const char *sandbox_folder(const struct sandbox_conf *);
+
+#endif

@@ -1,0 +1,152 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/compat/compat.h"
+#include "ctl/find.h"
+#include "ctl/grammar.h"
+#include "ctl/out.h"
+
+#define SHOWN	5
+
+struct hit {
+	uint64_t	 id;
+	struct buf	 name;		/* vis, NUL */
+};
+
+struct find {
+	enum find_kind	 kind;
+	const char	*text;
+	size_t		 len;
+	uint64_t	 number;	/* 0: text is none */
+	struct hit	 by_id;
+	struct hit	 exact;
+	struct hit	 prefix[SHOWN];
+	unsigned int	 nprefix;
+	struct hit	 near;
+	unsigned int	 distance;
+	const struct hit *found;
+};
+
+struct find *
+find_new(enum find_kind kind, const char *text)
+{
+	const char *why;
+	struct find *f;
+
+	f = xcalloc(1, sizeof(*f));
+	f->kind = kind;
+	f->text = text;
+	f->len = strlen(text);
+	f->number = (uint64_t)strtonum(text, 1, INT64_MAX, &why);
+	f->distance = UINT32_MAX;
+	return f;
+}
+
+void
+find_free(struct find *f)
+{
+	unsigned int i;
+
+	if (f == NULL)
+		return;
+	buf_free(&f->by_id.name);
+	buf_free(&f->exact.name);
+	for (i = 0; i < SHOWN; i++)
+		buf_free(&f->prefix[i].name);
+	buf_free(&f->near.name);
+	free(f);
+}
+
+static void
+keep(struct hit *h, uint64_t id, struct slice name)
+{
+	h->id = id;
+	buf_clear(&h->name);
+	out_vis(&h->name, name);
+	buf_u8(&h->name, 0);
+}
+
+static bool
+begins(struct slice s, const char *with, size_t n)
+{
+	return s.n >= n && strncasecmp(s.p, with, n) == 0;
+}
+
+void
+find_row(struct find *f, uint64_t id, struct slice name)
+{
+	char text[256];
+	unsigned int d;
+
+	if (id == f->number)
+		keep(&f->by_id, id, name);
+	/* Of a key the whole secret may have been given. */
+	if ((name.n == f->len && begins(name, f->text, f->len)) ||
+	    (f->kind == FIND_KEY && name.n > 0 && f->len > name.n &&
+	    strncmp(f->text, name.p, name.n) == 0))
+		keep(&f->exact, id, name);
+	else if (f->len > 0 && begins(name, f->text, f->len) &&
+	    f->nprefix++ < SHOWN)
+		keep(&f->prefix[f->nprefix - 1], id, name);
+	if (f->kind == FIND_KEY || !slice_copy(text, sizeof(text), name) ||
+	    !word_near(f->text, text))
+		return;
+	if ((d = word_distance(f->text, text)) < f->distance) {
+		f->distance = d;
+		keep(&f->near, id, name);
+	}
+}
+
+static const char *
+kind_name(const struct find *f)
+{
+	static const char *const name[] = { "user", "node", "key" };
+
+	return name[f->kind];
+}
+
+static void
+say_many(const struct find *f, char *why, size_t n)
+{
+	struct buf b = { NULL, 0, 0 };
+	unsigned int i;
+
+	buf_printf(&b, "%s: which %s:", f->text, kind_name(f));
+	for (i = 0; i < f->nprefix && i < SHOWN; i++)
+		buf_printf(&b, "%s %s (%llu)", i == 0 ? "" : ",",
+		    (const char *)f->prefix[i].name.p,
+		    (unsigned long long)f->prefix[i].id);
+	buf_str(&b, f->nprefix > SHOWN ? " ...?" : "?");
+	buf_u8(&b, 0);
+	(void)strlcpy(why, (const char *)b.p, n);
+	buf_free(&b);
+}
+
+int
+find_result(struct find *f, uint64_t *id, char *why, size_t n)
+{
+	f->found = f->by_id.id != 0 ? &f->by_id :
+	    f->exact.id != 0 ? &f->exact :
+	    f->nprefix == 1 ? &f->prefix[0] : NULL;
+	if (f->found != NULL) {
+		*id = f->found->id;
+		return 0;
+	}
+	if (f->nprefix > 1)
+		say_many(f, why, n);
+	else if (f->near.id != 0)
+		(void)snprintf(why, n, "%s: no such %s; did you mean %s?",
+		    f->text, kind_name(f), (const char *)f->near.name.p);
+	else
+		(void)snprintf(why, n, "%s: no such %s", f->text,
+		    kind_name(f));
+	return -1;
+}
+
+const char *
+find_name(const struct find *f)
+{
+	return f->found == NULL ? "" : (const char *)f->found->name.p;
+}

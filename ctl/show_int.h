@@ -1,0 +1,22 @@
+/* How nodes are shown: between show.c and show_node.c. */
+
+#ifndef CTL_SHOW_INT_H
+#define CTL_SHOW_INT_H
+
+#include "ctl/show.h"
+
+#define NODE_COLUMNS	9
+
+const struct column	*node_columns(void);
+void	node_cells(struct table *, const struct m_ctl_node *, int64_t now);
+/* An object. */
+void	node_json(struct json *, const struct m_ctl_node *);
+/* Texts joined by commas, or a member with an array of them. */
+void	texts_plain(struct buf *, const struct msg_list *);
+void	texts_json(struct json *, const char *key, const struct msg_list *);
+/* A cell with a peer's text, or "-". */
+void	text_cell(struct table *, struct slice);
+/* A cell with a number. */
+void	number_cell(struct table *, uint64_t);
+
+#endif

@@ -1,0 +1,427 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "dbd/alloc_int.h"
+#include "dbd/batch_int.h"
+#include "dbd/handlers_int.h"
+#include "dbd/objects_int.h"
+#include "dbd/session_int.h"
+#include "dbd/worker_int.h"
+
+#define TRIM_LOG	64	/* batches */
+#define TRIM_RESULTS	4096	/* results */
+#define KEEP_RESULTS	16384	/* requests: far more than can be open */
+#define LAZY_RIDERS	64	/* facts that go with a batch */
+
+void
+op_check(struct dbd *d, int rc)
+{
+	if (rc == -1)
+		env_end(d->env, 1, "the store failed");
+}
+
+void
+op_begin(struct dbd *d)
+{
+	if (d->nops >= BATCH_MAX)
+		dbd_turn(d);
+	if (!d->open) {
+		d->open = true;
+		op_check(d, store_begin(d->store));
+	}
+	d->numbered = NULL;
+	op_check(d, store_savepoint(d->store));
+}
+
+void
+op_end(struct dbd *d)
+{
+	d->nops++;
+	op_check(d, store_release(d->store));
+}
+
+void
+op_undo(struct dbd *d)
+{
+	op_check(d, store_undo(d->store));
+}
+
+uint64_t
+op_id(struct dbd *d, enum store_id kind)
+{
+	uint64_t id;
+
+	if ((id = store_next_id(d->store, kind)) == 0)
+		op_check(d, -1);
+	return id;
+}
+
+/* Changes. */
+
+void
+change_add(struct buf *b, const struct msg *m)
+{
+	size_t at, n;
+
+	buf_u16(b, (uint16_t)m->type);
+	at = b->n;
+	buf_u32(b, 0);
+	msg_encode(b, m);
+	n = b->n - at - 4;
+	b->p[at] = (uint8_t)(n >> 24);
+	b->p[at + 1] = (uint8_t)(n >> 16);
+	b->p[at + 2] = (uint8_t)(n >> 8);
+	b->p[at + 3] = (uint8_t)n;
+}
+
+bool
+change_next(struct rd *r, struct msg *m)
+{
+	const uint8_t *p;
+	uint32_t n;
+	uint16_t type;
+
+	if (rd_left(r) == 0)
+		return false;
+	type = rd_u16(r);
+	n = rd_u32(r);
+	if ((p = rd_take(r, n)) == NULL ||
+	    !msg_permitted(type, ROLE_DBD, ROLE_WORKER, LINK_DB, MSG_RUN) ||
+	    msg_class(type) != MSG_NOTIFY || msg_decode(m, type, p, n) == -1) {
+		r->bad = true;
+		return false;
+	}
+	return true;
+}
+
+/* The operation's number; the first change of it takes one. */
+static uint64_t
+number(struct tailnet *tn)
+{
+	struct dbd *d = tn->d;
+
+	if (d->numbered != tn) {
+		d->numbered = tn;
+		tn->seq++;
+	}
+	if (tn->changes.n == 0)
+		TAILQ_INSERT_TAIL(&d->changed, tn, changed);
+	return tn->seq;
+}
+
+void
+put_user(struct user *u)
+{
+	struct user_row row;
+	struct msg m;
+
+	row.tailnet = u->tn->id;
+	row.user = u->r;
+	op_check(u->tn->d, store_put_user(u->tn->d->store, &row));
+	msg_init(&m, M_DB_USER_PUT);
+	(void)number(u->tn);
+	m.u.db_user_put.tailnet = u->tn->id;
+	m.u.db_user_put.user = u->r;
+	change_add(&u->tn->changes, &m);
+}
+
+void
+del_user(struct user *u)
+{
+	struct tailnet *tn = u->tn;
+	struct authkey *k, *next;
+	struct msg m;
+
+	msg_init(&m, M_DB_USER_DEL);
+	(void)number(tn);
+	m.u.db_user_del.tailnet = tn->id;
+	m.u.db_user_del.id = u->r.id;
+	change_add(&tn->changes, &m);
+	op_check(tn->d, store_del_user(tn->d->store, tn->id, u->r.id));
+	TAILQ_FOREACH_SAFE(k, &tn->authkeys, all, next)
+		if (k->row.user == u->r.id)
+			authkey_free(k);
+	user_free(u);
+}
+
+void
+store_node(struct node *n)
+{
+	struct node_row row;
+
+	node_row(n, &row);
+	op_check(n->tn->d, store_put_node(n->tn->d->store, &row));
+	if (n->lazy) {		/* went with it */
+		TAILQ_REMOVE(&n->tn->d->seen, n, seen);
+		n->lazy = false;
+	}
+}
+
+void
+put_node(struct node *n)
+{
+	struct msg m;
+
+	store_node(n);
+	msg_init(&m, M_DB_NODE_PUT);
+	m.u.db_node_put.tailnet = n->tn->id;
+	m.u.db_node_put.seq = number(n->tn);
+	m.u.db_node_put.node = n->r;
+	change_add(&n->tn->changes, &m);
+}
+
+void
+del_node(struct node *n)
+{
+	struct tailnet *tn = n->tn;
+	struct rest_row rest;
+	struct msg m;
+
+	session_kick(n, END_DELETED);
+	lite_forget(n, true);
+	memset(&rest, 0, sizeof(rest));
+	rest.tailnet = tn->id;
+	rest.ip4 = n->r.ip4;
+	rest.ip6 = n->r.ip6;
+	rest.until = env_wall(tn->d->env) + REST_S;
+	op_check(tn->d, store_del_node(tn->d->store, tn->id, n->r.id));
+	op_check(tn->d, store_put_rest(tn->d->store, &rest));
+	msg_init(&m, M_DB_NODE_DEL);
+	m.u.db_node_del.tailnet = tn->id;
+	m.u.db_node_del.seq = number(tn);
+	m.u.db_node_del.id = n->r.id;
+	change_add(&tn->changes, &m);
+	node_free(n);
+	alloc_rest(tn, &rest);
+}
+
+void
+use_authkey(struct authkey *k)
+{
+	if (k->dirty)
+		return;
+	k->dirty = true;
+	TAILQ_INSERT_TAIL(&k->tn->d->used_keys, k, used);
+}
+
+/* Results and audit rows. */
+
+void
+put_result(struct worker *w, const struct msg *m)
+{
+	struct dbd *d = w->d;
+	struct result_row row;
+
+	memset(&row, 0, sizeof(row));
+	row.slot = w->slot;
+	row.generation = w->generation;
+	row.request = m->id;
+	row.type = m->type;
+	row.secret = msg_is_secret(m->type);
+	buf_clear(&d->scratch);
+	if (!row.secret)
+		msg_encode(&d->scratch, m);
+	row.body = buf_slice_of(&d->scratch);
+	op_check(d, store_put_result(d->store, &row));
+	if (++w->results < TRIM_RESULTS || m->id <= KEEP_RESULTS)
+		return;
+	w->results = 0;
+	op_check(d, store_trim_results(d->store, w->slot, w->generation,
+	    m->id - KEEP_RESULTS));
+}
+
+void
+answer(struct worker *w, struct msg *m, bool stored)
+{
+	if (stored)
+		put_result(w, m);
+	batch_reply(w->d, w->link, m);
+}
+
+void
+audit(struct tailnet *tn, uint32_t uid, const char *what, uint64_t target,
+    const char *detail, ...)
+{
+	struct audit_row row;
+	char text[256];
+	va_list ap;
+
+	va_start(ap, detail);
+	(void)vsnprintf(text, sizeof(text), detail, ap);
+	va_end(ap);
+	memset(&row, 0, sizeof(row));
+	row.tailnet = tn->id;
+	row.at = env_wall(tn->d->env);
+	row.uid = uid;
+	row.what = what;
+	row.target = target;
+	row.detail = slice_str(text);
+	op_check(tn->d, store_add_audit(tn->d->store, &row));
+}
+
+/* The end of a batch. */
+
+static void
+log_changes(struct dbd *d, struct tailnet *tn, const uint8_t batch[BATCH_LEN])
+{
+	struct tailnet_row row;
+	struct log_row log;
+
+	memset(&log, 0, sizeof(log));
+	memcpy(tn->batch, batch, BATCH_LEN);
+	log.tailnet = tn->id;
+	log.seq = tn->seq;
+	memcpy(log.batch, batch, BATCH_LEN);
+	log.at = env_wall(d->env);
+	log.changes = buf_slice_of(&tn->changes);
+	op_check(d, store_add_log(d->store, &log));
+
+	memset(&row, 0, sizeof(row));
+	row.id = tn->id;
+	row.name = slice_str(tn->name);
+	row.stable_id = slice_str(tn->stable_id);
+	row.seq = tn->seq;
+	memcpy(row.batch, batch, BATCH_LEN);
+	row.policy = tn->policy;
+	row.created = tn->created;
+	op_check(d, store_put_tailnet(d->store, &row));
+	if (++tn->batches < TRIM_LOG)
+		return;
+	tn->batches = 0;
+	op_check(d, store_trim_log(d->store, tn->id, d->conf.log_keep));
+}
+
+void
+batch_commit(struct dbd *d)
+{
+	uint8_t batch[BATCH_LEN];
+	struct tailnet *tn;
+	struct authkey *k;
+
+	if (!d->open || env_ended(d->env))
+		return;
+	while ((k = TAILQ_FIRST(&d->used_keys)) != NULL) {
+		TAILQ_REMOVE(&d->used_keys, k, used);
+		k->dirty = false;
+		op_check(d, store_put_authkey(d->store, &k->row));
+	}
+	(void)lazy_write(d, LAZY_RIDERS);
+	if (d->rested)
+		op_check(d, store_del_rests(d->store, env_wall(d->env)));
+	d->rested = false;
+	if (!TAILQ_EMPTY(&d->changed))
+		env_random(d->env, batch, sizeof(batch));
+	TAILQ_FOREACH(tn, &d->changed, changed)
+		log_changes(d, tn, batch);
+	if (env_ended(d->env))
+		return;
+	if (store_commit(d->store) == -1) {
+		env_end(d->env, 1, "commit failed");
+		return;
+	}
+	d->open = false;
+	d->nops = 0;
+	d->numbered = NULL;
+}
+
+/* One change to every worker that holds the tailnet as it was before. */
+static void
+to_holders(struct tailnet *tn, const struct msg *m)
+{
+	struct held *h;
+
+	TAILQ_FOREACH(h, &tn->holders, of_tailnet)
+		if (!h->due)
+			link_send(h->worker->link, m);
+}
+
+static void
+changes_send(struct tailnet *tn)
+{
+	struct msg m;
+	struct rd r;
+
+	rd_init(&r, tn->changes.p, tn->changes.n);
+	while (change_next(&r, &m))
+		to_holders(tn, &m);
+	if (!rd_done(&r))
+		fatalx("tailnet=%s: own changes", tn->name);
+	msg_init(&m, M_DB_BATCH);
+	m.u.db_batch.tailnet = tn->id;
+	memcpy(m.u.db_batch.batch, tn->batch, BATCH_LEN);
+	m.u.db_batch.seq = tn->seq;
+	to_holders(tn, &m);
+	buf_clear(&tn->changes);
+}
+
+static void
+snapshots_send(struct dbd *d)
+{
+	struct worker *w;
+	struct held *h;
+
+	TAILQ_FOREACH(w, &d->workers, all)
+		TAILQ_FOREACH(h, &w->held, of_worker)
+			if (h->due)
+				snapshot_send(d, w->link, h->tn);
+}
+
+static void
+online_send(struct dbd *d)
+{
+	struct tailnet *tn;
+	struct node *n;
+	struct held *h;
+	struct msg m;
+
+	while ((n = TAILQ_FIRST(&d->tell)) != NULL) {
+		TAILQ_REMOVE(&d->tell, n, tell);
+		n->told = false;
+		if (d->map_due)
+			continue;
+		msg_init(&m, M_DB_ONLINE);
+		m.u.db_online.tailnet = n->tn->id;
+		m.u.db_online.node = n->r.id;
+		m.u.db_online.online = n->r.online;
+		m.u.db_online.last_seen = n->r.last_seen;
+		TAILQ_FOREACH(h, &n->tn->holders, of_tailnet)
+			if (!h->due)	/* the snapshot says it */
+				link_send(h->worker->link, &m);
+	}
+	if (!d->map_due)
+		return;
+	d->map_due = false;
+	TAILQ_FOREACH(tn, &d->tailnets, all)
+		TAILQ_FOREACH(h, &tn->holders, of_tailnet)
+			online_map_send(d, h->worker->link, tn);
+}
+
+void
+dbd_turn(struct dbd *d)
+{
+	struct tailnet *tn;
+	struct worker *w;
+	struct held *h;
+
+	batch_commit(d);
+	if (env_ended(d->env))
+		return;
+	snapshots_send(d);
+	while ((tn = TAILQ_FIRST(&d->changed)) != NULL) {
+		TAILQ_REMOVE(&d->changed, tn, changed);
+		changes_send(tn);
+	}
+	online_send(d);
+	TAILQ_FOREACH(w, &d->workers, all)
+		TAILQ_FOREACH(h, &w->held, of_worker)
+			h->due = false;
+	outs_send(d);
+}
+
+bool
+dbd_dirty(const struct dbd *d)
+{
+	return d->open;
+}

@@ -1,0 +1,71 @@
+/* Control connections: between control.c and control_list.c only. */
+
+#ifndef DBD_CONTROL_INT_H
+#define DBD_CONTROL_INT_H
+
+#include "dbd/dbd_int.h"
+
+enum list_kind {
+	LIST_NONE,
+	LIST_USERS,
+	LIST_KEYS,
+	LIST_NODES,
+	LIST_EXPOSURES
+};
+
+/*
+ * A list that goes out row by row as the peer takes it.  The place is where
+ * the last row stood, not a pointer: what is listed changes meanwhile.
+ */
+struct listing {
+	enum list_kind	 kind;
+	uint32_t	 id;		/* of the request */
+	uint64_t	 tailnet;	/* of the last row */
+	uint64_t	 last;		/* its id */
+	uint32_t	 count;
+	struct buf	 rows;		/* exposures: u32 length, body */
+	size_t		 at;		/* in rows */
+};
+
+/* A question to master, which outlives the connection that asked. */
+struct ask {
+	TAILQ_ENTRY(ask) all;
+	struct conn	*conn;		/* NULL: it is gone */
+	enum msg_type	 type;		/* CTL_STATUS, ... */
+	uint32_t	 id;
+	uint32_t	 rows;
+};
+
+struct conn {
+	TAILQ_ENTRY(conn) all;
+	struct dbd	*d;
+	struct link	*link;
+	uint32_t	 uid;
+	bool		 refused;	/* one too many: it is told so */
+	unsigned int	 asking;
+	struct listing	 list;
+	struct timer	 pump;
+	struct timer	 deadline;
+};
+
+struct control {
+	TAILQ_HEAD(, conn) conns;
+	unsigned int	 n;
+	TAILQ_HEAD(, ask) asks;
+};
+
+/*
+ * Starts a list in answer to m, the first rows at once.  A connection has one
+ * at a time: the peer gets CTL_NO while another runs.
+ */
+void	list_start(struct conn *, enum list_kind, const struct msg *m);
+/* Ends it without an answer. */
+void	list_stop(struct conn *);
+/* The pump's timer: more rows if the peer has taken some. */
+void	list_pump(void *conn);
+
+/* CTL_OK with the id; CTL_NO. */
+void	ctl_yes(struct conn *, const struct msg *to, uint64_t id);
+void	ctl_no(struct conn *, const struct msg *to, const char *why);
+
+#endif

@@ -1,0 +1,90 @@
+/*
+ * dbd's core: the truth and its operations, sessions and timers, batches
+ * (state.md 1, 2, 9; trust.md 2, 5, 6).  Pure but for the store.
+ */
+
+#ifndef DBD_CORE_H
+#define DBD_CORE_H
+
+#include "common/env.h"
+#include "common/link.h"
+#include "dbd/store.h"
+
+struct dbd;
+
+/* From CFG_CONF_DBD; base_domain is copied. */
+struct dbd_conf {
+	struct slice	 base_domain;
+	struct prefix	 prefix4;
+	struct prefix	 prefix6;
+	bool		 random;
+	uint32_t	 grace_ms;
+	uint32_t	 ephemeral_s;
+	uint32_t	 resume_ms;
+	uint32_t	 presume_s;
+	uint64_t	 node_expiry_s;
+	uint32_t	 max_nodes;
+	uint32_t	 budget_burst;
+	uint32_t	 budget_refill_ms;
+	uint32_t	 queue_max;
+	uint32_t	 log_keep;
+};
+
+struct dbd_ops {
+	/*
+	 * Makes a sealed descriptor of n octets (memfd on Linux), or -1.
+	 * The core sends it; the outer loop makes it.
+	 */
+	int	(*seal)(const void *, size_t n, void *arg);
+	/* A worker broke the rules: report to master. */
+	void	(*blame)(const struct link *, enum link_why, void *arg);
+	/*
+	 * For CTL_RELOAD, CTL_VERBOSE and CTL_STATUS: ask master.  The answers
+	 * come back by dbd_master_row() and dbd_master_done() with tag.
+	 */
+	void	(*ask_master)(const struct msg *, void *tag, void *arg);
+	void	*arg;
+};
+
+/*
+ * Loads everything from the store, which stays the caller's.  full_start:
+ * master has just started (presume online for presume_s), not dbd alone
+ * (resume window).  NULL, with the reason logged, if the store is unreadable.
+ */
+struct dbd	*dbd_new(struct env *, struct store *, const struct dbd_conf *,
+		    const uint8_t boot_secret[32], bool full_start,
+		    const struct dbd_ops *);
+/* Frees memory; commits nothing. */
+void		 dbd_free(struct dbd *);
+/* A staged configuration comes into force (reload). */
+void		 dbd_reconf(struct dbd *, const struct dbd_conf *);
+/* True if the configuration can be used with what is stored; else why. */
+bool		 dbd_conf_ok(const struct dbd_conf *, char *why, size_t);
+
+/*
+ * A worker's DB link came up; it speaks first (DB_HAVE ...).  The core sets
+ * no callbacks: the outer loop gives what arrives to dbd_db_msg() and the end
+ * to dbd_db_down(), then frees the link.
+ */
+void		 dbd_db_up(struct dbd *, struct link *);
+void		 dbd_db_msg(struct dbd *, struct link *, const struct msg *);
+void		 dbd_db_down(struct dbd *, struct link *);
+
+/* A control connection of a peer uid; likewise. */
+void		 dbd_ctl_up(struct dbd *, struct link *, uint32_t uid);
+void		 dbd_ctl_msg(struct dbd *, struct link *, const struct msg *);
+void		 dbd_ctl_down(struct dbd *, struct link *);
+void		 dbd_master_row(struct dbd *, void *tag, const struct msg *);
+void		 dbd_master_done(struct dbd *, void *tag, const struct msg *);
+
+/*
+ * End of a turn: commit what the batch holds, then send snapshots, changes
+ * and replies.  A failed commit ends the process (env_end).
+ */
+void		 dbd_turn(struct dbd *);
+/* True if a batch is open: the simulator may cut the power now. */
+bool		 dbd_dirty(const struct dbd *);
+/* Writes lazily kept facts (last_seen, was online) for a clean end. */
+void		 dbd_finish(struct dbd *);
+
+#endif

@@ -1,0 +1,103 @@
+/* The core's own struct, and what its files call of each other. */
+
+#ifndef DBD_DBD_INT_H
+#define DBD_DBD_INT_H
+
+#include "common/secret.h"
+#include "dbd/ops_int.h"
+#include "dbd/state_int.h"
+
+#define BATCH_MAX	256		/* operations */
+#define DEFAULT_NAME	"default"
+
+/* A reply or notify that waits for the end of the turn. */
+struct out {
+	struct link	*link;		/* NULL: it is gone */
+	enum msg_type	 type;
+	uint32_t	 id;
+	size_t		 at;		/* of its body in outs_body */
+	size_t		 n;
+	struct buf	 own;		/* its body, if that is secret */
+};
+
+/* What a worker instance has held: its exposure row. */
+struct exposed {
+	struct ixlink	 by_node;	/* worker */
+	TAILQ_ENTRY(exposed) all;
+	struct exposure_row row;
+	bool		 stored;	/* a first map was handed over */
+	bool		 lazy;		/* last is newer than the store's */
+	TAILQ_ENTRY(exposed) ends;	/* of dbd, if lazy */
+};
+
+TAILQ_HEAD(exposed_list, exposed);
+TAILQ_HEAD(lite_list, lite_wait);
+
+/* One DB link. */
+struct worker {
+	TAILQ_ENTRY(worker)	 all;
+	struct dbd		*d;
+	struct link		*link;
+	uint16_t		 slot;
+	uint64_t		 generation;
+	struct buf		 have;		/* DB_HAVE, until the hello ends */
+	struct session_list	 sessions;
+	struct held_list	 held;
+	struct index		 exposed_ix;
+	struct exposed_list	 exposed;
+	struct lite_list	 waits;
+	uint32_t		 results;	/* since they were trimmed */
+	uint64_t		 slow_at;	/* its queue is long since */
+};
+TAILQ_HEAD(worker_list, worker);
+
+struct control;				/* control.c's own state */
+
+struct dbd {
+	struct env		*env;
+	struct store		*store;
+	struct dbd_conf		 conf;
+	char			 base_domain[256];
+	struct dbd_ops		 ops;
+	struct secret		*secret;	/* the boot secret */
+
+	struct tailnet_list	 tailnets;
+	struct index		 nodes_by_id;
+	struct index		 nodes_by_key;
+	struct index		 nodes_by_machine;
+	struct index		 users_by_id;
+	struct index		 keys_by_id;
+	struct index		 keys_by_hash;
+
+	struct worker_list	 workers;
+	struct control		*control;
+
+	bool			 open;		/* store_begin() was called */
+	uint32_t		 nops;
+	struct tailnet		*numbered;	/* the operation has its seq */
+	TAILQ_HEAD(, tailnet)	 changed;
+	struct authkey_list	 used_keys;
+	bool			 rested;	/* some rests have ended */
+	struct buf		 scratch;
+	struct out		*outs;
+	size_t			 nouts;
+	size_t			 outs_cap;
+	struct buf		 outs_body;
+
+	struct node_list	 tell;		/* online changed */
+	struct node_list	 seen;		/* facts to write lazily */
+	struct exposed_list	 ends;		/* likewise */
+	struct timer		 lazy;
+	struct timer		 window;	/* resume or presume */
+	bool			 in_window;
+	bool			 full_start;
+	bool			 freeing;
+	bool			 map_due;	/* DB_ONLINE_MAP to all */
+	uint32_t		 npresumed;
+	struct timer		 sweep;
+};
+
+/* In control.c: frees d->control, whatever it is; NULL is fine. */
+void	ctlsock_free(struct dbd *);
+
+#endif

@@ -1,0 +1,40 @@
+/* What workers ask: one handler for each message type of the DB link. */
+
+#ifndef DBD_HANDLERS_INT_H
+#define DBD_HANDLERS_INT_H
+
+#include "dbd/dbd_int.h"
+
+void	on_reg(struct worker *, const struct msg *);
+void	on_map_open(struct worker *, const struct msg *);
+void	on_map_lite(struct worker *, const struct msg *);
+void	on_map_started(struct worker *, const struct msg *);
+void	on_map_close(struct worker *, const struct msg *);
+void	on_map_defer(struct worker *, const struct msg *);
+void	on_leave(struct worker *, const struct msg *);
+
+/*
+ * True if the ticket is a machine's and of this worker; else the link is
+ * down: return at once.
+ */
+bool	ticket_ok(struct worker *, const struct r_ticket *);
+/* A request sent again whose answer is stored: answers it, true. */
+bool	answered_before(struct worker *, const struct msg *);
+/*
+ * The node with this key if it is of the ticket's machine; else NULL and the
+ * HTTP status of the refusal.
+ */
+struct node *ticket_node(struct dbd *, const struct r_ticket *,
+	    const uint8_t node_key[KEY_LEN], uint16_t *status);
+
+/*
+ * Services, then host keys are taken out of r until what peers see of it,
+ * routes aside, is at most 4 KB.
+ */
+void	node_fit(struct dbd *, struct r_node *r);
+/* The budget's timer: applies the update that waits. */
+void	lite_due(void *node);
+/* Drops the update that waits; reply: and says that a newer one took over. */
+void	lite_forget(struct node *, bool reply);
+
+#endif

@@ -1,0 +1,401 @@
+#include <sys/socket.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/child.h"
+#include "common/compat/compat.h"
+#include "common/log.h"
+#include "common/memfd.h"
+#include "common/secret.h"
+#include "dbd/core.h"
+
+#define DB_NAME		"headscaled.db"
+#define ACCEPT_PAUSE_US	US_PER_S	/* descriptors ran out */
+
+struct dbd_main {
+	struct child		*child;
+	struct store		*store;
+	struct dbd		*core;		/* from the first stage on */
+	struct secret		*boot_secret;
+	uint8_t			 boot[16];
+	char			 path[320];
+	struct dbd_conf		 staged;
+	char			 base_domain[256];
+	uint32_t		 epoch;		/* of staged; 0: none */
+	uint32_t		 queue_max;
+	struct msg		*early;		/* links before the core */
+	size_t			 nearly;
+	int			 ctl_fd;
+	struct ev_fd		*ctl_ev;
+	struct timer		 ctl_pause;
+};
+
+/* What the core asks of the world. */
+
+static int
+on_seal(const void *p, size_t n, void *arg)
+{
+	int fd;
+
+	(void)arg;
+	if ((fd = memfd_make("snapshot", p, n)) == -1 && errno != ENOSYS)
+		log_warn("snapshot of %zu octets: goes in line", n);
+	return fd;
+}
+
+static void
+on_blame(const struct link *l, enum link_why why, void *arg)
+{
+	struct dbd_main *dm = arg;
+
+	child_blame(dm->child, l, why);
+}
+
+static void
+on_ask_master(const struct msg *m, void *tag, void *arg)
+{
+	struct dbd_main *dm = arg;
+
+	(void)link_request(child_cfg(dm->child), m, tag, 0);
+}
+
+/* Links of workers. */
+
+static void
+on_db_msg(struct link *l, const struct msg *m, void *tag, void *arg)
+{
+	struct dbd_main *dm = arg;
+
+	(void)tag;
+	dbd_db_msg(dm->core, l, m);
+}
+
+static void
+on_db_down(struct link *l, enum link_why why, void *arg)
+{
+	struct dbd_main *dm = arg;
+
+	dbd_db_down(dm->core, l);
+	child_blame(dm->child, l, why);
+	link_free(l);
+}
+
+static void
+link_open(struct dbd_main *dm, const struct msg *m)
+{
+	struct link_conf conf;
+
+	memset(&conf, 0, sizeof(conf));
+	conf.queue_max = dm->queue_max;
+	conf.on_msg = on_db_msg;
+	conf.on_down = on_db_down;
+	conf.arg = dm;
+	dbd_db_up(dm->core, child_link(dm->child, m, &conf));
+}
+
+/* What a worker says before the core is there waits in its socket. */
+static void
+take_link(struct dbd_main *dm, const struct msg *m)
+{
+	if (m->u.cfg_link.link != LINK_DB ||
+	    m->u.cfg_link.role != ROLE_WORKER)
+		fatalx("link of kind %u to role %u", m->u.cfg_link.link,
+		    m->u.cfg_link.role);
+	if (dm->core != NULL) {
+		link_open(dm, m);
+		return;
+	}
+	dm->early = xrealloc(dm->early, dm->nearly + 1, sizeof(*dm->early));
+	dm->early[dm->nearly++] = *m;
+}
+
+/* Control connections. */
+
+static void
+on_ctl_msg(struct link *l, const struct msg *m, void *tag, void *arg)
+{
+	struct dbd_main *dm = arg;
+
+	(void)tag;
+	dbd_ctl_msg(dm->core, l, m);
+}
+
+static void
+on_ctl_down(struct link *l, enum link_why why, void *arg)
+{
+	struct dbd_main *dm = arg;
+
+	(void)why;
+	dbd_ctl_down(dm->core, l);
+	link_free(l);
+}
+
+static void
+ctl_open(struct dbd_main *dm, int fd)
+{
+	struct link_conf conf;
+	uid_t uid;
+	gid_t gid;
+
+	if (getpeereid(fd, &uid, &gid) == -1) {
+		log_warn("control connection: who is it?");
+		(void)close(fd);
+		return;
+	}
+	memset(&conf, 0, sizeof(conf));
+	conf.kind = LINK_CTL;
+	conf.self = ROLE_DBD;
+	conf.peer = ROLE_CTL;
+	conf.on_msg = on_ctl_msg;
+	conf.on_down = on_ctl_down;
+	conf.arg = dm;
+	dbd_ctl_up(dm->core, ev_link(child_ev(dm->child), &conf, fd), uid);
+}
+
+static void
+on_accept(int lfd, unsigned int got, void *arg)
+{
+	struct dbd_main *dm = arg;
+	int fd;
+
+	(void)got;
+	fd = accept4(lfd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd != -1) {
+		ctl_open(dm, fd);
+		return;
+	}
+	if (errno == EMFILE || errno == ENFILE) {
+		/* Else the loop would spin on us. */
+		log_warn("control socket pauses");
+		ev_fd_want(dm->ctl_ev, 0);
+		timer_in(&dm->ctl_pause, ACCEPT_PAUSE_US);
+	} else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+		log_warn("control socket");
+}
+
+static void
+on_pause_over(void *arg)
+{
+	struct dbd_main *dm = arg;
+
+	ev_fd_want(dm->ctl_ev, EV_F_READ);
+}
+
+/* What master says. */
+
+static void
+on_boot(struct child *c, const struct m_cfg_boot *boot, void *arg)
+{
+	struct dbd_main *dm = arg;
+	int n;
+
+	dm->child = c;
+	memcpy(dm->boot, boot->boot, sizeof(dm->boot));
+	timer_init(&dm->ctl_pause, ev_env(child_ev(c)), on_pause_over, dm);
+	if (boot->drop)		/* the chroot is the folder */
+		n = snprintf(dm->path, sizeof(dm->path), "/%s", DB_NAME);
+	else
+		n = snprintf(dm->path, sizeof(dm->path), "%.*s/%s",
+		    SLICE_FMT(boot->dir), DB_NAME);
+	if (n < 0 || (size_t)n >= sizeof(dm->path))
+		fatalx("name of the store too long");
+	child_title(c, "database");
+}
+
+static void
+take_conf(struct dbd_main *dm, const struct m_cfg_conf_dbd *m)
+{
+	struct dbd_conf *c = &dm->staged;
+
+	if (!slice_copy(dm->base_domain, sizeof(dm->base_domain),
+	    m->base_domain))
+		fatalx("base domain cannot be used");
+	memset(c, 0, sizeof(*c));
+	c->base_domain = slice_str(dm->base_domain);
+	c->prefix4 = m->prefix4;
+	c->prefix6 = m->prefix6;
+	c->random = m->random;
+	c->grace_ms = m->grace_ms;
+	c->ephemeral_s = m->ephemeral_s;
+	c->resume_ms = m->resume_ms;
+	c->presume_s = m->presume_s;
+	c->node_expiry_s = m->node_expiry_s;
+	c->max_nodes = m->max_nodes;
+	c->budget_burst = m->budget_burst;
+	c->budget_refill_ms = m->budget_refill_ms;
+	c->queue_max = m->queue_max;
+	c->log_keep = m->log_keep;
+	dm->epoch = m->epoch;
+}
+
+static void
+on_cfg(struct child *c, const struct msg *m, void *tag, void *arg)
+{
+	struct dbd_main *dm = arg;
+	uint8_t secret[32];
+
+	(void)c;
+	switch (m->type) {
+	case M_CFG_SECRET:
+		memcpy(secret, m->u.cfg_secret.secret, sizeof(secret));
+		secret_free(dm->boot_secret);
+		dm->boot_secret = secret_take(secret, sizeof(secret));
+		break;
+	case M_CFG_CONF_DBD:
+		take_conf(dm, &m->u.cfg_conf_dbd);
+		break;
+	case M_CFG_CTL_LISTEN:
+		if (dm->ctl_fd != -1)
+			(void)close(dm->ctl_fd);
+		dm->ctl_fd = m->fd;
+		break;
+	case M_CFG_LINK:
+		take_link(dm, m);
+		break;
+	case M_CFG_CTL_ROW:
+		dbd_master_row(dm->core, tag, m);
+		break;
+	case M_CFG_CTL_DONE:
+		dbd_master_done(dm->core, tag, m);
+		break;
+	default:
+		if (m->fd != -1)
+			(void)close(m->fd);
+		break;
+	}
+}
+
+static bool
+make_core(struct dbd_main *dm, char *why, size_t whylen)
+{
+	struct dbd_ops ops = { on_seal, on_blame, on_ask_master, dm };
+	size_t i;
+	bool full;
+
+	dm->store = store_open_sqlite(dm->path, NULL, dm->boot, why, whylen);
+	if (dm->store == NULL)
+		return false;
+	full = !store_same_boot(dm->store);
+	log_info("store open path=%s start=%s", dm->path,
+	    full ? "full" : "alone");
+	dm->core = dbd_new(ev_env(child_ev(dm->child)), dm->store,
+	    &dm->staged, secret_data(dm->boot_secret), full, &ops);
+	if (dm->core == NULL) {
+		(void)snprintf(why, whylen, "%s: cannot be read", dm->path);
+		store_abandon(dm->store);
+		dm->store = NULL;
+		return false;
+	}
+	dm->queue_max = dm->staged.queue_max;
+	for (i = 0; i < dm->nearly; i++)
+		link_open(dm, &dm->early[i]);
+	free(dm->early);
+	dm->early = NULL;
+	dm->nearly = 0;
+	return true;
+}
+
+static bool
+on_stage(struct child *c, uint32_t epoch, char *why, size_t whylen, void *arg)
+{
+	struct dbd_main *dm = arg;
+
+	(void)c;
+	if (dm->epoch != epoch || dm->boot_secret == NULL) {
+		(void)strlcpy(why, "no configuration or no boot secret came",
+		    whylen);
+		return false;
+	}
+	if (!dbd_conf_ok(&dm->staged, why, whylen))
+		return false;
+	return dm->core != NULL || make_core(dm, why, whylen);
+}
+
+static void
+on_commit(struct child *c, uint32_t epoch, void *arg)
+{
+	struct dbd_main *dm = arg;
+
+	(void)c;
+	if (dm->epoch != epoch)
+		return;
+	dm->queue_max = dm->staged.queue_max;
+	dbd_reconf(dm->core, &dm->staged);
+}
+
+static void
+on_discard(struct child *c, uint32_t epoch, void *arg)
+{
+	struct dbd_main *dm = arg;
+
+	(void)c;
+	if (dm->epoch == epoch)
+		dm->epoch = 0;
+}
+
+static void
+on_start(struct child *c, void *arg)
+{
+	struct dbd_main *dm = arg;
+
+	if (dm->ctl_fd != -1)
+		dm->ctl_ev = ev_fd_add(child_ev(c), dm->ctl_fd, EV_F_READ,
+		    on_accept, dm);
+	else
+		log_warnx("no control socket came");
+	log_info("ready");
+}
+
+static void
+on_stop(struct child *c, void *arg)
+{
+	struct dbd_main *dm = arg;
+
+	ev_fd_del(dm->ctl_ev);
+	dm->ctl_ev = NULL;
+	timer_stop(&dm->ctl_pause);
+	if (dm->core != NULL) {
+		dbd_finish(dm->core);
+		dbd_free(dm->core);
+	}
+	store_close(dm->store);
+	secret_free(dm->boot_secret);
+	child_exit(c);
+}
+
+static void
+on_turn(void *arg)
+{
+	struct dbd_main *dm = arg;
+
+	if (dm->core != NULL)
+		dbd_turn(dm->core);
+}
+
+static const struct child_ops ops_dbd = {
+	.role = ROLE_DBD,
+	.name = "headscaled-dbd",
+	.on_boot = on_boot,
+	.on_cfg = on_cfg,
+	.on_stage = on_stage,
+	.on_commit = on_commit,
+	.on_discard = on_discard,
+	.on_start = on_start,
+	.on_stop = on_stop,
+	.on_turn = on_turn
+};
+
+int
+main(int argc, char **argv)
+{
+	static struct dbd_main dm;
+
+	dm.ctl_fd = -1;
+	if (sodium_init() == -1)
+		fatalx("libsodium cannot be used");
+	child_main(&ops_dbd, argc, argv, &dm);
+}

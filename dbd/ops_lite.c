@@ -1,0 +1,255 @@
+/* Lite updates: authoritative, within a budget (protocol.md 5.15). */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/ticket.h"
+#include "dbd/batch_int.h"
+#include "dbd/handlers_int.h"
+#include "dbd/name_int.h"
+#include "dbd/objects_int.h"
+
+#define VISIBLE_MAX	4096
+
+static void
+lite_ok(struct worker *w, uint32_t id, bool changed, bool replaced)
+{
+	struct msg m;
+
+	msg_init(&m, M_DB_LITE_OK);
+	m.id = id;
+	m.u.db_lite_ok.changed = changed;
+	m.u.db_lite_ok.replaced = replaced;
+	answer(w, &m, changed);
+}
+
+static void
+lite_no(struct worker *w, uint32_t id, uint16_t status, const char *text)
+{
+	struct msg m;
+
+	msg_init(&m, M_DB_LITE_NO);
+	m.id = id;
+	m.u.db_lite_no.status = status;
+	m.u.db_lite_no.text = slice_str(text);
+	batch_reply(w->d, w->link, &m);
+}
+
+/* Octets that peers see of the node, without routes. */
+static size_t
+visible(struct dbd *d, const struct r_node *r)
+{
+	struct r_hostinfo h = r->hostinfo;
+
+	memset(&h.routes, 0, sizeof(h.routes));
+	memset(&h.request_tags, 0, sizeof(h.request_tags));
+	buf_clear(&d->scratch);
+	msg_rec_encode(&d->scratch, MR_HOSTINFO, &h);
+	return d->scratch.n + r->endpoints.n;
+}
+
+void
+node_fit(struct dbd *d, struct r_node *r)
+{
+	if (visible(d, r) <= VISIBLE_MAX)
+		return;
+	log_info("node says too much of itself node=%llu left_out=services",
+	    (unsigned long long)r->id);
+	memset(&r->hostinfo.services, 0, sizeof(r->hostinfo.services));
+	if (visible(d, r) <= VISIBLE_MAX)
+		return;
+	log_info("node says too much of itself node=%llu "
+	    "left_out=ssh_host_keys", (unsigned long long)r->id);
+	memset(&r->hostinfo.ssh_host_keys, 0,
+	    sizeof(r->hostinfo.ssh_host_keys));
+}
+
+/* Link-local IPv6 endpoints mean nothing to peers; b holds the others. */
+static void
+endpoints_keep(struct msg_list *list, struct buf *b)
+{
+	struct msg_list it = *list, kept;
+	struct r_addr a;
+
+	memset(&kept, 0, sizeof(kept));
+	while (msg_list_next(&it, MR_ADDR, &a))
+		if (a.v.addr.family != 6 || !ip_is_linklocal(&a.v.addr))
+			msg_list_add(&kept, b, MR_ADDR, &a);
+	msg_list_close(&kept, b);
+	*list = kept;
+}
+
+/* What the node would be; b and name hold what is made for it. */
+static void
+lite_merge(struct node *n, const struct m_db_map_lite *q, struct r_node *r,
+    struct buf *b, char name[LABEL_LEN])
+{
+	char was[LABEL_LEN], now[LABEL_LEN];
+
+	*r = n->r;
+	r->capver = q->capver;
+	if (!key_is_zero(q->disco_key)) {
+		memcpy(r->disco_key, q->disco_key, KEY_LEN);
+		r->published = true;
+	}
+	r->endpoints = q->endpoints;
+	endpoints_keep(&r->endpoints, b);
+	if (q->home_derp != 0)
+		r->home_derp = q->home_derp;
+	if (q->has_hostinfo) {
+		r->hostinfo = q->hostinfo;
+		dns_label(was, n->r.hostinfo.hostname);
+		dns_label(now, q->hostinfo.hostname);
+		if (!n->renamed && strcmp(was, now) != 0) {
+			name_make(n->tn, q->hostinfo.hostname, n, name);
+			r->name = slice_str(name);
+		}
+	}
+	node_fit(n->tn->d, r);
+}
+
+/* One of the tokens that come back with time. */
+static bool
+budget_take(struct node *n)
+{
+	const struct dbd_conf *c = &n->tn->d->conf;
+	uint64_t now = env_now(n->tn->d->env), refill, k;
+
+	if ((refill = c->budget_refill_ms * US_PER_MS) == 0)
+		return true;
+	k = (now - n->refilled) / refill;
+	if (k >= c->budget_burst || n->tokens + k >= c->budget_burst) {
+		n->tokens = c->budget_burst;
+		n->refilled = now;
+	} else {
+		n->tokens += (uint32_t)k;
+		n->refilled += k * refill;
+	}
+	if (n->tokens == 0)
+		return false;
+	n->tokens--;
+	return true;
+}
+
+static void
+lite_apply(struct node *n, struct worker *w, uint32_t id,
+    const struct r_node *r)
+{
+	struct dbd *d = n->tn->d;
+
+	op_begin(d);
+	node_set(n, r);
+	put_node(n);
+	lite_ok(w, id, true, false);
+	op_end(d);
+}
+
+void
+lite_forget(struct node *n, bool reply)
+{
+	struct lite_wait *wait;
+
+	if ((wait = n->wait) == NULL)
+		return;
+	n->wait = NULL;
+	timer_stop(&n->budget);
+	if (reply)
+		lite_ok(wait->worker, wait->id, false, true);
+	TAILQ_REMOVE(&wait->worker->waits, wait, all);
+	buf_free(&wait->body);
+	free(wait);
+}
+
+static void
+lite_defer(struct node *n, struct worker *w, const struct msg *m)
+{
+	struct lite_wait *wait;
+	uint64_t refill = n->tn->d->conf.budget_refill_ms * US_PER_MS;
+
+	wait = xcalloc(1, sizeof(*wait));
+	wait->node = n;
+	wait->worker = w;
+	wait->id = m->id;
+	msg_encode(&wait->body, m);
+	TAILQ_INSERT_TAIL(&w->waits, wait, all);
+	n->wait = wait;
+	timer_at(&n->budget, n->refilled + refill);
+}
+
+void
+lite_due(void *arg)
+{
+	struct node *n = arg;
+	struct dbd *d = n->tn->d;
+	struct lite_wait *wait = n->wait;
+	struct buf eps = { NULL, 0, 0 };
+	char name[LABEL_LEN];
+	struct r_node r;
+	struct msg m;
+
+	if (env_ended(d->env) || wait == NULL)
+		return;
+	if (!budget_take(n)) {	/* the budget has changed since */
+		timer_at(&n->budget, n->refilled +
+		    d->conf.budget_refill_ms * US_PER_MS);
+		return;
+	}
+	if (msg_decode(&m, M_DB_MAP_LITE, wait->body.p, wait->body.n) == -1)
+		fatalx("lite update: own encoding");
+	lite_merge(n, &m.u.db_map_lite, &r, &eps, name);
+	if (node_same(n, &r))
+		lite_ok(wait->worker, wait->id, false, false);
+	else
+		lite_apply(n, wait->worker, wait->id, &r);
+	buf_free(&eps);
+	lite_forget(n, false);
+}
+
+/* Older than what this node has said since (trap 38)? */
+static bool
+is_late(const struct node *n, const struct m_db_map_lite *q)
+{
+	struct r_ticket last;
+
+	memset(&last, 0, sizeof(last));
+	last.serial_gen = n->lite_gen;
+	last.serial = n->lite_serial;
+	return ticket_newer(&last, n->lite_h2, &q->ticket, q->h2);
+}
+
+void
+on_map_lite(struct worker *w, const struct msg *m)
+{
+	const struct m_db_map_lite *q = &m->u.db_map_lite;
+	struct buf eps = { NULL, 0, 0 };
+	char name[LABEL_LEN];
+	struct r_node r;
+	struct node *n;
+	uint16_t status;
+
+	if (!ticket_ok(w, &q->ticket))
+		return;
+	if (q->again && answered_before(w, m))
+		return;
+	if ((n = ticket_node(w->d, &q->ticket, q->node_key, &status)) == NULL) {
+		lite_no(w, m->id, status, "node not found");
+		return;
+	}
+	if (is_late(n, q)) {
+		lite_ok(w, m->id, false, true);
+		return;
+	}
+	n->lite_gen = q->ticket.serial_gen;
+	n->lite_serial = q->ticket.serial;
+	n->lite_h2 = q->h2;
+	lite_forget(n, true);
+	lite_merge(n, q, &r, &eps, name);
+	if (node_same(n, &r))
+		lite_ok(w, m->id, false, false);
+	else if (budget_take(n))
+		lite_apply(n, w, m->id, &r);
+	else
+		lite_defer(n, w, m);
+	buf_free(&eps);
+}

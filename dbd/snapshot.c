@@ -1,0 +1,114 @@
+#include <string.h>
+
+#include "common/log.h"
+#include "dbd/batch_int.h"
+#include "dbd/worker_int.h"
+
+void
+snapshot_make(struct tailnet *tn, struct buf *b)
+{
+	const struct user *u;
+	const struct node *n;
+	struct msg m;
+
+	msg_init(&m, M_DB_TAILNET);
+	m.u.db_tailnet.tailnet = tn->id;
+	m.u.db_tailnet.name = slice_str(tn->name);
+	m.u.db_tailnet.stable_id = slice_str(tn->stable_id);
+	m.u.db_tailnet.policy = (uint8_t)tn->policy;
+	change_add(b, &m);
+	TAILQ_FOREACH(u, &tn->users, all) {
+		msg_init(&m, M_DB_USER_PUT);
+		m.u.db_user_put.tailnet = tn->id;
+		m.u.db_user_put.user = u->r;
+		change_add(b, &m);
+	}
+	TAILQ_FOREACH(n, &tn->nodes, all) {
+		msg_init(&m, M_DB_NODE_PUT);
+		m.u.db_node_put.tailnet = tn->id;
+		m.u.db_node_put.seq = tn->seq;
+		m.u.db_node_put.node = n->r;
+		change_add(b, &m);
+	}
+	msg_init(&m, M_DB_BATCH);
+	m.u.db_batch.tailnet = tn->id;
+	memcpy(m.u.db_batch.batch, tn->batch, BATCH_LEN);
+	m.u.db_batch.seq = tn->seq;
+	change_add(b, &m);
+}
+
+void
+snapshot_send(struct dbd *d, struct link *l, struct tailnet *tn)
+{
+	struct buf b = { NULL, 0, 0 };
+	struct msg m;
+	struct rd r;
+	int fd;
+
+	snapshot_make(tn, &b);
+	if ((fd = d->ops.seal(b.p, b.n, d->ops.arg)) != -1) {
+		msg_init(&m, M_DB_SNAPSHOT);
+		m.u.db_snapshot.tailnet = tn->id;
+		m.u.db_snapshot.size = b.n;
+		m.fd = fd;
+		link_send(l, &m);
+	} else {
+		rd_init(&r, b.p, b.n);
+		while (change_next(&r, &m))
+			link_send(l, &m);
+	}
+	buf_free(&b);
+}
+
+/* What the log says of the time after a place. */
+
+struct replay {
+	struct tailnet	*tn;
+	struct link	*link;		/* NULL: only look whether it decodes */
+	uint64_t	 seq;		/* of the last row seen */
+};
+
+static int
+on_row(const struct log_row *row, void *arg)
+{
+	struct replay *p = arg;
+	struct msg m;
+	struct rd r;
+
+	rd_init(&r, row->changes.p, row->changes.n);
+	while (change_next(&r, &m))
+		if (p->link != NULL)
+			link_send(p->link, &m);
+	if (!rd_done(&r)) {
+		log_warnx("change log tailnet=%s seq=%llu: malformed",
+		    p->tn->name, (unsigned long long)row->seq);
+		return -1;
+	}
+	p->seq = row->seq;
+	if (p->link == NULL)
+		return 0;
+	msg_init(&m, M_DB_BATCH);
+	m.u.db_batch.tailnet = p->tn->id;
+	memcpy(m.u.db_batch.batch, row->batch, BATCH_LEN);
+	m.u.db_batch.seq = row->seq;
+	link_send(p->link, &m);
+	return 0;
+}
+
+bool
+replay_send(struct dbd *d, struct link *l, struct tailnet *tn, uint64_t seq,
+    const uint8_t batch[BATCH_LEN])
+{
+	struct replay p = { tn, NULL, seq };
+
+	if (seq == tn->seq && memcmp(batch, tn->batch, BATCH_LEN) == 0)
+		return true;
+	if (seq >= tn->seq || !store_log_has(d->store, tn->id, seq, batch))
+		return false;
+	/* Rows of the log are input: none is sent before all are good. */
+	if (store_load_log(d->store, tn->id, seq, on_row, &p) == -1 ||
+	    p.seq != tn->seq)
+		return false;
+	p.link = l;
+	return store_load_log(d->store, tn->id, seq, on_row, &p) == 0;
+}

@@ -1,0 +1,73 @@
+#!/bin/sh
+# What `make run` starts: a server in the foreground with all that it has
+# under $DIR.  EXTRA is appended to the configuration (tests use it).
+set -eu
+: "${O:=out}" "${DIR:=./run}" "${LISTEN:=127.0.0.1:8080}"
+: "${URL:=http://$LISTEN}" "${DERPMAP:=}" "${EXTRA:=}"
+umask 022
+mkdir -p "$DIR" "$DIR/empty"
+dir=$(cd "$DIR" && pwd)
+bin=$(cd "$O" && pwd)
+chmod 755 "$dir"
+chmod 555 "$dir/empty"
+host=${LISTEN%:*} port=${LISTEN##*:}
+host=${host#[} host=${host%]}
+conf=$dir/headscaled.conf
+{
+	cat <<-CONF
+	# Written by make run; the next make run writes it again.
+	server_url = "$URL"
+	state_dir = "$dir"
+	run_dir = "$dir"
+	control_socket = "$dir/headscaled.sock"
+	pid_file = "$dir/headscaled.pid"
+	chroot = "$dir/empty"
+	libexec_dir = "$bin"
+	listen "main" {
+	    address = "$host"
+	    port = $port
+	}
+	CONF
+	if [ -n "$DERPMAP" ]; then
+		case $DERPMAP in /*) ;; *) DERPMAP=$(pwd)/$DERPMAP ;; esac
+		echo "derp { map_file = \"$DERPMAP\" }"
+	fi
+	[ -z "$EXTRA" ] || printf '%s\n' "$EXTRA"
+} >"$conf.new"
+mv "$conf.new" "$conf"
+[ -n "$DERPMAP" ] || echo "no DERPMAP: clients stay in Starting until they" \
+    "have a relay (see README)"
+
+"$bin/headscaled" -d -f "$conf" &
+pid=$!
+trap 'kill -TERM $pid 2>/dev/null || :' INT TERM
+ctl() { "$bin/headscalectl" -s "$dir/headscaled.sock" "$@"; }
+n=0
+until ctl status >/dev/null 2>&1; do
+	kill -0 $pid 2>/dev/null || { wait $pid; exit; }
+	n=$((n + 1))
+	if [ $n -gt 600 ]; then
+		echo "the server does not answer on $dir/headscaled.sock" >&2
+		kill -TERM $pid
+		wait $pid || :
+		exit 1
+	fi
+	sleep 0.05
+done
+user=$(ctl -j users list | tr ',{' '\n\n' | sed -n 's/.*"name": *"\([^"]*\)".*/\1/p' | head -1)
+if [ -z "$user" ]; then
+	user=admin
+	ctl users add "$user" >/dev/null
+fi
+key=$(ctl keys create --user "$user" --reusable --expires 24h | tail -1)
+echo
+echo "serving; to join a client as user $user:"
+echo "    tailscale up --login-server=$URL --auth-key=$key"
+echo
+rc=0
+wait $pid || rc=$?
+# a trap ends wait: the server is still finishing
+while kill -0 $pid 2>/dev/null; do
+	wait $pid && rc=0 || rc=$?
+done
+exit $rc

@@ -1,0 +1,430 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/compat/compat.h"
+#include "common/log.h"
+#include "common/str.h"
+#include "common/ticket.h"
+#include "keyd/cells.h"
+#include "keyd/keyd.h"
+#include "keyd/responder.h"
+
+/*
+ * WAITS	the initiation stands in line: load, or the bound
+ * READY	answered; the client's first record has not come
+ * PROVES	the record stands in line
+ */
+enum hs_state {
+	HS_WAITS,
+	HS_READY,
+	HS_PROVES
+};
+
+struct handshake {
+	RB_ENTRY(handshake)	 by_conn;
+	TAILQ_ENTRY(handshake)	 line;		/* not in READY */
+	struct worker		*worker;
+	struct timer		 expiry;	/* in READY */
+	enum hs_state		 state;
+	uint32_t		 conn;
+	uint32_t		 request;	/* that is owed its answer */
+	uint16_t		 capver;
+	uint8_t			 machine[NOISE_KEY];
+	uint8_t			*c2s;		/* a cell, or NULL */
+	uint8_t			*octets;	/* initiation or record */
+	size_t			 n;
+};
+
+RB_HEAD(conns, handshake);
+TAILQ_HEAD(line, handshake);
+
+struct worker {
+	TAILQ_ENTRY(worker)	 turn;
+	struct keyd		*keyd;
+	struct link		*link;
+	struct conns		 conns;
+	struct line		 waits;
+	struct line		 proves;
+	uint32_t		 unconfirmed;	/* READY and PROVES */
+};
+
+/* What passes through on its way out. */
+struct scratch {
+	struct msg		 m;
+	struct accepted		 accepted;
+	uint8_t			 random[NOISE_KEY];
+	uint8_t			 plain[NOISE_PLAIN];
+};
+
+struct keyd {
+	struct env		*env;
+	struct keyd_conf	 conf;
+	struct responder	*responder;
+	struct secret		*boot;
+	struct secret		*scratch;
+	struct cells		*cells;
+	uint64_t		 generation;
+	uint64_t		 serial;
+	TAILQ_HEAD(, worker)	 workers;	/* next to be served first */
+};
+
+static int
+conn_cmp(const struct handshake *a, const struct handshake *b)
+{
+	return a->conn < b->conn ? -1 : a->conn > b->conn;
+}
+
+RB_GENERATE_STATIC(conns, handshake, by_conn, conn_cmp)
+
+struct keyd *
+keyd_new(struct env *env, const struct keyd_conf *conf, struct secret *key,
+    struct secret *boot, uint64_t generation)
+{
+	struct responder *r;
+	struct keyd *k;
+
+	if ((r = responder_new(key)) == NULL) {
+		secret_free(boot);
+		return NULL;
+	}
+	k = xcalloc(1, sizeof(*k));
+	k->env = env;
+	k->conf = *conf;
+	k->responder = r;
+	k->boot = boot;
+	k->scratch = secret_new(sizeof(struct scratch));
+	k->cells = cells_new(NOISE_KEY);
+	k->generation = generation;
+	TAILQ_INIT(&k->workers);
+	return k;
+}
+
+static void
+handshake_free(struct handshake *h)
+{
+	struct worker *w = h->worker;
+
+	timer_stop(&h->expiry);
+	switch (h->state) {
+	case HS_WAITS:
+		TAILQ_REMOVE(&w->waits, h, line);
+		break;
+	case HS_PROVES:
+		TAILQ_REMOVE(&w->proves, h, line);
+		/* FALLTHROUGH */
+	case HS_READY:
+		w->unconfirmed--;
+		break;
+	}
+	RB_REMOVE(conns, &w->conns, h);
+	cells_put(w->keyd->cells, h->c2s);
+	free(h->octets);
+	free(h);
+}
+
+static void
+worker_free(struct worker *w)
+{
+	struct handshake *h;
+
+	while ((h = RB_ROOT(&w->conns)) != NULL)
+		handshake_free(h);
+	TAILQ_REMOVE(&w->keyd->workers, w, turn);
+	free(w);
+}
+
+void
+keyd_free(struct keyd *k)
+{
+	struct worker *w;
+
+	if (k == NULL)
+		return;
+	while ((w = TAILQ_FIRST(&k->workers)) != NULL)
+		worker_free(w);
+	cells_free(k->cells);
+	secret_free(k->scratch);
+	secret_free(k->boot);
+	responder_free(k->responder);
+	free(k);
+}
+
+void
+keyd_reconf(struct keyd *k, const struct keyd_conf *conf)
+{
+	k->conf = *conf;
+}
+
+const uint8_t *
+keyd_public(const struct keyd *k)
+{
+	return responder_public(k->responder);
+}
+
+static struct worker *
+worker_of(struct keyd *k, const struct link *l)
+{
+	struct worker *w;
+
+	TAILQ_FOREACH(w, &k->workers, turn) {
+		if (w->link == l)
+			return w;
+	}
+	return NULL;
+}
+
+void
+keyd_up(struct keyd *k, struct link *l)
+{
+	struct worker *w;
+	struct msg m;
+
+	w = xcalloc(1, sizeof(*w));
+	w->keyd = k;
+	w->link = l;
+	RB_INIT(&w->conns);
+	TAILQ_INIT(&w->waits);
+	TAILQ_INIT(&w->proves);
+	TAILQ_INSERT_TAIL(&k->workers, w, turn);
+	msg_init(&m, M_KEY_SERVER);
+	memcpy(m.u.key_server.public, keyd_public(k), NOISE_KEY);
+	link_send(l, &m);
+}
+
+void
+keyd_down(struct keyd *k, struct link *l)
+{
+	struct worker *w;
+
+	if ((w = worker_of(k, l)) != NULL)
+		worker_free(w);
+}
+
+static struct handshake *
+handshake_find(struct worker *w, uint32_t conn)
+{
+	struct handshake key;
+
+	key.conn = conn;
+	return RB_FIND(conns, &w->conns, &key);
+}
+
+static void
+on_expiry(void *arg)
+{
+	struct handshake *h = arg;
+
+	log_debug("handshake expired worker=%u conn=%u",
+	    (unsigned int)link_slot(h->worker->link), (unsigned int)h->conn);
+	handshake_free(h);
+}
+
+static void
+answer_no(struct worker *w, uint32_t request, uint32_t conn, enum refusal why)
+{
+	struct msg m;
+
+	log_debug("handshake refused worker=%u conn=%u why=%d",
+	    (unsigned int)link_slot(w->link), (unsigned int)conn, (int)why);
+	msg_init(&m, M_KEY_NOISE_NO);
+	m.id = request;
+	m.u.key_noise_no.conn = conn;
+	m.u.key_noise_no.why = (uint8_t)why;
+	link_reply(w->link, &m);
+}
+
+static void
+keep_octets(struct handshake *h, const struct msg *m, const void *p, size_t n)
+{
+	h->request = m->id;
+	h->octets = xmalloc(n);
+	memcpy(h->octets, p, n);
+	h->n = n;
+}
+
+static int
+on_accept(struct worker *w, const struct msg *m)
+{
+	const struct m_key_noise_accept *in = &m->u.key_noise_accept;
+	struct handshake *h;
+
+	if (handshake_find(w, in->conn) != NULL)
+		return -1;
+	h = xcalloc(1, sizeof(*h));
+	h->worker = w;
+	h->conn = in->conn;
+	h->state = HS_WAITS;
+	timer_init(&h->expiry, w->keyd->env, on_expiry, h);
+	keep_octets(h, m, in->init, sizeof(in->init));
+	(void)RB_INSERT(conns, &w->conns, h);
+	TAILQ_INSERT_TAIL(&w->waits, h, line);
+	return 0;
+}
+
+static int
+on_confirm(struct worker *w, const struct msg *m)
+{
+	const struct m_key_noise_confirm *in = &m->u.key_noise_confirm;
+	struct handshake *h;
+
+	/* Expired, most likely: the worker could not know. */
+	if ((h = handshake_find(w, in->conn)) == NULL) {
+		answer_no(w, m->id, in->conn, REFUSED_UNKNOWN);
+		return 0;
+	}
+	if (h->state != HS_READY)
+		return -1;
+	/* It came in time: standing in line does not count against it. */
+	timer_stop(&h->expiry);
+	h->state = HS_PROVES;
+	keep_octets(h, m, in->record.p, in->record.n);
+	TAILQ_INSERT_TAIL(&w->proves, h, line);
+	return 0;
+}
+
+static int
+on_drop(struct worker *w, const struct msg *m)
+{
+	struct handshake *h;
+
+	if ((h = handshake_find(w, m->u.key_noise_drop.conn)) == NULL)
+		return 0;
+	if (h->state != HS_READY)
+		answer_no(w, h->request, h->conn, REFUSED_UNKNOWN);
+	handshake_free(h);
+	return 0;
+}
+
+int
+keyd_msg(struct keyd *k, struct link *l, const struct msg *m)
+{
+	struct worker *w;
+
+	if ((w = worker_of(k, l)) == NULL)
+		return -1;
+	switch (m->type) {
+	case M_KEY_NOISE_ACCEPT:
+		return on_accept(w, m);
+	case M_KEY_NOISE_CONFIRM:
+		return on_confirm(w, m);
+	case M_KEY_NOISE_DROP:
+		return on_drop(w, m);
+	default:
+		return -1;
+	}
+}
+
+static void
+accept_next(struct worker *w, struct scratch *s)
+{
+	struct handshake *h = TAILQ_FIRST(&w->waits);
+	struct keyd *k = w->keyd;
+	enum refusal why;
+
+	env_random(k->env, s->random, sizeof(s->random));
+	why = responder_accept(k->responder, h->octets, s->random,
+	    &s->accepted);
+	if (why != REFUSED_NOT) {
+		answer_no(w, h->request, h->conn, why);
+		handshake_free(h);
+		return;
+	}
+	h->capver = s->accepted.capver;
+	memcpy(h->machine, s->accepted.machine, NOISE_KEY);
+	h->c2s = cells_get(k->cells);
+	memcpy(h->c2s, s->accepted.c2s, NOISE_KEY);
+	free(h->octets);
+	h->octets = NULL;
+	TAILQ_REMOVE(&w->waits, h, line);
+	h->state = HS_READY;
+	w->unconfirmed++;
+	timer_in(&h->expiry, k->conf.pending_ms * US_PER_MS);
+	msg_init(&s->m, M_KEY_NOISE_READY);
+	s->m.id = h->request;
+	s->m.u.key_noise_ready.conn = h->conn;
+	memcpy(s->m.u.key_noise_ready.response, s->accepted.response,
+	    NOISE_RESP);
+	memcpy(s->m.u.key_noise_ready.key_s2c, s->accepted.s2c, NOISE_KEY);
+	link_reply(w->link, &s->m);
+}
+
+/* What is in the ticket of the peer comes from its link alone. */
+static void
+mint(struct r_ticket *t, const struct handshake *h)
+{
+	struct keyd *k = h->worker->keyd;
+
+	t->kind = TICKET_MACHINE;
+	t->slot = link_slot(h->worker->link);
+	t->generation = link_generation(h->worker->link);
+	t->serial_gen = k->generation;
+	t->serial = ++k->serial;
+	t->capver = h->capver;
+	memcpy(t->key, h->machine, NOISE_KEY);
+	ticket_sign(t, secret_data(k->boot));
+}
+
+static void
+confirm_next(struct worker *w, struct scratch *s)
+{
+	struct handshake *h = TAILQ_FIRST(&w->proves);
+	struct m_key_noise_ok *ok;
+	int n;
+
+	n = responder_confirm(w->keyd->responder, h->c2s, h->octets, h->n,
+	    s->plain);
+	if (n == -1) {
+		answer_no(w, h->request, h->conn, REFUSED_CRYPTO);
+		handshake_free(h);
+		return;
+	}
+	msg_init(&s->m, M_KEY_NOISE_OK);
+	s->m.id = h->request;
+	ok = &s->m.u.key_noise_ok;
+	ok->conn = h->conn;
+	ok->plain = slice_mem(s->plain, (size_t)n);
+	memcpy(ok->key_c2s, h->c2s, NOISE_KEY);
+	mint(&ok->ticket, h);
+	link_reply(w->link, &s->m);
+	handshake_free(h);
+}
+
+static bool
+worker_has_work(const struct worker *w)
+{
+	if (!TAILQ_EMPTY(&w->proves))
+		return true;
+	return !TAILQ_EMPTY(&w->waits) &&
+	    w->unconfirmed < w->keyd->conf.pending_max;
+}
+
+static struct worker *
+next_worker(struct keyd *k)
+{
+	struct worker *w;
+
+	TAILQ_FOREACH(w, &k->workers, turn) {
+		if (worker_has_work(w))
+			return w;
+	}
+	return NULL;
+}
+
+bool
+keyd_turn(struct keyd *k)
+{
+	struct scratch *s = (struct scratch *)(void *)secret_data(k->scratch);
+	struct worker *w;
+
+	if ((w = next_worker(k)) == NULL)
+		return false;
+	TAILQ_REMOVE(&k->workers, w, turn);
+	TAILQ_INSERT_TAIL(&k->workers, w, turn);
+	/* Records first: they end what stands against the bound. */
+	if (!TAILQ_EMPTY(&w->proves))
+		confirm_next(w, s);
+	else
+		accept_next(w, s);
+	wipe(s, sizeof(*s));
+	return next_worker(k) != NULL;
+}

@@ -1,0 +1,54 @@
+/*
+ * keyd's core: operations, not primitives (architecture.md rule 3).  It holds
+ * the Noise static key and runs the whole IK responder (protocol.md 1.5).
+ */
+
+#ifndef KEYD_KEYD_H
+#define KEYD_KEYD_H
+
+#include "common/env.h"
+#include "common/link.h"
+#include "common/secret.h"
+
+struct keyd;
+
+struct keyd_conf {
+	uint32_t	pending_max;	/* unconfirmed handshakes a link */
+	uint32_t	pending_ms;	/* and how long each may stay so */
+};
+
+/*
+ * Takes over static_key (32 octets) and boot_secret (32).  generation: this
+ * start of keyd, the high half of ticket serials.  NULL if the static key is
+ * zero or of low order.
+ */
+struct keyd	*keyd_new(struct env *, const struct keyd_conf *,
+		    struct secret *static_key, struct secret *boot_secret,
+		    uint64_t generation);
+/* Wipes. */
+void		 keyd_free(struct keyd *);
+void		 keyd_reconf(struct keyd *, const struct keyd_conf *);
+/* The public static key. */
+const uint8_t	*keyd_public(const struct keyd *);
+
+/* A worker's KEY link: KEY_SERVER is sent at once. */
+void		 keyd_up(struct keyd *, struct link *);
+/*
+ * Queues the request; keyd_turn() works them off.  0, or -1 for a violation
+ * (conn number in use, ...) that the caller turns into link_violation().
+ */
+int		 keyd_msg(struct keyd *, struct link *, const struct msg *);
+void		 keyd_down(struct keyd *, struct link *);
+/*
+ * Does at most one operation, links in turn; true if more are waiting, so
+ * that the outer loop polls (SIG, one day) between two.
+ */
+bool		 keyd_turn(struct keyd *);
+
+/*
+ * Known answers of protocol.md 9.2, an X25519 and an AEAD check.  False: do
+ * not serve.
+ */
+bool		 keyd_selftest(void);
+
+#endif

@@ -1,0 +1,283 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/child.h"
+#include "common/log.h"
+#include "common/noise.h"
+#include "common/secret.h"
+#include "common/str.h"
+#include "keyd/keyd.h"
+#include "keyd/store.h"
+
+/* CFG_FILE kinds. */
+#define FILE_READ	1
+#define FILE_MAKE	2
+
+struct keyd_main {
+	struct child		*child;
+	struct keyd		*core;		/* from the first stage on */
+	struct secret		*key;		/* until the core has them */
+	struct secret		*boot;
+	struct keyd_conf	 staged;
+	uint32_t		 epoch;		/* of staged; 0: none */
+	uint64_t		 generation;
+	struct msg		*early;		/* links before the core */
+	size_t			 nearly;
+};
+
+static void
+on_key_msg(struct link *l, const struct msg *m, void *tag, void *arg)
+{
+	struct keyd_main *km = arg;
+
+	(void)tag;
+	if (keyd_msg(km->core, l, m) == -1)
+		link_violation(l, LINK_BAD_ID);
+}
+
+static void
+on_key_down(struct link *l, enum link_why why, void *arg)
+{
+	struct keyd_main *km = arg;
+
+	keyd_down(km->core, l);
+	child_blame(km->child, l, why);
+	link_free(l);
+}
+
+static void
+link_open(struct keyd_main *km, const struct msg *m)
+{
+	struct link_conf conf;
+
+	memset(&conf, 0, sizeof(conf));
+	conf.on_msg = on_key_msg;
+	conf.on_down = on_key_down;
+	conf.arg = km;
+	keyd_up(km->core, child_link(km->child, m, &conf));
+}
+
+/*
+ * Without the core nobody could answer: what a worker sends meanwhile waits
+ * in its socket.
+ */
+static void
+take_link(struct keyd_main *km, const struct msg *m)
+{
+	if (m->u.cfg_link.link != LINK_KEY ||
+	    m->u.cfg_link.role != ROLE_WORKER)
+		fatalx("link of kind %u to role %u", m->u.cfg_link.link,
+		    m->u.cfg_link.role);
+	if (km->core != NULL) {
+		link_open(km, m);
+		return;
+	}
+	km->early = xrealloc(km->early, km->nearly + 1, sizeof(*km->early));
+	km->early[km->nearly++] = *m;
+}
+
+static void
+make_key(struct keyd_main *km, int fd, const char *name)
+{
+	uint8_t pub[NOISE_KEY];
+	struct msg made;
+	char why[128];
+
+	km->key = keyfile_make(fd, ev_env(child_ev(km->child)), why,
+	    sizeof(why));
+	if (km->key == NULL)
+		fatalx("%s: cannot make the Noise key: %s", name, why);
+	noise_public(pub, secret_data(km->key));
+	msg_init(&made, M_CFG_KEY_MADE);
+	memcpy(made.u.cfg_key_made.public, pub, sizeof(pub));
+	link_send(child_cfg(km->child), &made);
+	log_info("new Noise key made file=%s public=%s", name, log_key(pub));
+}
+
+static void
+take_file(struct keyd_main *km, const struct msg *m)
+{
+	const struct m_cfg_file *f = &m->u.cfg_file;
+	const char *name;
+	char why[128];
+
+	/* A key in use stays: another one would strand running clients. */
+	if (km->core != NULL || km->key != NULL) {
+		(void)close(m->fd);
+		return;
+	}
+	name = log_vis(f->name);
+	switch (f->kind) {
+	case FILE_READ:
+		km->key = keyfile_read(m->fd, why, sizeof(why));
+		if (km->key == NULL)
+			fatalx("%s: %s", name, why);
+		break;
+	case FILE_MAKE:
+		make_key(km, m->fd, name);
+		break;
+	default:
+		fatalx("file of kind %u", f->kind);
+	}
+	(void)close(m->fd);
+}
+
+static void
+on_boot(struct child *c, const struct m_cfg_boot *boot, void *arg)
+{
+	struct keyd_main *km = arg;
+
+	km->child = c;
+	km->generation = boot->generation;
+	/* Here, with no rights left, as it will have to work. */
+	if (!keyd_selftest())
+		fatalx("self-test of the cryptography failed");
+	child_title(c, "key exchange");
+}
+
+static void
+on_cfg(struct child *c, const struct msg *m, void *tag, void *arg)
+{
+	struct keyd_main *km = arg;
+	uint8_t boot[32];
+
+	(void)c;
+	(void)tag;
+	switch (m->type) {
+	case M_CFG_SECRET:
+		memcpy(boot, m->u.cfg_secret.secret, sizeof(boot));
+		secret_free(km->boot);
+		km->boot = secret_take(boot, sizeof(boot));
+		break;
+	case M_CFG_CONF_KEYD:
+		km->staged.pending_max = m->u.cfg_conf_keyd.pending_max;
+		km->staged.pending_ms = m->u.cfg_conf_keyd.pending_ms;
+		km->epoch = m->u.cfg_conf_keyd.epoch;
+		break;
+	case M_CFG_FILE:
+		take_file(km, m);
+		break;
+	case M_CFG_LINK:
+		take_link(km, m);
+		break;
+	default:
+		if (m->fd != -1)
+			(void)close(m->fd);
+		break;
+	}
+}
+
+static void
+make_core(struct keyd_main *km)
+{
+	size_t i;
+
+	km->core = keyd_new(ev_env(child_ev(km->child)), &km->staged, km->key,
+	    km->boot, km->generation);
+	km->key = km->boot = NULL;
+	if (km->core == NULL)
+		fatalx("the Noise key is of no use");
+	for (i = 0; i < km->nearly; i++)
+		link_open(km, &km->early[i]);
+	free(km->early);
+	km->early = NULL;
+	km->nearly = 0;
+}
+
+static bool
+on_stage(struct child *c, uint32_t epoch, char *why, size_t whylen, void *arg)
+{
+	struct keyd_main *km = arg;
+	const char *wrong = NULL;
+
+	(void)c;
+	if (km->epoch != epoch)
+		wrong = "no configuration came";
+	else if (km->staged.pending_max == 0 || km->staged.pending_ms == 0)
+		wrong = "a bound of 0 lets no handshake through";
+	else if (km->core == NULL && (km->key == NULL || km->boot == NULL))
+		wrong = "no Noise key or no boot secret came";
+	if (wrong != NULL) {
+		(void)snprintf(why, whylen, "%s", wrong);
+		return false;
+	}
+	if (km->core == NULL)
+		make_core(km);
+	return true;
+}
+
+static void
+on_commit(struct child *c, uint32_t epoch, void *arg)
+{
+	struct keyd_main *km = arg;
+
+	(void)c;
+	if (km->epoch == epoch)
+		keyd_reconf(km->core, &km->staged);
+}
+
+static void
+on_discard(struct child *c, uint32_t epoch, void *arg)
+{
+	struct keyd_main *km = arg;
+
+	(void)c;
+	if (km->epoch == epoch)
+		km->epoch = 0;
+}
+
+static void
+on_start(struct child *c, void *arg)
+{
+	struct keyd_main *km = arg;
+
+	(void)c;
+	log_info("ready public=%s", log_key(keyd_public(km->core)));
+}
+
+static void
+on_stop(struct child *c, void *arg)
+{
+	struct keyd_main *km = arg;
+
+	keyd_free(km->core);
+	secret_free(km->key);
+	secret_free(km->boot);
+	child_exit(c);
+}
+
+/* One operation, then a look at the links: no worker waits for another. */
+static void
+on_turn(void *arg)
+{
+	struct keyd_main *km = arg;
+
+	if (km->core != NULL && keyd_turn(km->core))
+		ev_again(child_ev(km->child));
+}
+
+static const struct child_ops ops = {
+	.role = ROLE_KEYD,
+	.name = "headscaled-keyd",
+	.on_boot = on_boot,
+	.on_cfg = on_cfg,
+	.on_stage = on_stage,
+	.on_commit = on_commit,
+	.on_discard = on_discard,
+	.on_start = on_start,
+	.on_stop = on_stop,
+	.on_turn = on_turn
+};
+
+int
+main(int argc, char **argv)
+{
+	static struct keyd_main km;
+
+	/* While files can still be opened: OpenSSL may want its own. */
+	if (noise_init() == -1)
+		fatalx("the libraries lack an algorithm of Noise");
+	child_main(&ops, argc, argv, &km);
+}

@@ -1,0 +1,117 @@
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/enc.h"
+#include "common/noise.h"
+#include "keyd/store.h"
+
+#define PREFIX		"privkey:"
+#define PREFIX_LEN	(sizeof(PREFIX) - 1)
+#define DIGITS		(2 * NOISE_KEY)
+#define TEXT_LEN	(PREFIX_LEN + DIGITS)	/* without the newline */
+
+/* Room for an octet too many, that is how a longer file is seen. */
+#define ROOM		(TEXT_LEN + 2)
+
+/* At most max octets up to the end of the file; -1 with errno. */
+static ssize_t
+read_all(int fd, char *to, size_t max)
+{
+	size_t n = 0;
+	ssize_t got;
+
+	while (n < max) {
+		got = read(fd, to + n, max - n);
+		if (got == 0)
+			break;
+		if (got > 0)
+			n += (size_t)got;
+		else if (errno != EINTR)
+			return -1;
+	}
+	return (ssize_t)n;
+}
+
+static int
+write_all(int fd, const char *p, size_t n)
+{
+	ssize_t put;
+
+	while (n > 0) {
+		if ((put = write(fd, p, n)) == -1) {
+			if (errno == EINTR)
+				continue;
+			return -1;
+		}
+		p += put;
+		n -= (size_t)put;
+	}
+	return 0;
+}
+
+static bool
+parse(uint8_t key[NOISE_KEY], const char *text, size_t n)
+{
+	if (n == TEXT_LEN + 1 && text[TEXT_LEN] == '\n')
+		n--;
+	if (n != TEXT_LEN || memcmp(text, PREFIX, PREFIX_LEN) != 0)
+		return false;
+	return hex_dec(key, NOISE_KEY, slice_mem(text + PREFIX_LEN, DIGITS));
+}
+
+struct secret *
+keyfile_read(int fd, char *why, size_t whylen)
+{
+	struct secret *text, *key;
+	const char *wrong = NULL;
+	ssize_t n;
+
+	text = secret_new(ROOM);
+	key = secret_new(NOISE_KEY);
+	n = read_all(fd, (char *)secret_data(text), ROOM);
+	if (n == -1)
+		wrong = strerror(errno);
+	else if (!parse(secret_data(key), (const char *)secret_data(text),
+	    (size_t)n))
+		wrong = "not a key file (privkey: and 64 hex digits)";
+	else if (key_is_zero(secret_data(key)))
+		wrong = "the key is zero";
+	secret_free(text);
+	if (wrong == NULL)
+		return key;
+	(void)snprintf(why, whylen, "%s", wrong);
+	secret_free(key);
+	return NULL;
+}
+
+struct secret *
+keyfile_make(int fd, struct env *env, char *why, size_t whylen)
+{
+	struct secret *text, *key;
+	const char *wrong = NULL;
+	char *p;
+	off_t end;
+
+	text = secret_new(ROOM);
+	key = secret_new(NOISE_KEY);
+	env_random(env, secret_data(key), NOISE_KEY);
+	noise_clamp(secret_data(key));
+	p = (char *)secret_data(text);
+	memcpy(p, PREFIX, PREFIX_LEN);
+	hex_enc(p + PREFIX_LEN, secret_data(key), NOISE_KEY);
+	p[TEXT_LEN] = '\n';
+	if ((end = lseek(fd, 0, SEEK_END)) == -1)
+		wrong = strerror(errno);
+	else if (end != 0)
+		wrong = "the file is not empty";
+	else if (write_all(fd, p, TEXT_LEN + 1) == -1 || fsync(fd) == -1)
+		wrong = strerror(errno);
+	secret_free(text);
+	if (wrong == NULL)
+		return key;
+	(void)snprintf(why, whylen, "%s", wrong);
+	secret_free(key);
+	return NULL;
+}

@@ -1,0 +1,22 @@
+/* The file of the Noise static key, through descriptors that master opened. */
+
+#ifndef KEYD_STORE_H
+#define KEYD_STORE_H
+
+#include "common/env.h"
+#include "common/secret.h"
+
+/*
+ * Reads "privkey:" and 64 hex digits, with or without one newline (Headscale
+ * writes none), from fd, which stays the caller's.  The 32 octets, or NULL
+ * with the reason in why.
+ */
+struct secret	*keyfile_read(int fd, char *why, size_t whylen);
+/*
+ * Draws a key, writes it in the same form with a newline to the empty file fd
+ * and syncs it.  NULL with the reason in why; a file that holds anything is
+ * left as it is.
+ */
+struct secret	*keyfile_make(int fd, struct env *, char *why, size_t whylen);
+
+#endif

@@ -1,0 +1,322 @@
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/compat/compat.h"
+#include "common/log.h"
+#include "common/str.h"
+#include "master/files.h"
+#include "master/path.h"
+
+#define KINDS	2
+
+/* One version of a file, as it was when it was opened. */
+struct version {
+	int		 fd;		/* -1: none */
+	dev_t		 dev;
+	ino_t		 ino;
+	off_t		 size;
+	struct timespec	 mtime;
+};
+
+struct watched {
+	char		*path;		/* NULL: none is configured */
+	struct version	 now;
+	struct version	 good;		/* as of the last commit */
+	bool		 complained;
+	char		*next_path;
+	struct version	 next;
+};
+
+struct files {
+	struct watched	 w[KINDS];
+};
+
+static const char *const keys[KINDS] = {
+	"derp[0]|map_file", "dns[0]|extra_records_file"
+};
+
+static size_t
+slot_of(enum file_kind kind)
+{
+	return kind == FILE_DERP_MAP ? 0 : 1;
+}
+
+static void
+version_close(struct version *v)
+{
+	if (v->fd != -1)
+		(void)close(v->fd);
+	v->fd = -1;
+}
+
+static bool
+version_open(struct version *v, const char *path, char *why, size_t whylen)
+{
+	struct stat st;
+
+	v->fd = path_open(path, PATH_PLAIN, NULL, why, whylen);
+	if (v->fd == -1)
+		return false;
+	if (fstat(v->fd, &st) == -1) {
+		(void)snprintf(why, whylen, "%s: %s", path, strerror(errno));
+		version_close(v);
+		return false;
+	}
+	v->dev = st.st_dev;
+	v->ino = st.st_ino;
+	v->size = st.st_size;
+	v->mtime = st.st_mtim;
+	return true;
+}
+
+static bool
+version_same(const struct version *a, const struct version *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+	    a->mtime.tv_sec == b->mtime.tv_sec &&
+	    a->mtime.tv_nsec == b->mtime.tv_nsec;
+}
+
+/* A second descriptor of the same open file. */
+static int
+version_dup(const struct version *v)
+{
+	int fd;
+
+	if (v->fd == -1)
+		return -1;
+	if ((fd = fcntl(v->fd, F_DUPFD_CLOEXEC, 0)) == -1)
+		log_warn("descriptor of a file");
+	return fd;
+}
+
+struct files *
+files_new(void)
+{
+	struct files *f;
+	size_t i;
+
+	f = xcalloc(1, sizeof(*f));
+	for (i = 0; i < KINDS; i++)
+		f->w[i].now.fd = f->w[i].good.fd = f->w[i].next.fd = -1;
+	return f;
+}
+
+void
+files_free(struct files *f)
+{
+	size_t i;
+
+	if (f == NULL)
+		return;
+	files_discard(f);
+	for (i = 0; i < KINDS; i++) {
+		version_close(&f->w[i].now);
+		version_close(&f->w[i].good);
+		free(f->w[i].path);
+	}
+	free(f);
+}
+
+bool
+files_stage(struct files *f, const struct conf *conf, char *why, size_t whylen)
+{
+	const char *paths[KINDS] = {
+		conf->files.derp_map, conf->files.records
+	};
+	char at[300], text[400];
+	size_t i;
+
+	files_discard(f);
+	for (i = 0; i < KINDS; i++) {
+		if (paths[i] == NULL)
+			continue;
+		if (!version_open(&f->w[i].next, paths[i], text,
+		    sizeof(text))) {
+			conf_where(conf, keys[i], at, sizeof(at));
+			(void)snprintf(why, whylen, "%s: %s", at, text);
+			files_discard(f);
+			return false;
+		}
+		f->w[i].next_path = xstrdup(paths[i]);
+	}
+	return true;
+}
+
+void
+files_commit(struct files *f)
+{
+	struct watched *w;
+	size_t i;
+
+	for (i = 0; i < KINDS; i++) {
+		w = &f->w[i];
+		version_close(&w->now);
+		version_close(&w->good);
+		free(w->path);
+		w->path = w->next_path;
+		w->now = w->next;
+		w->good = w->next;
+		w->good.fd = version_dup(&w->next);
+		w->next.fd = -1;
+		w->next_path = NULL;
+		w->complained = false;
+	}
+}
+
+void
+files_discard(struct files *f)
+{
+	size_t i;
+
+	for (i = 0; i < KINDS; i++) {
+		version_close(&f->w[i].next);
+		free(f->w[i].next_path);
+		f->w[i].next_path = NULL;
+	}
+}
+
+int
+files_get(const struct files *f, enum file_kind kind, bool staged,
+    unsigned int tries)
+{
+	const struct watched *w = &f->w[slot_of(kind)];
+
+	if (staged)
+		return version_dup(&w->next);
+	if (tries == 0)
+		return version_dup(&w->now);
+	return tries == 1 ? version_dup(&w->good) : -1;
+}
+
+bool
+files_changed(struct files *f, enum file_kind kind)
+{
+	struct watched *w = &f->w[slot_of(kind)];
+	struct version v;
+	char why[400];
+
+	if (w->path == NULL)
+		return false;
+	if (!version_open(&v, w->path, why, sizeof(why))) {
+		if (!w->complained)
+			log_warnx("%s; the old one stays", why);
+		w->complained = true;
+		return false;
+	}
+	w->complained = false;
+	if (version_same(&v, &w->now)) {
+		version_close(&v);
+		return false;
+	}
+	version_close(&w->now);
+	w->now = v;
+	return true;
+}
+
+/* The Noise key. */
+
+static char *
+temporary(const char *path)
+{
+	size_t n = strlen(path) + 5;
+	char *p;
+
+	p = xmalloc(n);
+	(void)snprintf(p, n, "%s.new", path);
+	return p;
+}
+
+/* A key that was begun and never named has never been used. */
+static int
+create(const char *path, char *why, size_t whylen)
+{
+	char *tmp;
+	int fd;
+
+	if (!path_parent_ok(path, why, whylen))
+		return -1;
+	tmp = temporary(path);
+	if (unlink(tmp) == -1 && errno != ENOENT) {
+		(void)snprintf(why, whylen, "%s: %s", tmp, strerror(errno));
+		free(tmp);
+		return -1;
+	}
+	fd = open(tmp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+	    0600);
+	if (fd == -1)
+		(void)snprintf(why, whylen, "%s: %s", tmp, strerror(errno));
+	free(tmp);
+	return fd;
+}
+
+int
+key_open(const char *path, bool make, bool *made, char *why, size_t whylen)
+{
+	bool missing;
+	char *real;
+	int fd;
+
+	*made = false;
+	real = path_check(path, PATH_SECRET, &missing, why, whylen);
+	if (real != NULL) {
+		fd = path_open(real, PATH_SECRET, NULL, why, whylen);
+		free(real);
+		return fd;
+	}
+	if (!missing || !make)
+		return -1;
+	*made = true;
+	return create(path, why, whylen);
+}
+
+static bool
+sync_folder(const char *path)
+{
+	char *dir = xstrdup(path), *slash = strrchr(dir, '/');
+	bool ok;
+	int fd;
+
+	if (slash != NULL)
+		slash[slash == dir ? 1 : 0] = '\0';
+	fd = open(slash == NULL ? "." : dir, O_RDONLY | O_DIRECTORY |
+	    O_CLOEXEC);
+	free(dir);
+	if (fd == -1)
+		return false;
+	ok = fsync(fd) == 0;
+	(void)close(fd);
+	return ok;
+}
+
+bool
+key_made(const char *path, char *why, size_t whylen)
+{
+	char *tmp = temporary(path);
+	bool ok;
+
+	/* link(2), unlike rename(2), cannot take the place of a key. */
+	ok = link(tmp, path) == 0 && unlink(tmp) == 0 && sync_folder(path);
+	if (!ok)
+		(void)snprintf(why, whylen, "%s: %s", path, strerror(errno));
+	free(tmp);
+	return ok;
+}
+
+bool
+key_check(const char *path, char *why, size_t whylen)
+{
+	bool missing;
+	char *real;
+
+	real = path_check(path, PATH_SECRET, &missing, why, whylen);
+	free(real);
+	/* A folder that is not there yet is made at the start. */
+	return real != NULL || missing;
+}

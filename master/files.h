@@ -1,0 +1,63 @@
+/*
+ * Files that master opens, checks and hands on as descriptors, and never
+ * reads: the Noise key, the DERP map, the extra DNS records.
+ */
+
+#ifndef MASTER_FILES_H
+#define MASTER_FILES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "master/conf.h"
+
+/* CFG_FILE's kinds. */
+enum file_kind {
+	FILE_KEY = 1,
+	FILE_KEY_NEW,
+	FILE_DERP_MAP,
+	FILE_RECORDS
+};
+
+struct files;
+
+/* Never NULL. */
+struct files	*files_new(void);
+/* NULL is fine. */
+void		 files_free(struct files *);
+/*
+ * Opens what a configuration names and keeps it aside; false with
+ * "file:line: path: reason".
+ */
+bool		 files_stage(struct files *, const struct conf *, char *why,
+		    size_t whylen);
+void		 files_commit(struct files *);
+void		 files_discard(struct files *);
+/*
+ * A new descriptor of the DERP map or the records, or -1 if there is none.
+ * staged: of what is kept aside.  tries: 0 the newest; 1, when that was
+ * refused, the one that was last committed; above, none.
+ */
+int		 files_get(const struct files *, enum file_kind, bool staged,
+		    unsigned int tries);
+/*
+ * Looks whether the file that is in force has been replaced or changed, by
+ * device, inode, size and mtime; true if so: files_get() then has the new
+ * one.  What is missing or not safe is logged once, and the old one stays.
+ */
+bool		 files_changed(struct files *, enum file_kind);
+
+/*
+ * The Noise key: a descriptor to read it (*made false), or, if there is none
+ * and make is true, of an empty file beside it to make one in (*made true).
+ * -1 with the reason; an existing file is never touched.
+ */
+int		 key_open(const char *path, bool make, bool *made, char *why,
+		    size_t whylen);
+/* The new key is written: gives it its name, and syncs the folder. */
+bool		 key_made(const char *path, char *why, size_t whylen);
+/* True if the key file is safe, or can be made there: for headscaled -n. */
+bool		 key_check(const char *path, char *why, size_t whylen);
+
+#endif

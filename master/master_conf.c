@@ -1,0 +1,242 @@
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/str.h"
+#include "master/master_int.h"
+
+struct target {
+	struct master	*master;
+	struct proc	*proc;
+	uint32_t	 epoch;
+};
+
+static void
+send(const struct target *t, const struct msg *m)
+{
+	struct super_ops ops;
+
+	master_ops(t->master, &ops);
+	ops.send(t->proc, m, t->master);
+}
+
+static void
+add_texts(struct msg_list *list, struct buf *b, char *const *texts,
+    unsigned int n)
+{
+	struct r_text r;
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		r.v = slice_str(texts[i]);
+		msg_list_add(list, b, MR_TEXT, &r);
+	}
+	msg_list_close(list, b);
+}
+
+static void
+add_resolvers(struct msg_list *list, struct buf *b, char *const *texts,
+    unsigned int n)
+{
+	struct r_resolver r;
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		r.v = slice_str(texts[i]);
+		msg_list_add(list, b, MR_RESOLVER, &r);
+	}
+	msg_list_close(list, b);
+}
+
+static void
+add_splits(struct msg_list *list, struct buf *b, const struct conf *conf)
+{
+	const struct conf_split *s;
+	struct r_split r;
+	struct buf inner;
+	unsigned int i;
+
+	for (i = 0; i < conf->nsplits; i++) {
+		s = &conf->splits[i];
+		memset(&r, 0, sizeof(r));
+		memset(&inner, 0, sizeof(inner));
+		r.suffix = slice_str(s->suffix);
+		add_resolvers(&r.resolvers, &inner, s->resolvers,
+		    s->nresolvers);
+		msg_list_add(list, b, MR_SPLIT, &r);
+		buf_free(&inner);
+	}
+	msg_list_close(list, b);
+}
+
+static void
+send_worker(const struct target *t, const struct conf *c)
+{
+	struct buf resolvers = { 0 }, search = { 0 }, split = { 0 };
+	struct m_cfg_conf_worker *w;
+	struct msg m;
+
+	msg_init(&m, M_CFG_CONF_WORKER);
+	w = &m.u.cfg_conf_worker;
+	w->epoch = t->epoch;
+	w->server_url = slice_str(c->server_url);
+	w->base_domain = slice_str(c->base_domain);
+	w->magic_dns = c->magic_dns;
+	w->override_local = c->override_local;
+	add_resolvers(&w->resolvers, &resolvers, c->resolvers, c->nresolvers);
+	add_texts(&w->search, &search, c->search, c->nsearch);
+	add_splits(&w->split, &split, c);
+	w->max_conns = c->limits.connections;
+	w->handshake_s = c->times.handshake_s;
+	w->idle_s = c->times.idle_s;
+	w->header_max = c->limits.header_max;
+	w->body_max = c->limits.body_max;
+	w->keepalive_s = c->times.keepalive_s;
+	w->stall_s = c->times.stall_s;
+	w->overload_ms = c->times.overload_ms;
+	w->randomize_port = c->randomize_port;
+	w->taildrop = c->taildrop;
+	w->disable_logtail = !c->logtail;
+	send(t, &m);
+	buf_free(&resolvers);
+	buf_free(&search);
+	buf_free(&split);
+}
+
+static void
+send_dbd(const struct target *t, const struct conf *c)
+{
+	struct m_cfg_conf_dbd *d;
+	struct msg m;
+
+	msg_init(&m, M_CFG_CONF_DBD);
+	d = &m.u.cfg_conf_dbd;
+	d->epoch = t->epoch;
+	d->base_domain = slice_str(c->base_domain);
+	d->prefix4 = c->prefix4;
+	d->prefix6 = c->prefix6;
+	d->random = c->random;
+	d->grace_ms = c->times.grace_ms;
+	d->ephemeral_s = c->times.ephemeral_s;
+	d->resume_ms = c->times.resume_ms;
+	d->presume_s = c->times.presume_s;
+	d->node_expiry_s = c->times.node_expiry_s;
+	d->max_nodes = c->limits.nodes;
+	d->budget_burst = c->limits.node_burst;
+	d->budget_refill_ms = c->limits.node_refill_ms;
+	d->queue_max = c->limits.worker_queue;
+	d->log_keep = c->limits.change_log;
+	send(t, &m);
+}
+
+static void
+send_keyd(const struct target *t, const struct conf *c)
+{
+	struct msg m;
+
+	msg_init(&m, M_CFG_CONF_KEYD);
+	m.u.cfg_conf_keyd.epoch = t->epoch;
+	m.u.cfg_conf_keyd.pending_max = c->limits.handshakes;
+	m.u.cfg_conf_keyd.pending_ms = c->times.confirm_ms;
+	send(t, &m);
+}
+
+static void
+send_listener(uint16_t listener, const char *text, const int *fds,
+    unsigned int slots, void *arg)
+{
+	const struct target *t = arg;
+	struct msg m;
+	unsigned int i;
+
+	for (i = 0; i < slots; i++) {
+		msg_init(&m, M_CFG_LISTEN);
+		m.fd = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+		if (m.fd == -1) {
+			log_warn("descriptor of %s", text);
+			return;
+		}
+		m.u.cfg_listen.listener = listener;
+		m.u.cfg_listen.slot = (uint16_t)(i + 1);
+		m.u.cfg_listen.epoch = t->epoch;
+		m.u.cfg_listen.address = slice_str(text);
+		send(t, &m);
+	}
+}
+
+static void
+send_unlisten(uint16_t listener, const char *text, const int *fds,
+    unsigned int slots, void *arg)
+{
+	const struct target *t = arg;
+	struct msg m;
+
+	(void)text;
+	(void)fds;
+	(void)slots;
+	msg_init(&m, M_CFG_UNLISTEN);
+	m.u.cfg_unlisten.listener = listener;
+	m.u.cfg_unlisten.epoch = t->epoch;
+	send(t, &m);
+}
+
+static void
+send_file(const struct target *t, enum file_kind kind, bool staged)
+{
+	unsigned int tries = proc_refusals(t->proc);
+	int fd;
+
+	fd = files_get(t->master->files, kind, staged, tries);
+	if (!staged && tries > 0)
+		log_warnx("%s starts with %s", proc_name(t->proc), fd == -1 ?
+		    "no DERP map or records: they are bad" :
+		    "the files of the last reload");
+	master_send_file(t->master, t->proc, kind, t->epoch, fd);
+}
+
+void
+master_configure(struct proc *p, uint32_t epoch, void *arg)
+{
+	struct master *ms = arg;
+	struct target t = { ms, p, epoch };
+	bool staged = epoch == ms->next_epoch;
+	const struct conf *c = staged ? ms->next : ms->conf;
+
+	switch (proc_role(p)) {
+	case ROLE_KEYD:
+		send_keyd(&t, c);
+		break;
+	case ROLE_DBD:
+		send_dbd(&t, c);
+		break;
+	default:
+		send_worker(&t, c);
+		/* Those that a reload adds follow its commit. */
+		if (!proc_is_check(p) && proc_state(p) == PROC_STARTING)
+			listen_each(ms->listeners, LISTEN_NOW, send_listener,
+			    &t);
+		send_file(&t, FILE_DERP_MAP, staged);
+		send_file(&t, FILE_RECORDS, staged);
+		break;
+	}
+}
+
+static void
+send_changes(struct proc *p, void *arg)
+{
+	struct master *ms = arg;
+	struct target t = { ms, p, ms->epoch };
+
+	if (proc_role(p) != ROLE_WORKER || proc_is_check(p) ||
+	    proc_state(p) != PROC_RUN)
+		return;
+	listen_each(ms->listeners, LISTEN_REMOVED, send_unlisten, &t);
+	listen_each(ms->listeners, LISTEN_ADDED, send_listener, &t);
+}
+
+void
+master_send_listeners(struct master *ms)
+{
+	super_each(ms->super, send_changes, ms);
+}

@@ -1,0 +1,227 @@
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "common/compat/compat.h"
+#include "common/log.h"
+#include "common/str.h"
+#include "master/path.h"
+#include "master/spawn.h"
+#include "master/util.h"
+
+#define CFG_FD		3
+#define TITLE_ROOM	200
+#define EXEC_FAILED	127
+
+static const enum role roles[] = { ROLE_KEYD, ROLE_DBD, ROLE_WORKER };
+
+static char *
+program(const char *dir, enum role role)
+{
+	char name[48];
+
+	(void)snprintf(name, sizeof(name), "headscaled-%s", role_name(role));
+	return path_join(dir, name);
+}
+
+/* How many of the programs are in the folder; the first missing in *lacks. */
+static unsigned int
+holds(const char *dir, enum role *lacks)
+{
+	unsigned int i, n = 0;
+	char *p;
+
+	*lacks = ROLE_NONE;
+	for (i = 0; i < NITEMS(roles); i++) {
+		p = program(dir, roles[i]);
+		if (access(p, X_OK) == 0)
+			n++;
+		else if (*lacks == ROLE_NONE)
+			*lacks = roles[i];
+		free(p);
+	}
+	return n;
+}
+
+static char *
+parent(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (slash == NULL || slash == path)
+		return xstrdup("/");
+	return slice_dup(slice_mem(path, (size_t)(slash - path)));
+}
+
+char *
+spawn_self(const char *argv0)
+{
+	char path[PATH_MAX], *real = NULL, *list, *p, *dir;
+
+	if (strchr(argv0, '/') != NULL)
+		return realpath(argv0, NULL);
+	if ((p = getenv("PATH")) == NULL)
+		return NULL;
+	list = p = xstrdup(p);
+	while (real == NULL && (dir = strsep(&p, ":")) != NULL) {
+		if ((size_t)snprintf(path, sizeof(path), "%s/%s",
+		    dir[0] == '\0' ? "." : dir, argv0) < sizeof(path) &&
+		    access(path, X_OK) == 0)
+			real = realpath(path, NULL);
+	}
+	free(list);
+	return real;
+}
+
+/* A folder of our own choice is as safe as the program that we are. */
+static char *
+own_libexec(const char *self, enum role *lacks)
+{
+	char *dir, *up, *beside;
+	unsigned int n;
+
+	dir = parent(self);
+	if ((n = holds(dir, lacks)) > 0)
+		return dir;
+	up = parent(dir);
+	beside = path_join(up, "libexec/headscaled");
+	free(up);
+	free(dir);
+	(void)holds(beside, lacks);
+	return beside;
+}
+
+char *
+spawn_libexec(const char *configured, const char *self, char *why,
+    size_t whylen)
+{
+	enum role lacks;
+	char *dir, *p;
+
+	if (configured != NULL) {
+		dir = path_check(configured, PATH_DIR, NULL, why, whylen);
+		if (dir == NULL)
+			return NULL;
+		(void)holds(dir, &lacks);
+	} else if (self != NULL)
+		dir = own_libexec(self, &lacks);
+	else {
+		(void)snprintf(why, whylen, "libexec_dir: not set, and the "
+		    "path of this program is unknown");
+		return NULL;
+	}
+	if (lacks != ROLE_NONE) {
+		p = program(dir, lacks);
+		(void)snprintf(why, whylen, "%s: %s", p, strerror(errno ==
+		    EACCES ? EACCES : ENOENT));
+		free(p);
+		free(dir);
+		return NULL;
+	}
+	return dir;
+}
+
+int
+spawn_pair(int fd[2])
+{
+	return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+	    0, fd);
+}
+
+int
+spawn_log(void)
+{
+	struct sockaddr_un sun;
+	int fd, saved;
+
+	memset(&sun, 0, sizeof(sun));
+	sun.sun_family = AF_UNIX;
+	(void)strlcpy(sun.sun_path, _PATH_LOG, sizeof(sun.sun_path));
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd == -1)
+		return -1;
+	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1) {
+		saved = errno;
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	return fd;
+}
+
+/* In the child: only async-signal-safe calls, and nothing to report to. */
+static void __attribute__((__noreturn__))
+become(char *path, char *name, int cfg, int log)
+{
+	static char room[TITLE_ROOM + 1];
+	char *argv[] = { name, room, NULL };
+	char *envp[] = { NULL };
+
+	memset(room, ' ', TITLE_ROOM);
+	/* log may be where cfg must go. */
+	if (log != -1 && dup2(log, STDERR_FILENO) == -1)
+		_exit(EXEC_FAILED);
+	if (cfg == CFG_FD) {
+		if (fcntl(cfg, F_SETFD, 0) == -1)
+			_exit(EXEC_FAILED);
+	} else if (dup2(cfg, CFG_FD) == -1)
+		_exit(EXEC_FAILED);
+	closefrom(CFG_FD + 1);
+	(void)execve(path, argv, envp);
+	_exit(EXEC_FAILED);
+}
+
+pid_t
+spawn_child(const char *dir, enum role role, bool to_stderr, int *cfg)
+{
+	int fd[2], log = -1;
+	char *path, name[48];
+	pid_t pid = -1;
+
+	(void)snprintf(name, sizeof(name), "headscaled-%s", role_name(role));
+	if (spawn_pair(fd) == -1) {
+		log_warn("socketpair");
+		return -1;
+	}
+	if (!to_stderr && (log = spawn_log()) == -1)
+		log_warn("%s: the log of %s goes to stderr", _PATH_LOG, name);
+	path = program(dir, role);
+	if ((pid = fork()) == 0)
+		become(path, name, fd[1], log);
+	if (pid == -1)
+		log_warn("fork");
+	free(path);
+	if (log != -1)
+		close(log);
+	close(fd[1]);
+	if (pid == -1)
+		close(fd[0]);
+	else
+		*cfg = fd[0];
+	return pid;
+}
+
+const char *
+spawn_how(int status)
+{
+	static char how[48];
+
+	if (WIFSIGNALED(status))
+		(void)snprintf(how, sizeof(how), "signal %d",
+		    WTERMSIG(status));
+	else if (WEXITSTATUS(status) == EXEC_FAILED)
+		(void)snprintf(how, sizeof(how), "exec failed");
+	else
+		(void)snprintf(how, sizeof(how), "exit %d",
+		    WEXITSTATUS(status));
+	return how;
+}

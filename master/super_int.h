@@ -1,0 +1,87 @@
+/* Between super.c and super_reload.c. */
+
+#ifndef MASTER_SUPER_INT_H
+#define MASTER_SUPER_INT_H
+
+#include "master/super.h"
+
+#define SUPER_WHY	300
+
+struct proc {
+	struct super	*super;
+	enum role	 role;
+	uint16_t	 slot;
+	bool		 check;
+	char		 name[24];
+	void		*tag;
+	uint32_t	 pid;
+
+	enum proc_state	 state;
+	uint64_t	 generation;
+	uint32_t	 epoch;		/* of its configuration */
+	uint64_t	 since;		/* when this instance was started */
+	uint32_t	 starts;
+	bool		 was_ready;
+	bool		 excused;	/* killed by us, not its fault */
+	bool		 staging;	/* has been sent CFG_STAGE ... */
+	bool		 staged;	/* ... and has said yes */
+	unsigned int	 fails;		/* deaths before READY, in a row */
+	unsigned int	 refusals;
+	uint64_t	 deaths[2];	/* the last two of READY instances */
+	struct timer	 timer;		/* the next start, or READY is due */
+
+	/* Workers only. */
+	uint32_t	 streams;
+	uint32_t	 sessions;
+	bool		 paused;
+	bool		 away;		/* siblings were told that it is down */
+	struct timer	 away_timer;
+};
+
+enum reload {
+	RELOAD_NONE,
+	RELOAD_CHECK,		/* a fresh worker looks at it */
+	RELOAD_STAGE		/* all look at it */
+};
+
+struct super {
+	struct env	*env;
+	struct super_ops ops;
+	struct proc	*procs;		/* keyd, dbd, workers, check */
+	unsigned int	 n;
+	uint32_t	 pid;
+	uint64_t	 generation;
+	uint64_t	 born;
+	uint32_t	 epoch;		/* in force */
+	bool		 serving;
+	bool		 stopping;
+	bool		 killing;	/* the end: no grace any more */
+	bool		 over;
+	int		 code;
+	char		 why[SUPER_WHY];
+	struct timer	 stop_timer;
+
+	enum reload	 reload;
+	uint32_t	 next_epoch;
+	struct timer	 reload_timer;
+};
+
+/* Starts p with the configuration of this epoch. */
+void	super_spawn(struct proc *, uint32_t epoch);
+/* SIGKILL, once; excused: not to be counted as a failure to start. */
+void	super_kill(struct proc *, bool excused, const char *why);
+/* The check seat. */
+struct proc *super_checker(struct super *);
+/* True from CFG_BOOT to the end: it reads its CFG link. */
+bool	super_listens(const struct proc *);
+
+/* Sends CFG_STAGE. */
+void	super_stage(struct proc *, uint32_t epoch);
+
+/* A reload and its events (super_reload.c). */
+void	reload_init(struct super *);
+void	reload_staged(struct proc *, const struct m_cfg_staged *);
+void	reload_died(struct proc *);
+void	reload_cancel(struct super *, const char *why);
+
+#endif

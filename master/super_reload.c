@@ -1,0 +1,280 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/str.h"
+#include "master/super.h"
+#include "master/super_int.h"
+
+#define CHECK_US	(10 * US_PER_S)
+#define STAGE_US	(5 * US_PER_S)
+
+static void	on_timer(void *);
+
+void
+reload_init(struct super *s)
+{
+	timer_init(&s->reload_timer, s->env, on_timer, s);
+	s->reload = RELOAD_NONE;
+}
+
+static void
+tell(struct proc *p, enum msg_type type, uint32_t epoch)
+{
+	struct msg m;
+
+	msg_init(&m, type);
+	if (type == M_CFG_COMMIT)
+		m.u.cfg_commit.epoch = epoch;
+	else
+		m.u.cfg_discard.epoch = epoch;
+	p->super->ops.send(p, &m, p->super->ops.arg);
+}
+
+/* Over, one way or the other; the state is clean before anyone hears of it. */
+static void
+end(struct super *s, bool ok, const char *why)
+{
+	uint32_t epoch = s->next_epoch;
+
+	s->reload = RELOAD_NONE;
+	s->next_epoch = 0;
+	timer_stop(&s->reload_timer);
+	super_kill(super_checker(s), true, "");
+	s->ops.outcome(epoch, ok, why, s->ops.arg);
+}
+
+static void
+commit(struct super *s)
+{
+	struct proc *p;
+	uint32_t epoch = s->next_epoch;
+	unsigned int i;
+
+	s->epoch = epoch;
+	for (i = 0; i < s->n; i++) {
+		p = &s->procs[i];
+		if (p->check || !p->staged)
+			continue;
+		p->staging = p->staged = false;
+		if (p->state != PROC_RUN)
+			continue;	/* the next instance has it */
+		p->epoch = epoch;
+		tell(p, M_CFG_COMMIT, epoch);
+	}
+	end(s, true, "");
+	for (i = 0; i < s->n; i++) {
+		p = &s->procs[i];
+		if (!p->check && p->epoch != epoch)
+			super_kill(p, true, "it missed the reload");
+	}
+}
+
+static void
+discard(struct super *s, const char *why)
+{
+	struct proc *p;
+	unsigned int i;
+
+	for (i = 0; i < s->n; i++) {
+		p = &s->procs[i];
+		if (p->check || !p->staging)
+			continue;
+		p->staging = p->staged = false;
+		if (p->state == PROC_RUN)
+			tell(p, M_CFG_DISCARD, s->next_epoch);
+	}
+	end(s, false, why);
+}
+
+/* Commits when nobody is waited for any more. */
+static void
+look(struct super *s)
+{
+	unsigned int i;
+
+	if (s->reload != RELOAD_STAGE)
+		return;
+	for (i = 0; i < s->n; i++)
+		if (s->procs[i].staging && !s->procs[i].staged)
+			return;
+	commit(s);
+}
+
+static void
+stage_all(struct super *s)
+{
+	struct proc *p;
+	unsigned int i;
+
+	s->reload = RELOAD_STAGE;
+	timer_in(&s->reload_timer, STAGE_US);
+	super_kill(super_checker(s), true, "");
+	for (i = 0; i < s->n; i++) {
+		p = &s->procs[i];
+		if (p->check || p->state != PROC_RUN)
+			continue;
+		p->staging = true;
+		p->staged = false;
+		s->ops.configure(p, s->next_epoch, s->ops.arg);
+		super_stage(p, s->next_epoch);
+	}
+}
+
+/* A worker may not hold a reload up: it is replaced, not obeyed. */
+static void
+replace(struct proc *p, const char *why)
+{
+	p->staging = p->staged = false;
+	super_kill(p, true, why);
+}
+
+static void
+on_timer(void *arg)
+{
+	struct super *s = arg;
+	struct proc *p;
+	char why[SUPER_WHY];
+	unsigned int i;
+
+	if (s->reload == RELOAD_CHECK) {
+		end(s, false, "the check process did not answer");
+		return;
+	}
+	for (i = 0; i < s->n; i++) {
+		p = &s->procs[i];
+		if (!p->staging || p->staged)
+			continue;
+		if (p->role != ROLE_WORKER) {
+			(void)snprintf(why, sizeof(why), "%s did not answer "
+			    "in time", p->name);
+			discard(s, why);
+			return;
+		}
+		replace(p, "it missed a reload");
+	}
+	look(s);
+}
+
+void
+reload_staged(struct proc *p, const struct m_cfg_staged *m)
+{
+	struct super *s = p->super;
+	char why[SUPER_WHY], text[sizeof(m->text) + 1];
+
+	/* An answer to an earlier question says nothing about this one. */
+	if (s->reload == RELOAD_NONE || m->epoch != s->next_epoch)
+		return;
+	memcpy(text, m->text, sizeof(m->text));
+	text[sizeof(m->text)] = '\0';
+	(void)snprintf(why, sizeof(why), "%s",
+	    text[0] == '\0' ? "refused" : log_vis(slice_str(text)));
+	if (p->check) {
+		if (s->reload != RELOAD_CHECK)
+			return;
+		if (!m->ok)
+			end(s, false, why);
+		else if (s->serving)
+			stage_all(s);
+		else
+			end(s, true, "");
+	} else if (m->ok) {
+		p->staged = true;
+		look(s);
+	} else if (p->role == ROLE_WORKER) {
+		log_warnx("%s refuses a reload that a fresh worker took: %s",
+		    p->name, why);
+		replace(p, "it refuses a reload");
+		look(s);
+	} else
+		discard(s, why);
+}
+
+void
+reload_died(struct proc *p)
+{
+	struct super *s = p->super;
+	char why[SUPER_WHY];
+
+	if (p->check && s->reload == RELOAD_CHECK) {
+		end(s, false, "the check process died");
+		return;
+	}
+	if (s->reload == RELOAD_NONE || p->role == ROLE_WORKER) {
+		p->staging = p->staged = false;
+		look(s);
+		return;
+	}
+	p->staging = p->staged = false;
+	(void)snprintf(why, sizeof(why), "%s died meanwhile", p->name);
+	if (s->reload == RELOAD_CHECK)
+		end(s, false, why);
+	else
+		discard(s, why);
+}
+
+void
+reload_cancel(struct super *s, const char *why)
+{
+	if (s->reload == RELOAD_CHECK)
+		end(s, false, why);
+	else if (s->reload == RELOAD_STAGE)
+		discard(s, why);
+}
+
+static bool
+begin(struct super *s, uint32_t epoch)
+{
+	struct proc *check = super_checker(s);
+
+	if (check->state != PROC_DOWN)
+		return false;
+	s->reload = RELOAD_CHECK;
+	s->next_epoch = epoch;
+	timer_in(&s->reload_timer, CHECK_US);
+	super_spawn(check, epoch);
+	return true;
+}
+
+void
+super_check(struct super *s, uint32_t epoch)
+{
+	(void)begin(s, epoch);
+}
+
+bool
+super_reload(struct super *s, uint32_t epoch, char *why, size_t whylen)
+{
+	struct proc *p;
+	unsigned int i;
+
+	if (s->stopping || !s->serving) {
+		(void)snprintf(why, whylen, "the server %s", s->stopping ?
+		    "stops" : "is not ready yet");
+		return false;
+	}
+	if (s->reload != RELOAD_NONE) {
+		(void)snprintf(why, whylen, "a reload is going on");
+		return false;
+	}
+	for (i = 0; i < s->n; i++) {
+		p = &s->procs[i];
+		if (p->role != ROLE_WORKER && p->state != PROC_RUN) {
+			(void)snprintf(why, whylen, "%s is not running, try "
+			    "again", p->name);
+			return false;
+		}
+	}
+	if (!begin(s, epoch)) {
+		(void)snprintf(why, whylen, "the last check process has not "
+		    "ended yet, try again");
+		return false;
+	}
+	return true;
+}
+
+bool
+super_reloading(const struct super *s)
+{
+	return s->reload != RELOAD_NONE;
+}

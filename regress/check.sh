@@ -1,0 +1,83 @@
+#!/bin/bash
+# Runs every test and ends with one line "N passed, M failed, K skipped".
+#
+#	check.sh [STEP ...]	default: all, in the order below
+#
+# A step is a command whose lines beginning with "ok", "not ok" or "FAIL", and
+# "skipped:" are counted; a step that fails without such a line counts as one
+# failure.  With CI=true a skip is a failure.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 2
+out=${O:-out}
+log=$out/check
+mkdir -p "$log"
+make=${MAKE:-make}
+passed=0 failed=0 skipped=0
+
+step() { # step NAME COMMAND ...
+	local name=$1 file=$log/$1.log t0=$SECONDS rc p f s
+	shift
+	"$@" >"$file" 2>&1
+	rc=$?
+	p=$(grep -c '^ok' "$file")
+	f=$(grep -cE '^(not ok|FAIL)' "$file")
+	s=$(grep -c '^skipped:' "$file")
+	if [ $rc -ne 0 ] && [ "$f" -eq 0 ]; then
+		f=1
+		tail -25 "$file" | sed 's/^/      /'
+	fi
+	grep -E '^(not ok|FAIL|skipped:)' "$file" | sed "s/^/  /"
+	printf '%-10s %4d passed, %d failed, %d skipped  (%d s)\n' \
+	    "$name" "$p" "$f" "$s" $((SECONDS - t0))
+	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+}
+
+unit() { # unit BUILD-FOLDER
+	local t rc=0
+	for t in "$1"/t/t_*; do
+		[ -x "$t" ] || continue
+		case $t in *.d|*.o) continue ;; esac
+		echo "# $t"
+		CMOCKA_MESSAGE_OUTPUT=tap timeout 600 "$t" 2>&1 | sed 's/^\t*//'
+		if [ "${PIPESTATUS[0]}" -ne 0 ]; then
+			echo "FAIL $(basename "$t")"
+			rc=1
+		fi
+	done
+	return $rc
+}
+
+asan_flags='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -std=c11 -Wall -Wextra -Werror'
+do_build() {
+	"$make" O="$out" all tests && echo "ok build with cc" &&
+	"$make" O="$out-clang" CC=clang all && echo "ok build with clang" &&
+	bmake O="$out-bmake" all >/dev/null && echo "ok build with bmake"
+}
+do_asan() {
+	"$make" O="$out-asan" CFLAGS="$asan_flags" \
+	    LDFLAGS='-fsanitize=address,undefined' tests || return 1
+	UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=detect_leaks=1 unit "$out-asan"
+	[ ! -x "$out-asan/b/sim" ] || timeout 900 "$out-asan/b/sim" -n 200
+}
+do_unit() { unit "$out"; }
+do_lint() { sh regress/lint/all.sh "$out"; }
+do_rights() {
+	"$out/b/rights" "$out" || return 1
+}
+do_sim() { timeout 1200 "$out/b/sim" -n "${SEEDS:-2000}"; }
+do_fuzz() { T=${T:-3} bash regress/fuzz/run.sh "$out-fuzz"; }
+do_ctl() { bash regress/scenario/ctl.sh "$out"; }
+do_start() { bash regress/scenario/start.sh "$out"; }
+do_lab() { bash regress/lab/all.sh "$out"; }
+do_chaos() { bash regress/lab/chaos.sh "$out"; }
+
+[ $# -gt 0 ] || set -- build unit lint rights sim asan fuzz start ctl lab chaos
+for s; do
+	step "$s" "do_$s"
+done
+if [ "${CI-}" = true ] && [ $skipped -gt 0 ]; then
+	echo "skipped tests count as failures here"
+	failed=$((failed + skipped))
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]

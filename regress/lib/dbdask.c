@@ -1,0 +1,265 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "regress/lib/dbdask.h"
+
+static void
+die(const char *what, const char *why)
+{
+	fprintf(stderr, "dbdask: %s: %s\n", what, why);
+	abort();
+}
+
+uint64_t
+ask_user(struct dbdworld *w, const char *name)
+{
+	char why[256] = "";
+	uint64_t id;
+
+	if (op_user_add(dw_dbd(w), slice_str(name), slice_str("Shown"), &id,
+	    0, why, sizeof(why)) == -1)
+		die("user", why);
+	dw_run(w);
+	return id;
+}
+
+const char *
+ask_key(struct dbdworld *w, uint64_t user, bool reusable, bool ephemeral,
+    uint64_t expires_s, const char *tag)
+{
+	static char text[4][AUTHKEY_TEXT];
+	static unsigned int turn;
+	struct buf b = { NULL, 0, 0 };
+	struct key_spec spec;
+	struct key_made made;
+	struct r_text t;
+	char why[256] = "";
+	char *dst = text[turn++ % 4];
+
+	memset(&spec, 0, sizeof(spec));
+	spec.user = user;
+	spec.reusable = reusable;
+	spec.ephemeral = ephemeral;
+	spec.expires_s = expires_s;
+	if (tag != NULL) {
+		t.v = slice_str(tag);
+		msg_list_add(&spec.tags, &b, MR_TEXT, &t);
+	}
+	msg_list_close(&spec.tags, &b);
+	if (op_key_create(dw_dbd(w), &spec, &made, 0, why, sizeof(why)) == -1)
+		die("key", why);
+	buf_free(&b);
+	dw_run(w);
+	(void)strlcpy(dst, made.secret, AUTHKEY_TEXT);
+	return dst;
+}
+
+static void
+key_of(uint8_t key[KEY_LEN], char kind, uint32_t n)
+{
+	if (n == 0)
+		memset(key, 0, KEY_LEN);
+	else
+		dw_key(key, kind, n);
+}
+
+void
+ask_reg_msg(struct dbdworker *k, const struct ask_reg *a, struct msg *m,
+    struct buf *b)
+{
+	struct m_db_reg *q;
+	struct r_text tag;
+
+	msg_init(m, M_DB_REG);
+	q = &m->u.db_reg;
+	dw_ticket(k, a->machine, a->serial == 0 ? 1 : a->serial, &q->ticket);
+	key_of(q->node_key, 'n', a->key);
+	key_of(q->old_node_key, 'n', a->old);
+	dw_key(q->nl_key, 'l', a->machine);
+	q->auth_key = slice_str(a->auth);
+	q->has_auth = a->auth != NULL;
+	q->expiry = a->expiry;
+	q->has_expiry = a->expiry != 0;
+	q->followup = slice_str(a->followup);
+	q->ephemeral = a->ephemeral;
+	q->hostinfo.hostname = slice_str(a->host == NULL ? "host" : a->host);
+	q->hostinfo.os = slice_str("linux");
+	if (a->tag != NULL) {
+		tag.v = slice_str(a->tag);
+		msg_list_add(&q->hostinfo.request_tags, b, MR_TEXT, &tag);
+	}
+	msg_list_close(&q->hostinfo.request_tags, b);
+}
+
+uint32_t
+ask_reg_send(struct dbdworker *k, const struct ask_reg *a)
+{
+	struct buf b = { NULL, 0, 0 };
+	struct msg m;
+	uint32_t id;
+
+	ask_reg_msg(k, a, &m, &b);
+	id = dw_send(k, &m);
+	buf_free(&b);
+	return id;
+}
+
+const struct msg *
+ask_reg(struct dbdworker *k, const struct ask_reg *a)
+{
+	const struct msg *m;
+	uint32_t id;
+
+	id = ask_reg_send(k, a);
+	dw_run(dw_world(k));
+	if ((m = dw_reply(k, id)) == NULL)
+		die("register", "no reply");
+	return m;
+}
+
+uint64_t
+ask_join(struct dbdworker *k, uint32_t machine, uint32_t key, const char *auth,
+    const char *host)
+{
+	struct ask_reg a;
+	const struct msg *m;
+	char text[256];
+
+	memset(&a, 0, sizeof(a));
+	a.machine = machine;
+	a.key = key;
+	a.auth = auth;
+	a.host = host;
+	m = ask_reg(k, &a);
+	if (m->type == M_DB_REG_OK && !m->u.db_reg_ok.key_expired)
+		return m->u.db_reg_ok.node;
+	(void)snprintf(text, sizeof(text), "%.*s", m->type == M_DB_REG_NO ?
+	    (int)m->u.db_reg_no.text.n : 0, m->type == M_DB_REG_NO ?
+	    m->u.db_reg_no.text.p : "");
+	die("join", text);
+	return 0;
+}
+
+bool
+ask_refused(const struct msg *m, const char *text)
+{
+	struct slice is;
+
+	if (m->type == M_DB_REG_NO)
+		is = m->u.db_reg_no.text;
+	else if (m->type == M_DB_MAP_NO)
+		is = m->u.db_map_no.text;
+	else if (m->type == M_DB_LITE_NO)
+		is = m->u.db_lite_no.text;
+	else
+		return false;
+	if (slice_eqs(is, text))
+		return true;
+	fprintf(stderr, "refused with: %.*s\n", SLICE_FMT(is));
+	return false;
+}
+
+const struct msg *
+ask_open(struct dbdworker *k, uint32_t machine, uint64_t serial, uint32_t key,
+    uint64_t stream)
+{
+	const struct msg *r;
+	struct msg m;
+	uint32_t id;
+
+	msg_init(&m, M_DB_MAP_OPEN);
+	dw_ticket(k, machine, serial, &m.u.db_map_open.ticket);
+	key_of(m.u.db_map_open.node_key, 'n', key);
+	m.u.db_map_open.stream = stream;
+	m.u.db_map_open.h2 = 5;
+	m.u.db_map_open.capver = 131;
+	id = dw_send(k, &m);
+	dw_run(dw_world(k));
+	if ((r = dw_reply(k, id)) == NULL)
+		die("open", "no reply");
+	return r;
+}
+
+void
+ask_stream(struct dbdworker *k, uint32_t machine, uint64_t serial,
+    uint32_t key, uint64_t stream, uint64_t node)
+{
+	const struct msg *r;
+	struct msg m;
+
+	r = ask_open(k, machine, serial, key, stream);
+	if (r->type != M_DB_MAP_OK)
+		die("open", "refused");
+	msg_init(&m, M_DB_MAP_STARTED);
+	m.u.db_map_started.tailnet = r->u.db_map_ok.tailnet;
+	m.u.db_map_started.node = node;
+	m.u.db_map_started.generation = r->u.db_map_ok.generation;
+	(void)dw_send(k, &m);
+	dw_run(dw_world(k));
+}
+
+void
+ask_close(struct dbdworker *k, uint64_t node, uint64_t stream)
+{
+	struct msg m;
+
+	msg_init(&m, M_DB_MAP_CLOSE);
+	m.u.db_map_close.tailnet = tailnet_default(dw_dbd(dw_world(k)))->id;
+	m.u.db_map_close.node = node;
+	m.u.db_map_close.generation = stream;
+	(void)dw_send(k, &m);
+	dw_run(dw_world(k));
+}
+
+void
+ask_lite_msg(struct dbdworker *k, const struct ask_lite *a, struct msg *m,
+    struct buf *b)
+{
+	struct m_db_map_lite *q;
+	struct r_addr ep;
+
+	msg_init(m, M_DB_MAP_LITE);
+	q = &m->u.db_map_lite;
+	dw_ticket(k, a->machine, a->serial == 0 ? 1 : a->serial, &q->ticket);
+	q->h2 = a->h2;
+	key_of(q->node_key, 'n', a->key);
+	key_of(q->disco_key, 'd', a->disco);
+	q->capver = 131;
+	q->home_derp = a->derp;
+	if (a->port != 0) {
+		memset(&ep, 0, sizeof(ep));
+		(void)ip_parse(&ep.v.addr, slice_str("192.0.2.1"));
+		ep.v.port = a->port;
+		msg_list_add(&q->endpoints, b, MR_ADDR, &ep);
+	}
+	msg_list_close(&q->endpoints, b);
+	if (a->host != NULL) {
+		q->has_hostinfo = true;
+		q->hostinfo.hostname = slice_str(a->host);
+		q->hostinfo.os = slice_str("linux");
+	}
+}
+
+uint32_t
+ask_lite_send(struct dbdworker *k, const struct ask_lite *a)
+{
+	struct buf b = { NULL, 0, 0 };
+	struct msg m;
+	uint32_t id;
+
+	ask_lite_msg(k, a, &m, &b);
+	id = dw_send(k, &m);
+	buf_free(&b);
+	return id;
+}
+
+const struct msg *
+ask_lite(struct dbdworker *k, const struct ask_lite *a)
+{
+	uint32_t id;
+
+	id = ask_lite_send(k, a);
+	dw_run(dw_world(k));
+	return dw_reply(k, id);
+}

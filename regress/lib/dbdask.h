@@ -1,0 +1,69 @@
+/* What the tests of dbd ask for again and again. */
+
+#ifndef REGRESS_LIB_DBDASK_H
+#define REGRESS_LIB_DBDASK_H
+
+#include "regress/lib/dbdworld.h"
+
+#define ASK_PAST	123		/* what a logout says */
+
+struct ask_reg {
+	uint32_t	 machine;
+	uint64_t	 serial;	/* 0: 1 */
+	uint32_t	 key;		/* of the node; 0: none */
+	uint32_t	 old;		/* OldNodeKey; 0: none */
+	const char	*auth;		/* NULL: none */
+	const char	*host;		/* NULL: "host" */
+	const char	*tag;		/* a requested tag */
+	const char	*followup;
+	int64_t		 expiry;	/* 0: none */
+	bool		 ephemeral;
+};
+
+/* A user of the default tailnet; returns the id. */
+uint64_t	 ask_user(struct dbdworld *, const char *name);
+/*
+ * An auth key of the user (0: of the tag alone); its text, in one of four
+ * static buffers.  tag may be NULL.
+ */
+const char	*ask_key(struct dbdworld *, uint64_t user, bool reusable,
+		    bool ephemeral, uint64_t expires_s, const char *tag);
+/* Fills the message; b holds what it points to. */
+void		 ask_reg_msg(struct dbdworker *, const struct ask_reg *,
+		    struct msg *, struct buf *b);
+/* Sends it; the request's id. */
+uint32_t	 ask_reg_send(struct dbdworker *, const struct ask_reg *);
+/* Sends it, runs, and returns the reply (DB_REG_OK or DB_REG_NO). */
+const struct msg *ask_reg(struct dbdworker *, const struct ask_reg *);
+/* The same, expects success and returns the node's id. */
+uint64_t	 ask_join(struct dbdworker *, uint32_t machine, uint32_t key,
+		    const char *auth, const char *host);
+/* True if the reply is a refusal with this text. */
+bool		 ask_refused(const struct msg *, const char *text);
+
+/* A map stream of machine and node key; the reply. */
+const struct msg *ask_open(struct dbdworker *, uint32_t machine,
+		    uint64_t serial, uint32_t key, uint64_t stream);
+/* The same, and the first map is handed over. */
+void		 ask_stream(struct dbdworker *, uint32_t machine,
+		    uint64_t serial, uint32_t key, uint64_t stream,
+		    uint64_t node);
+void		 ask_close(struct dbdworker *, uint64_t node, uint64_t stream);
+
+struct ask_lite {
+	uint32_t	 machine;
+	uint64_t	 serial;	/* 0: 1 */
+	uint32_t	 h2;
+	uint32_t	 key;
+	uint32_t	 disco;		/* 0: none */
+	uint16_t	 port;		/* of the one endpoint; 0: none */
+	uint16_t	 derp;
+	const char	*host;		/* NULL: no Hostinfo */
+};
+
+void		 ask_lite_msg(struct dbdworker *, const struct ask_lite *,
+		    struct msg *, struct buf *b);
+uint32_t	 ask_lite_send(struct dbdworker *, const struct ask_lite *);
+const struct msg *ask_lite(struct dbdworker *, const struct ask_lite *);
+
+#endif

@@ -1,0 +1,201 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/enc.h"
+#include "regress/sim/admin.h"
+
+struct admin {
+	struct world	*w;
+	struct host	*h;
+	struct sproc	*sp;
+	struct link	*l;
+	bool		 done;
+	struct buf	 body;
+	struct msg	 reply;
+	struct truth	*rows;
+	size_t		 n;
+};
+
+struct admin *
+admin_new(struct world *w, struct host *h, struct sproc *sp)
+{
+	struct admin *a;
+
+	a = xcalloc(1, sizeof(*a));
+	a->w = w;
+	a->h = h;
+	a->sp = sp;
+	return a;
+}
+
+void
+admin_free(struct admin *a)
+{
+	link_free(a->l);
+	buf_free(&a->body);
+	free(a->rows);
+	free(a);
+}
+
+static void
+join(char *dst, size_t n, const char *text)
+{
+	if (dst[0] != '\0')
+		strlcat(dst, ",", n);
+	strlcat(dst, text, n);
+}
+
+static void
+row(struct admin *a, const struct m_ctl_node *m)
+{
+	struct msg_list it = m->node.endpoints;
+	char text[IPPORT_TEXT + 4];
+	struct r_addr e;
+	struct truth *t;
+
+	a->rows = xrealloc(a->rows, a->n + 1, sizeof(*a->rows));
+	t = &a->rows[a->n++];
+	memset(t, 0, sizeof(*t));
+	t->id = m->node.id;
+	slice_copy(t->name, sizeof(t->name), m->node.name);
+	key_print(t->key, KEY_NODE, m->node.node_key);
+	while (msg_list_next(&it, MR_ADDR, &e)) {
+		ipport_print(text, &e.v);
+		join(t->endpoints, sizeof(t->endpoints), text);
+	}
+	ip_print(text, &m->node.ip4);
+	join(t->addr, sizeof(t->addr), text);
+	ip_print(text, &m->node.ip6);
+	join(t->addr, sizeof(t->addr), text);
+	t->online = m->node.online;
+	t->published = m->node.published;
+	t->ephemeral = m->node.ephemeral;
+	t->expiry = m->node.expiry;
+	t->key_id = m->key_id;
+}
+
+static void
+on_msg(struct link *l, const struct msg *m, void *tag, void *arg)
+{
+	struct admin *a = arg;
+
+	(void)l;
+	(void)tag;
+	if (m->type == M_CTL_NODE) {
+		row(a, &m->u.ctl_node);
+		return;
+	}
+	if (msg_class(m->type) != MSG_REPLY)
+		return;
+	buf_clear(&a->body);
+	msg_encode(&a->body, m);
+	if (msg_decode(&a->reply, m->type, a->body.p, a->body.n) == -1)
+		abort();
+	a->done = true;
+}
+
+static void
+on_down(struct link *l, enum link_why why, void *arg)
+{
+	struct admin *a = arg;
+
+	(void)why;
+	if (a->l == l)
+		a->l = NULL;
+	link_free(l);
+}
+
+static bool
+connected(struct admin *a)
+{
+	struct link_conf conf = { .kind = LINK_CTL, .self = ROLE_CTL,
+	    .peer = ROLE_DBD, .on_msg = on_msg, .on_down = on_down,
+	    .arg = a };
+	struct msg m;
+
+	if (a->l != NULL && !link_is_down(a->l))
+		return true;
+	link_free(a->l);
+	a->l = host_ctl(a->h, a->sp, &conf);
+	if (a->l == NULL)
+		return false;
+	msg_init(&m, M_CTL_HELLO);
+	m.u.ctl_hello.table = MSG_TABLE_SUM;
+	a->done = false;
+	link_request(a->l, &m, NULL, 0);
+	world_run(a->w, world_now(a->w) + US_PER_S);
+	if (!a->done || a->l == NULL || a->reply.type != M_CTL_OK)
+		return false;
+	link_set_state(a->l, MSG_RUN);
+	return true;
+}
+
+const struct msg *
+admin_ask(struct admin *a, const struct msg *m)
+{
+	unsigned int i;
+
+	if (!connected(a))
+		return NULL;
+	a->done = false;
+	a->n = 0;
+	link_request(a->l, m, NULL, 0);
+	for (i = 0; i < 200 && !a->done && a->l != NULL; i++)
+		world_run(a->w, world_now(a->w) + US_PER_S / 10);
+	return a->done ? &a->reply : NULL;
+}
+
+const char *
+admin_key(struct admin *a, uint64_t user, bool reusable, bool ephemeral,
+    uint64_t *id)
+{
+	static char text[4][256];
+	static unsigned int turn;
+	const struct msg *r;
+	struct msg m;
+	char *dst = text[turn++ % 4];
+
+	dst[0] = '\0';
+	msg_init(&m, M_CTL_KEY_CREATE);
+	m.u.ctl_key_create.user = user;
+	m.u.ctl_key_create.reusable = reusable;
+	m.u.ctl_key_create.ephemeral = ephemeral;
+	if ((r = admin_ask(a, &m)) == NULL || r->type != M_CTL_KEY_MADE)
+		return dst;
+	slice_copy(dst, 256, r->u.ctl_key_made.secret);
+	if (id != NULL)
+		*id = r->u.ctl_key_made.id;
+	return dst;
+}
+
+uint64_t
+admin_user(struct admin *a, const char *name)
+{
+	const struct msg *r;
+	struct msg m;
+
+	msg_init(&m, M_CTL_USER_ADD);
+	m.u.ctl_user_add.name = slice_str(name);
+	if ((r = admin_ask(a, &m)) == NULL || r->type != M_CTL_OK)
+		return 0;
+	return r->u.ctl_ok.id;
+}
+
+struct truth *
+admin_nodes(struct admin *a, size_t *n)
+{
+	struct truth *rows;
+	struct msg m;
+
+	msg_init(&m, M_CTL_NODE_LIST);
+	if (admin_ask(a, &m) == NULL) {
+		*n = 0;
+		return NULL;
+	}
+	rows = a->rows;
+	*n = a->n;
+	a->rows = NULL;
+	a->n = 0;
+	return rows;
+}

@@ -1,0 +1,37 @@
+/* An administrator at the control socket, and the truth as dbd tells it. */
+
+#ifndef REGRESS_SIM_ADMIN_H
+#define REGRESS_SIM_ADMIN_H
+
+#include "regress/sim/host.h"
+
+struct admin;
+
+struct truth {
+	uint64_t	 id;
+	char		 name[64];
+	char		 key[80];
+	char		 endpoints[512];
+	char		 addr[64];		/* both, comma separated */
+	bool		 online;
+	bool		 published;
+	bool		 ephemeral;
+	int64_t		 expiry;
+	uint64_t	 key_id;
+};
+
+struct admin	*admin_new(struct world *, struct host *, struct sproc *);
+void		 admin_free(struct admin *);
+/*
+ * Sends one request and runs the world until its last reply, at most 20 s;
+ * the reply stays valid until the next call, NULL if there was none.
+ */
+const struct msg *admin_ask(struct admin *, const struct msg *);
+/* A new auth key; "" if it failed.  id may be NULL. */
+const char	*admin_key(struct admin *, uint64_t user, bool reusable,
+		    bool ephemeral, uint64_t *id);
+uint64_t	 admin_user(struct admin *, const char *name);
+/* All nodes; the caller frees. */
+struct truth	*admin_nodes(struct admin *, size_t *n);
+
+#endif

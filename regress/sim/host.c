@@ -1,0 +1,512 @@
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/noise.h"
+#include "regress/sim/host_int.h"
+#include "regress/sim/vfs.h"
+
+static void	master_cfg_msg(struct link *, const struct msg *, void *,
+		    void *);
+static void	master_cfg_down(struct link *, enum link_why, void *);
+
+static void
+draw(struct world *w, uint8_t *dst, size_t n)
+{
+	while (n-- > 0)
+		*dst++ = (uint8_t)world_rand(w, 256);
+}
+
+struct host *
+host_new(struct world *w, const struct host_conf *conf,
+    const struct host_ops *ops)
+{
+	struct host *h;
+
+	h = xcalloc(1, sizeof(*h));
+	h->w = w;
+	h->conf = *conf;
+	h->ops = *ops;
+	LIST_INIT(&h->roles);
+	draw(w, h->static_key, sizeof(h->static_key));
+	noise_clamp(h->static_key);
+	noise_public(h->public_key, h->static_key);
+	return h;
+}
+
+static struct role_proc *
+role_of(struct host *h, enum role role, unsigned int slot)
+{
+	struct role_proc *r;
+
+	LIST_FOREACH(r, &h->roles, entry)
+		if (r->role == role && r->slot == slot &&
+		    !sproc_is_dead(r->sp) && r->seat != NULL &&
+		    !proc_is_check(r->seat))
+			return r;
+	return NULL;
+}
+
+/* A child died: memory goes, master hears it a little later. */
+
+struct obituary {
+	struct host	*host;
+	struct super	*super;
+	struct proc	*seat;
+	uint64_t	 generation;
+};
+
+static void
+tell_master(void *arg)
+{
+	struct obituary *o = arg;
+
+	if (o->host->super == o->super && o->super != NULL &&
+	    proc_generation(o->seat) == o->generation) {
+		sproc_touch(o->host->master);
+		super_died(o->super, o->seat, "signal 9");
+	}
+	free(o);
+}
+
+static void
+on_child_death(struct sproc *sp, const char *how, void *arg)
+{
+	struct role_proc *r = arg;
+	struct host *h = r->host;
+	struct obituary *o;
+
+	(void)sp;
+	(void)how;
+	if (r->role == ROLE_WORKER && r->control != NULL)
+		h->ops.worker_gone(r->slot, h->ops.arg);
+	if (h->super != NULL && r->seat != NULL) {
+		o = xcalloc(1, sizeof(*o));
+		*o = (struct obituary){ h, h->super, r->seat, r->generation };
+		world_at(h->w, world_now(h->w) + 50, tell_master, o);
+	}
+	LIST_REMOVE(r, entry);
+	role_free(r);
+}
+
+/* What super asks for. */
+
+static void
+send_boot(struct role_proc *r)
+{
+	struct host *h = r->host;
+	struct msg m;
+
+	msg_init(&m, M_CFG_BOOT);
+	m.u.cfg_boot.role = (uint8_t)r->role;
+	m.u.cfg_boot.slot = (uint16_t)r->slot;
+	m.u.cfg_boot.generation = r->generation;
+	memcpy(m.u.cfg_boot.boot, h->boot, sizeof(h->boot));
+	m.u.cfg_boot.workers = HOST_WORKERS;
+	link_send(r->cfg_master, &m);
+	if (r->role == ROLE_WORKER)
+		return;
+	msg_init(&m, M_CFG_SECRET);
+	memcpy(m.u.cfg_secret.secret, h->boot_secret, 32);
+	link_send(r->cfg_master, &m);
+}
+
+static bool
+op_spawn(struct proc *p, void *arg)
+{
+	struct host *h = arg;
+	struct role_proc *r;
+	struct link_conf up = { .kind = LINK_CFG, .self = ROLE_MASTER };
+	struct link_conf down = { .kind = LINK_CFG, .peer = ROLE_MASTER };
+	struct wire *wire;
+
+	r = xcalloc(1, sizeof(*r));
+	r->host = h;
+	r->seat = p;
+	r->role = proc_role(p);
+	r->slot = proc_slot(p);
+	r->generation = proc_generation(p);
+	LIST_INIT(&r->links);
+	r->sp = sproc_new(h->w, proc_name(p), role_turn, r);
+	sproc_on_death(r->sp, on_child_death, r);
+	LIST_INSERT_HEAD(&h->roles, r, entry);
+	proc_set_tag(p, r, 1 + (uint32_t)world_rand(h->w, 30000));
+	wire = wire_new(h->w, h->conf.link_min_us, h->conf.link_max_us);
+	up.peer = r->role;
+	up.slot = (uint16_t)r->slot;
+	up.generation = r->generation;
+	up.on_msg = master_cfg_msg;
+	up.on_down = master_cfg_down;
+	up.arg = r;
+	down.self = r->role;
+	down.on_msg = role_cfg_msg;
+	down.on_down = master_cfg_down;
+	down.arg = NULL;
+	down.arg = r;
+	r->cfg_master = wire_link(wire, WIRE_A, h->master, &up);
+	r->cfg = wire_link(wire, WIRE_B, r->sp, &down);
+	send_boot(r);
+	return true;
+}
+
+static void
+op_kill(struct proc *p, void *arg)
+{
+	struct role_proc *r = proc_tag(p);
+
+	(void)arg;
+	if (r != NULL)
+		sproc_kill(r->sp, "killed by master");
+}
+
+static void
+op_send(struct proc *p, const struct msg *m, void *arg)
+{
+	struct role_proc *r = proc_tag(p);
+
+	(void)arg;
+	if (r == NULL || r->cfg_master == NULL)
+		return;
+	switch (msg_class(m->type)) {
+	case MSG_REQUEST:
+		link_request(r->cfg_master, m, NULL, 0);
+		break;
+	case MSG_REPLY:
+		link_reply(r->cfg_master, m);
+		break;
+	default:
+		link_send(r->cfg_master, m);
+		break;
+	}
+	if (m->type == M_CFG_START)
+		link_set_state(r->cfg_master, MSG_RUN);
+}
+
+static bool
+op_pair(int fd[2], void *arg)
+{
+	struct host *h = arg;
+	struct wire *w = wire_new(h->w, h->conf.link_min_us,
+	    h->conf.link_max_us);
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		h->ends = xrealloc(h->ends, h->nends + 1, sizeof(*h->ends));
+		h->ends[h->nends].w = w;
+		h->ends[h->nends].end = i == 0 ? WIRE_A : WIRE_B;
+		fd[i] = END_FD_BASE + (int)h->nends++;
+	}
+	return true;
+}
+
+static void
+conf_worker(const struct host *h, struct m_cfg_conf_worker *c)
+{
+	c->server_url = slice_str("http://192.0.2.1:8080");
+	c->base_domain = slice_str("tailnet.internal");
+	c->magic_dns = true;
+	c->max_conns = 1000;
+	c->handshake_s = 10;
+	c->idle_s = 300;
+	c->header_max = 16384;
+	c->body_max = 1 << 20;
+	c->keepalive_s = 50;
+	c->stall_s = 60;
+	c->overload_ms = h->conf.overload_ms;
+}
+
+static void
+conf_dbd(const struct host *h, struct m_cfg_conf_dbd *c)
+{
+	c->base_domain = slice_str("tailnet.internal");
+	prefix_parse(&c->prefix4, slice_str("100.64.0.0/10"));
+	prefix_parse(&c->prefix6, slice_str("fd7a:115c:a1e0::/48"));
+	c->random = world_chance(h->w, 2);
+	c->grace_ms = h->conf.grace_ms;
+	c->ephemeral_s = h->conf.ephemeral_s;
+	c->resume_ms = h->conf.resume_ms;
+	c->presume_s = h->conf.presume_s;
+	c->max_nodes = 1000;
+	c->budget_burst = 8;
+	c->budget_refill_ms = 1000;
+	c->queue_max = 64 << 20;
+	c->log_keep = 1 + (uint32_t)world_rand(h->w, 200);
+}
+
+static void
+op_configure(struct proc *p, uint32_t epoch, void *arg)
+{
+	struct host *h = arg;
+	struct msg m;
+
+	switch (proc_role(p)) {
+	case ROLE_WORKER:
+		msg_init(&m, M_CFG_CONF_WORKER);
+		conf_worker(h, &m.u.cfg_conf_worker);
+		m.u.cfg_conf_worker.epoch = epoch;
+		break;
+	case ROLE_DBD:
+		msg_init(&m, M_CFG_CONF_DBD);
+		conf_dbd(h, &m.u.cfg_conf_dbd);
+		m.u.cfg_conf_dbd.epoch = epoch;
+		break;
+	default:
+		msg_init(&m, M_CFG_CONF_KEYD);
+		m.u.cfg_conf_keyd.epoch = epoch;
+		m.u.cfg_conf_keyd.pending_max = 64;
+		m.u.cfg_conf_keyd.pending_ms = 10000;
+		break;
+	}
+	op_send(p, &m, h);
+}
+
+static void
+op_serving(void *arg)
+{
+	struct host *h = arg;
+
+	h->serving = true;
+	world_trace(h->w, "serving");
+}
+
+static void
+op_outcome(uint32_t epoch, bool ok, const char *why, void *arg)
+{
+	struct host *h = arg;
+
+	world_trace(h->w, "epoch %u %s %s", epoch, ok ? "in force" : "refused",
+	    why);
+}
+
+static void
+op_stopped(int code, const char *why, void *arg)
+{
+	struct host *h = arg;
+
+	h->stopped = true;
+	if (code != 0)
+		world_fail(h->w, "master gave up: %s", why);
+}
+
+/* Master's ends of the CFG links. */
+
+static void
+master_cfg_msg(struct link *l, const struct msg *m, void *tag, void *arg)
+{
+	struct role_proc *r = arg;
+
+	(void)l;
+	(void)tag;
+	if (r->host->super != NULL && r->seat != NULL)
+		super_msg(r->host->super, r->seat, m);
+}
+
+static void
+master_cfg_down(struct link *l, enum link_why why, void *arg)
+{
+	struct role_proc *r = arg;
+
+	if (why != LINK_EOF)
+		world_fail(r->host->w, "CFG of %s: %s", sproc_name(r->sp),
+		    link_why_text(why));
+	if (l == r->cfg_master) {
+		r->cfg_master = NULL;
+		if (r->host->super != NULL && r->seat != NULL)
+			super_link_down(r->host->super, r->seat, why);
+	} else
+		r->cfg = NULL;
+	link_free(l);
+}
+
+void
+host_start(struct host *h)
+{
+	struct super_ops ops = { op_spawn, op_kill, op_send, op_pair,
+	    op_configure, op_serving, op_outcome, op_stopped, h };
+
+	draw(h->w, h->boot, sizeof(h->boot));
+	draw(h->w, h->boot_secret, sizeof(h->boot_secret));
+	h->serving = h->stopped = false;
+	h->master = sproc_new(h->w, "master", NULL, NULL);
+	h->super = super_new(sproc_env(h->master), HOST_WORKERS, 1, &ops);
+	super_start(h->super, 1);
+	sproc_touch(h->master);
+}
+
+static void
+on_master_death(struct sproc *sp, const char *how, void *arg)
+{
+	(void)how;
+	(void)arg;
+	sproc_free(sp);
+}
+
+/* All children go with their master (PR_SET_PDEATHSIG, EOF on CFG). */
+static void
+take_down(struct host *h)
+{
+	struct role_proc *r;
+
+	super_free(h->super);
+	h->super = NULL;
+	h->serving = false;
+	LIST_FOREACH(r, &h->roles, entry) {
+		r->seat = NULL;
+		link_free(r->cfg_master);
+		r->cfg_master = NULL;
+		sproc_kill(r->sp, "master is gone");
+	}
+	sproc_on_death(h->master, on_master_death, h);
+	sproc_kill(h->master, "SIGKILL");
+	h->master = NULL;
+	world_run(h->w, world_now(h->w) + 1000);
+	free(h->ends);
+	h->ends = NULL;
+	h->nends = 0;
+}
+
+void
+host_kill(struct host *h, bool power)
+{
+	world_trace(h->w, power ? "the power goes" : "master is killed");
+	take_down(h);
+	if (power)
+		vfs_power_cut();
+}
+
+void
+host_free(struct host *h)
+{
+	if (h->super != NULL) {
+		super_stop(h->super);
+		world_run(h->w, world_now(h->w) + 3 * US_PER_S);
+		if (!h->stopped)
+			world_fail(h->w, "not stopped within 3 s");
+		take_down(h);
+	}
+	free(h->ends);
+	free(h);
+}
+
+bool
+host_serving(const struct host *h)
+{
+	return h->serving;
+}
+
+bool
+host_kill_role(struct host *h, enum role role, unsigned int slot,
+    unsigned int after)
+{
+	struct role_proc *r = role_of(h, role, slot);
+
+	if (r == NULL)
+		return false;
+	if (after == 0)
+		sproc_kill(r->sp, "SIGKILL");
+	else
+		sproc_kill_after(r->sp, after);
+	return true;
+}
+
+void
+host_no_limits(struct host *h)
+{
+	struct role_proc *r;
+
+	LIST_FOREACH(r, &h->roles, entry)
+		sproc_kill_after(r->sp, UINT_MAX);
+}
+
+struct net *
+host_accept(struct host *h, uint64_t n, unsigned int *slot)
+{
+	struct role_proc *r;
+	unsigned int i, s;
+
+	for (i = 0; i < HOST_WORKERS; i++) {
+		s = 1 + (unsigned int)((n + i) % HOST_WORKERS);
+		r = role_of(h, ROLE_WORKER, s);
+		if (r == NULL || !r->started)
+			continue;
+		*slot = s;
+		return control_net(r->control);
+	}
+	return NULL;
+}
+
+struct sproc *
+host_worker(struct host *h, unsigned int slot)
+{
+	struct role_proc *r = role_of(h, ROLE_WORKER, slot);
+
+	return r == NULL ? NULL : r->sp;
+}
+
+const uint8_t *
+host_public_key(const struct host *h)
+{
+	return h->public_key;
+}
+
+struct dbd *
+host_dbd(struct host *h)
+{
+	struct role_proc *r = role_of(h, ROLE_DBD, 0);
+
+	return r == NULL ? NULL : r->dbd;
+}
+
+/* Control connections: an administrator at the UNIX socket. */
+
+static void
+ctl_on_msg(struct link *l, const struct msg *m, void *tag, void *arg)
+{
+	struct role_proc *r = arg;
+
+	(void)tag;
+	dbd_ctl_msg(r->dbd, l, m);
+}
+
+static void
+ctl_on_down(struct link *l, enum link_why why, void *arg)
+{
+	struct role_proc *r = arg;
+	struct held_link *h;
+
+	if (why != LINK_EOF && why != LINK_CLOSED)
+		world_fail(r->host->w, "control link: %s", link_why_text(why));
+	dbd_ctl_down(r->dbd, l);
+	LIST_FOREACH(h, &r->links, entry)
+		if (h->link == l) {
+			LIST_REMOVE(h, entry);
+			free(h);
+			break;
+		}
+	link_free(l);
+}
+
+struct link *
+host_ctl(struct host *h, struct sproc *who, const struct link_conf *theirs)
+{
+	struct role_proc *r = role_of(h, ROLE_DBD, 0);
+	struct link_conf conf = { .kind = LINK_CTL, .self = ROLE_DBD,
+	    .peer = ROLE_CTL };
+	struct held_link *held;
+	struct wire *x;
+
+	if (r == NULL || r->dbd == NULL || !r->started)
+		return NULL;
+	x = wire_new(h->w, h->conf.link_min_us, h->conf.link_max_us);
+	conf.on_msg = ctl_on_msg;
+	conf.on_down = ctl_on_down;
+	conf.arg = r;
+	held = xcalloc(1, sizeof(*held));
+	held->owner = r;
+	held->kind = LINK_CTL;
+	held->link = wire_link(x, WIRE_A, r->sp, &conf);
+	LIST_INSERT_HEAD(&r->links, held, entry);
+	dbd_ctl_up(r->dbd, held->link, 0);
+	return wire_link(x, WIRE_B, who, theirs);
+}

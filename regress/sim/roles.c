@@ -1,0 +1,431 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "regress/sim/host_int.h"
+
+static void
+blame(struct role_proc *r, const struct link *l, enum link_why why)
+{
+	struct msg m;
+
+	if (r->cfg == NULL)
+		return;
+	msg_init(&m, M_CFG_BLAME);
+	m.u.cfg_blame.role = (uint8_t)link_peer(l);
+	m.u.cfg_blame.slot = link_slot(l);
+	m.u.cfg_blame.generation = link_generation(l);
+	m.u.cfg_blame.why = (uint16_t)why;
+	link_send(r->cfg, &m);
+}
+
+/* No role breaks the rules here: each violation is a fault of ours. */
+static void
+down_check(struct role_proc *r, const struct link *l, enum link_why why)
+{
+	if (why == LINK_EOF || why == LINK_CLOSED)
+		return;
+	world_fail(r->host->w, "%s blames %s %u: %s", sproc_name(r->sp),
+	    role_name(link_peer(l)), link_slot(l), link_why_text(why));
+	blame(r, l, why);
+}
+
+static void
+forget_link(struct role_proc *r, struct link *l)
+{
+	struct held_link *h;
+
+	LIST_FOREACH(h, &r->links, entry)
+		if (h->link == l) {
+			LIST_REMOVE(h, entry);
+			free(h);
+			break;
+		}
+	link_free(l);
+}
+
+struct link *
+role_take_link(struct role_proc *r, const struct msg *m,
+    struct link_conf *conf)
+{
+	struct host *host = r->host;
+	unsigned int i = (unsigned int)(m->fd - END_FD_BASE);
+	struct held_link *h;
+
+	conf->kind = (enum msg_link)m->u.cfg_link.link;
+	conf->self = r->role;
+	conf->peer = (enum role)m->u.cfg_link.role;
+	conf->slot = m->u.cfg_link.slot;
+	conf->generation = m->u.cfg_link.generation;
+	conf->arg = r;
+	h = xcalloc(1, sizeof(*h));
+	h->owner = r;
+	h->kind = conf->kind;
+	h->link = wire_link(host->ends[i].w, host->ends[i].end, r->sp, conf);
+	LIST_INSERT_HEAD(&r->links, h, entry);
+	return h->link;
+}
+
+/* keyd */
+
+static void
+keyd_on_msg(struct link *l, const struct msg *m, void *tag, void *arg)
+{
+	struct role_proc *r = arg;
+
+	(void)tag;
+	if (keyd_msg(r->keyd, l, m) == -1)
+		link_violation(l, LINK_FORGED);
+}
+
+static void
+keyd_on_down(struct link *l, enum link_why why, void *arg)
+{
+	struct role_proc *r = arg;
+
+	down_check(r, l, why);
+	keyd_down(r->keyd, l);
+	forget_link(r, l);
+}
+
+static void
+keyd_boot(struct role_proc *r)
+{
+	struct secret *st, *boot;
+	struct keyd_conf kc = { 64, 10000 };
+
+	st = secret_new(32);
+	memcpy(secret_data(st), r->host->static_key, 32);
+	boot = secret_new(32);
+	memcpy(secret_data(boot), r->secret, 32);
+	r->keyd = keyd_new(sproc_env(r->sp), &kc, st, boot, r->generation);
+}
+
+/* dbd */
+
+static void
+dbd_on_msg(struct link *l, const struct msg *m, void *tag, void *arg)
+{
+	struct role_proc *r = arg;
+
+	(void)tag;
+	dbd_db_msg(r->dbd, l, m);
+}
+
+static void
+dbd_on_down(struct link *l, enum link_why why, void *arg)
+{
+	struct role_proc *r = arg;
+
+	down_check(r, l, why);
+	dbd_db_down(r->dbd, l);
+	forget_link(r, l);
+}
+
+static int
+dbd_seal(const void *p, size_t n, void *arg)
+{
+	struct role_proc *r = arg;
+
+	return sim_seal(r->host->w, p, n);
+}
+
+static void
+dbd_blame(const struct link *l, enum link_why why, void *arg)
+{
+	struct role_proc *r = arg;
+
+	world_fail(r->host->w, "dbd blames worker %u: %s", link_slot(l),
+	    link_why_text(why));
+	blame(r, l, why);
+}
+
+static void
+dbd_ask(const struct msg *m, void *tag, void *arg)
+{
+	(void)m;
+	(void)tag;
+	(void)arg;		/* the simulation asks nothing of master */
+}
+
+static void
+dbd_boot(struct role_proc *r)
+{
+	struct dbd_ops ops = { dbd_seal, dbd_blame, dbd_ask, r };
+	struct host *h = r->host;
+	struct m_cfg_conf_dbd *c;
+	struct dbd_conf dc;
+	struct msg m;
+	char why[256];
+	bool full;
+
+	r->store = store_open_sqlite("/sim.db", "sim", h->boot, why,
+	    sizeof(why));
+	if (r->store == NULL) {
+		world_trace(h->w, "store: %s", why);
+		sproc_kill(r->sp, "the store does not open");
+		return;
+	}
+	full = !store_same_boot(r->store);
+	if (msg_decode(&m, M_CFG_CONF_DBD, r->conf.p, r->conf.n) == -1)
+		abort();
+	c = &m.u.cfg_conf_dbd;
+	dc = (struct dbd_conf){ c->base_domain, c->prefix4, c->prefix6,
+	    c->random, c->grace_ms, c->ephemeral_s, c->resume_ms,
+	    c->presume_s, c->node_expiry_s, c->max_nodes, c->budget_burst,
+	    c->budget_refill_ms, c->queue_max, c->log_keep };
+	r->dbd = dbd_new(sproc_env(r->sp), r->store, &dc, r->secret, full,
+	    &ops);
+	if (r->dbd == NULL) {
+		sproc_kill(r->sp, "the store is unreadable");
+		return;
+	}
+}
+
+/* worker */
+
+static void
+worker_kick(struct conn *c, void *arg)
+{
+	struct role_proc *r = arg;
+
+	r->host->ops.kick(c, r->host->ops.arg);
+}
+
+static void
+worker_boot(struct role_proc *r)
+{
+	struct control_ops ops = { worker_kick, r };
+
+	r->control = control_new(sproc_env(r->sp), &ops);
+}
+
+static void
+key_on_msg(struct link *l, const struct msg *m, void *tag, void *arg)
+{
+	struct role_proc *r = arg;
+
+	(void)l;
+	net_key_msg(control_net(r->control), m, tag);
+}
+
+static void
+key_on_down(struct link *l, enum link_why why, void *arg)
+{
+	struct role_proc *r = arg;
+
+	down_check(r, l, why);
+	if (l == r->key) {
+		net_key_link(control_net(r->control), NULL);
+		r->key = NULL;
+	}
+	forget_link(r, l);
+}
+
+static void
+db_on_msg(struct link *l, const struct msg *m, void *tag, void *arg)
+{
+	struct role_proc *r = arg;
+	void *p;
+	size_t n;
+	int rc;
+
+	if (l != r->db)
+		return;
+	if (m->type == M_DB_SNAPSHOT) {
+		p = sim_open(r->host->w, m->fd, &n);
+		rc = p == NULL || n != m->u.db_snapshot.size ? -1 :
+		    tailnets_snapshot(control_tailnets(r->control),
+		    m->u.db_snapshot.tailnet, p, n);
+		free(p);
+	} else
+		rc = control_db_msg(r->control, m, tag);
+	if (rc == -1)
+		world_fail(r->host->w, "%s: %s makes no sense",
+		    sproc_name(r->sp), msg_name(m->type));
+}
+
+static void
+db_on_down(struct link *l, enum link_why why, void *arg)
+{
+	struct role_proc *r = arg;
+
+	down_check(r, l, why);
+	if (l == r->db) {
+		control_db_link(r->control, NULL);
+		r->db = NULL;
+	}
+	forget_link(r, l);
+}
+
+static void
+worker_link(struct role_proc *r, const struct msg *m)
+{
+	struct link_conf conf = { 0 };
+	struct link *old;
+
+	if (m->u.cfg_link.link == LINK_KEY) {
+		conf.on_msg = key_on_msg;
+		conf.on_down = key_on_down;
+		if ((old = r->key) != NULL) {
+			net_key_link(control_net(r->control), NULL);
+			r->key = NULL;
+			forget_link(r, old);
+		}
+		r->key = role_take_link(r, m, &conf);
+		net_key_link(control_net(r->control), r->key);
+		return;
+	}
+	conf.on_msg = db_on_msg;
+	conf.on_down = db_on_down;
+	if ((old = r->db) != NULL) {
+		control_db_link(r->control, NULL);
+		r->db = NULL;
+		forget_link(r, old);
+	}
+	r->db = role_take_link(r, m, &conf);
+	control_db_link(r->control, r->db);
+}
+
+/* What child.c and the main.c of each role do with CFG. */
+
+static void
+on_link(struct role_proc *r, const struct msg *m)
+{
+	struct link_conf conf = { 0 };
+
+	switch (r->role) {
+	case ROLE_KEYD:
+		conf.on_msg = keyd_on_msg;
+		conf.on_down = keyd_on_down;
+		keyd_up(r->keyd, role_take_link(r, m, &conf));
+		break;
+	case ROLE_DBD:
+		conf.on_msg = dbd_on_msg;
+		conf.on_down = dbd_on_down;
+		dbd_db_up(r->dbd, role_take_link(r, m, &conf));
+		break;
+	default:
+		worker_link(r, m);
+		break;
+	}
+}
+
+static void
+on_stage(struct role_proc *r, const struct msg *m)
+{
+	struct msg a;
+
+	msg_init(&a, M_CFG_STAGED);
+	a.id = m->id;
+	a.u.cfg_staged.epoch = m->u.cfg_stage.epoch;
+	a.u.cfg_staged.ok = true;
+	link_reply(r->cfg, &a);
+	if (r->started)
+		return;
+	msg_init(&a, M_CFG_READY);
+	link_send(r->cfg, &a);
+}
+
+static void
+on_conf(struct role_proc *r, const struct msg *m)
+{
+	buf_clear(&r->conf);
+	msg_encode(&r->conf, m);
+	r->conf_type = m->type;
+	if (r->role == ROLE_KEYD && r->keyd == NULL)
+		keyd_boot(r);
+	else if (r->role == ROLE_DBD && r->dbd == NULL)
+		dbd_boot(r);
+}
+
+static void
+on_start(struct role_proc *r)
+{
+	struct msg m;
+
+	link_set_state(r->cfg, MSG_RUN);
+	r->started = true;
+	if (r->role != ROLE_WORKER)
+		return;
+	if (msg_decode(&m, r->conf_type, r->conf.p, r->conf.n) == -1)
+		abort();
+	control_conf(r->control, &m.u.cfg_conf_worker);
+}
+
+void
+role_cfg_msg(struct link *l, const struct msg *m, void *tag, void *arg)
+{
+	struct role_proc *r = arg;
+
+	(void)l;
+	(void)tag;
+	if (sproc_is_dead(r->sp))
+		return;
+	switch (m->type) {
+	case M_CFG_BOOT:
+		if (r->role == ROLE_WORKER)
+			worker_boot(r);
+		break;
+	case M_CFG_SECRET:
+		memcpy(r->secret, m->u.cfg_secret.secret, 32);
+		break;
+	case M_CFG_CONF_WORKER:
+	case M_CFG_CONF_DBD:
+	case M_CFG_CONF_KEYD:
+		on_conf(r, m);
+		break;
+	case M_CFG_LINK:
+		on_link(r, m);
+		break;
+	case M_CFG_STAGE:
+		on_stage(r, m);
+		break;
+	case M_CFG_START:
+		on_start(r);
+		break;
+	case M_CFG_STOP:
+		if (r->dbd != NULL)
+			dbd_finish(r->dbd);
+		if (r->control != NULL)
+			control_shutdown(r->control);
+		sproc_kill(r->sp, "stopped");
+		break;
+	default:
+		break;
+	}
+}
+
+void
+role_turn(void *arg)
+{
+	struct role_proc *r = arg;
+
+	if (r->dbd != NULL)
+		dbd_turn(r->dbd);
+	if (r->keyd != NULL)
+		while (!sproc_is_dead(r->sp) && keyd_turn(r->keyd))
+			;
+}
+
+void
+role_free(struct role_proc *r)
+{
+	struct held_link *h;
+
+	if (r->control != NULL)
+		control_free(r->control);
+	dbd_free(r->dbd);
+	store_abandon(r->store);
+	keyd_free(r->keyd);
+	while ((h = LIST_FIRST(&r->links)) != NULL) {
+		LIST_REMOVE(h, entry);
+		link_free(h->link);
+		free(h);
+	}
+	link_free(r->cfg);
+	if (r->cfg_master != NULL)
+		link_free(r->cfg_master);
+	buf_free(&r->conf);
+	sproc_free(r->sp);
+	free(r);
+}

@@ -1,0 +1,41 @@
+/* What a stock client believes after the messages of one map stream. */
+
+#ifndef REGRESS_SIM_VIEW_H
+#define REGRESS_SIM_VIEW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/buf.h"
+
+struct view_peer {
+	uint64_t	 id;
+	char		 name[80];
+	char		 key[80];
+	char		 disco[80];
+	char		 endpoints[512];	/* comma separated */
+	char		 addr[64];
+	int		 online;		/* -1 unknown */
+};
+
+struct view {
+	bool		 first;			/* a first map has come */
+	uint64_t	 self;
+	char		 self_name[80];
+	char		 self_key[80];
+	struct view_peer *peers;
+	size_t		 n;
+	unsigned int	 messages;
+	unsigned int	 keepalives;
+	struct buf	 in;			/* octets of an unfinished message */
+	char		 fault[200];		/* first breach of protocol.md */
+};
+
+void	view_reset(struct view *);
+void	view_free(struct view *);
+/* Octets of the response body: u32 LE length, zstd, JSON, applied in order. */
+void	view_input(struct view *, const void *, size_t);
+const struct view_peer *view_find(const struct view *, uint64_t id);
+
+#endif

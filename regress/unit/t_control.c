@@ -1,0 +1,1008 @@
+/*
+ * Control connections, with doubles for the core: its operations only note
+ * how they were called, and what batch_reply() queues leaves when a test says
+ * so.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "common/log.h"
+#include "dbd/control_int.h"
+#include "regress/lib/fakeenv.h"
+
+#define SECRET	"hskey-0123456789ab-5ec2e75ec2e7"
+
+struct peer {
+	struct link	*link;
+	struct fix	*f;
+	struct buf	 said;		/* msg_print of what it was sent */
+	size_t		 queued;
+	bool		 slow;		/* takes nothing */
+	bool		 closed;
+	bool		 down;
+	unsigned int	 rows;
+	uint32_t	 next;
+};
+
+struct sent {
+	struct link	*link;
+	enum msg_type	 type;
+	uint32_t	 id;
+	size_t		 at;
+	size_t		 n;
+};
+
+struct fix {
+	struct fakeenv	*fe;
+	struct dbd	 d;
+	struct tailnet	 tn[2];
+	struct user	 user[3];
+	struct authkey	 key;
+	struct node	 node[200];
+	struct sent	 sent[400];
+	size_t		 nsent;
+	void		*tag;		/* of the last question to master */
+	unsigned int	 asked;
+};
+
+/* Doubles. */
+
+static struct {
+	char	called[256];
+	int	rc;
+	char	why[64];
+} op;
+
+static char logged[4096];
+
+static int
+called(char *why, size_t n, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(op.called, sizeof(op.called), fmt, ap);
+	va_end(ap);
+	(void)strlcpy(why, op.why, n);
+	return op.rc;
+}
+
+#define LLU(v)	(unsigned long long)(v)
+
+int
+op_user_add(struct dbd *d, struct slice name, struct slice display,
+    uint64_t *id, uint32_t uid, char *why, size_t n)
+{
+	(void)d;
+	*id = 31;
+	return called(why, n, "user_add %.*s/%.*s by %u", SLICE_FMT(name),
+	    SLICE_FMT(display), uid);
+}
+
+int
+op_user_rename(struct dbd *d, uint64_t id, struct slice name, uint32_t uid,
+    char *why, size_t n)
+{
+	(void)d;
+	return called(why, n, "user_rename %llu %.*s by %u", LLU(id),
+	    SLICE_FMT(name), uid);
+}
+
+int
+op_user_delete(struct dbd *d, uint64_t id, uint32_t uid, char *why, size_t n)
+{
+	(void)d;
+	return called(why, n, "user_delete %llu by %u", LLU(id), uid);
+}
+
+int
+op_key_create(struct dbd *d, const struct key_spec *k, struct key_made *made,
+    uint32_t uid, char *why, size_t n)
+{
+	(void)d;
+	made->id = 41;
+	made->expiry = 99;
+	(void)strlcpy(made->secret, SECRET, sizeof(made->secret));
+	return called(why, n, "key_create user=%llu %d%d %llu tags=%u by %u",
+	    LLU(k->user), k->reusable, k->ephemeral, LLU(k->expires_s),
+	    k->tags.count, uid);
+}
+
+int
+op_key_expire(struct dbd *d, uint64_t id, uint32_t uid, char *why, size_t n)
+{
+	(void)d;
+	return called(why, n, "key_expire %llu by %u", LLU(id), uid);
+}
+
+int
+op_key_delete(struct dbd *d, uint64_t id, uint32_t uid, char *why, size_t n)
+{
+	(void)d;
+	return called(why, n, "key_delete %llu by %u", LLU(id), uid);
+}
+
+int
+op_node_rename(struct dbd *d, uint64_t id, struct slice name, uint32_t uid,
+    char *why, size_t n)
+{
+	(void)d;
+	return called(why, n, "node_rename %llu %.*s by %u", LLU(id),
+	    SLICE_FMT(name), uid);
+}
+
+int
+op_node_tag(struct dbd *d, uint64_t id, const struct msg_list *tags,
+    uint32_t uid, char *why, size_t n)
+{
+	(void)d;
+	return called(why, n, "node_tag %llu %u by %u", LLU(id), tags->count,
+	    uid);
+}
+
+int
+op_node_move(struct dbd *d, uint64_t id, uint64_t user, uint32_t uid,
+    char *why, size_t n)
+{
+	(void)d;
+	return called(why, n, "node_move %llu %llu by %u", LLU(id), LLU(user),
+	    uid);
+}
+
+int
+op_node_expire(struct dbd *d, uint64_t id, int64_t at, uint32_t uid,
+    char *why, size_t n)
+{
+	(void)d;
+	return called(why, n, "node_expire %llu %lld by %u", LLU(id),
+	    (long long)at, uid);
+}
+
+int
+op_node_logout(struct dbd *d, uint64_t id, uint32_t uid, char *why, size_t n)
+{
+	(void)d;
+	return called(why, n, "node_logout %llu by %u", LLU(id), uid);
+}
+
+int
+op_node_delete(struct dbd *d, uint64_t id, uint32_t uid, char *why, size_t n)
+{
+	(void)d;
+	return called(why, n, "node_delete %llu by %u", LLU(id), uid);
+}
+
+int
+op_exposure_list(struct dbd *d, uint16_t slot, uint64_t generation,
+    void (*fn)(const struct exposure_row *, void *), void *arg)
+{
+	struct exposure_row r;
+	uint64_t i;
+
+	(void)d;
+	if (slot == 9)
+		return -1;
+	for (i = 1; i <= 2; i++) {
+		memset(&r, 0, sizeof(r));
+		r.slot = slot;
+		r.generation = generation;
+		r.node = i;
+		r.first = 5;
+		r.last = 6;
+		r.revoked = i == 1;
+		fn(&r, arg);
+	}
+	return 0;
+}
+
+int
+op_exposure_revoke(struct dbd *d, uint16_t slot, uint64_t generation,
+    uint32_t *n, uint32_t uid, char *why, size_t whylen)
+{
+	(void)d;
+	*n = 7;
+	return called(why, whylen, "revoke %u %llu by %u", slot,
+	    LLU(generation), uid);
+}
+
+static struct fix *
+fix_of(struct dbd *d)
+{
+	return (struct fix *)(void *)((char *)d - offsetof(struct fix, d));
+}
+
+void
+batch_reply(struct dbd *d, struct link *l, const struct msg *m)
+{
+	struct fix *f = fix_of(d);
+	struct sent *s;
+
+	assert_true(f->nsent < sizeof(f->sent) / sizeof(f->sent[0]));
+	s = &f->sent[f->nsent++];
+	s->link = l;
+	s->type = m->type;
+	s->id = m->id;
+	s->at = d->outs_body.n;
+	msg_encode(&d->outs_body, m);
+	s->n = d->outs_body.n - s->at;
+}
+
+void
+batch_forget(struct dbd *d, const struct link *l)
+{
+	struct fix *f = fix_of(d);
+	size_t i;
+
+	for (i = 0; i < f->nsent; i++)
+		if (f->sent[i].link == l)
+			f->sent[i].link = NULL;
+}
+
+struct tailnet_list *
+tailnet_all(struct dbd *d)
+{
+	return &d->tailnets;
+}
+
+struct user *
+user_find(struct dbd *d, uint64_t id)
+{
+	struct tailnet *tn;
+	struct user *u;
+
+	TAILQ_FOREACH(tn, &d->tailnets, all)
+		TAILQ_FOREACH(u, &tn->users, all)
+			if (u->r.id == id)
+				return u;
+	return NULL;
+}
+
+struct authkey *
+authkey_find(struct dbd *d, uint64_t id)
+{
+	struct fix *f = fix_of(d);
+
+	return f->key.row.id == id ? &f->key : NULL;
+}
+
+struct node *
+node_find(struct dbd *d, uint64_t id)
+{
+	struct tailnet *tn;
+	struct node *n;
+
+	TAILQ_FOREACH(tn, &d->tailnets, all)
+		TAILQ_FOREACH(n, &tn->nodes, all)
+			if (n->r.id == id)
+				return n;
+	return NULL;
+}
+
+uint16_t
+node_slot(const struct node *n)
+{
+	return n->r.id == 1 ? 3 : 0;
+}
+
+struct slice
+node_owner_name(const struct node *n)
+{
+	return n->owner == NULL ? slice_str("tagged-devices") :
+	    n->owner->r.name;
+}
+
+/* The world around. */
+
+static void
+on_log(int level, const char *line, void *arg)
+{
+	(void)level;
+	(void)arg;
+	(void)strlcat(logged, line, sizeof(logged));
+	(void)strlcat(logged, "\n", sizeof(logged));
+}
+
+static void
+ask_master(const struct msg *m, void *tag, void *arg)
+{
+	struct fix *f = arg;
+	struct buf b = { 0 };
+
+	msg_print(&b, m);
+	buf_u8(&b, 0);
+	(void)strlcpy(op.called, (const char *)b.p, sizeof(op.called));
+	buf_free(&b);
+	f->tag = tag;
+	f->asked++;
+}
+
+static void
+io_send(void *arg, uint32_t type, uint32_t id, const void *p, size_t n, int fd)
+{
+	struct peer *peer = arg;
+	struct msg m;
+
+	assert_int_equal(fd, -1);
+	assert_int_equal(msg_decode(&m, (enum msg_type)type, p, n), 0);
+	m.id = id;
+	if (msg_class((enum msg_type)type) == MSG_ROW)
+		peer->rows++;
+	if (peer->slow)
+		peer->queued += n;
+	if (type == M_CTL_KEY_MADE)
+		buf_slice(&peer->said, m.u.ctl_key_made.secret);
+	/* Of long lists the beginning is enough, and the end. */
+	if (peer->said.n < 8192 || msg_class(m.type) == MSG_REPLY) {
+		msg_print(&peer->said, &m);
+		buf_u8(&peer->said, '\n');
+	}
+}
+
+static size_t
+io_queued(void *arg)
+{
+	return ((struct peer *)arg)->queued;
+}
+
+static void
+io_close(void *arg)
+{
+	((struct peer *)arg)->closed = true;
+}
+
+static const struct link_io io = { io_send, io_queued, io_close };
+
+static void
+on_msg(struct link *l, const struct msg *m, void *tag, void *arg)
+{
+	struct peer *p = arg;
+
+	(void)tag;
+	dbd_ctl_msg(&p->f->d, l, m);
+}
+
+static void
+on_down(struct link *l, enum link_why why, void *arg)
+{
+	struct peer *p = arg;
+
+	(void)why;
+	p->down = true;
+	dbd_ctl_down(&p->f->d, l);
+}
+
+static struct peer *
+connect_as(struct fix *f, uint32_t uid)
+{
+	struct link_conf conf;
+	struct peer *p;
+
+	p = xcalloc(1, sizeof(*p));
+	p->f = f;
+	p->next = 1;
+	memset(&conf, 0, sizeof(conf));
+	conf.kind = LINK_CTL;
+	conf.self = ROLE_DBD;
+	conf.peer = ROLE_CTL;
+	conf.on_msg = on_msg;
+	conf.on_down = on_down;
+	conf.arg = p;
+	p->link = link_new(f->d.env, &conf, &io, p);
+	dbd_ctl_up(&f->d, p->link, uid);
+	return p;
+}
+
+static void
+hang_up(struct peer *p)
+{
+	if (!p->down)
+		dbd_ctl_down(&p->f->d, p->link);
+	link_free(p->link);
+	buf_free(&p->said);
+	free(p);
+}
+
+/* The end of dbd's turn. */
+static void
+turn(struct fix *f)
+{
+	struct msg m;
+	size_t i;
+
+	for (i = 0; i < f->nsent; i++) {
+		if (f->sent[i].link == NULL)
+			continue;
+		assert_int_equal(msg_decode(&m, f->sent[i].type,
+		    f->d.outs_body.p + f->sent[i].at, f->sent[i].n), 0);
+		m.id = f->sent[i].id;
+		if (msg_class(m.type) == MSG_REPLY)
+			link_reply(f->sent[i].link, &m);
+		else
+			link_send(f->sent[i].link, &m);
+	}
+	f->nsent = 0;
+	buf_clear(&f->d.outs_body);
+}
+
+/* Gives a message to the link, and nothing else happens yet. */
+static void
+say(struct peer *p, const struct msg *m)
+{
+	struct buf b = { 0 };
+
+	msg_encode(&b, m);
+	link_input(p->link, m->type, p->next++, b.p, b.n, -1);
+	buf_free(&b);
+}
+
+static void
+say_type(struct peer *p, enum msg_type type)
+{
+	struct msg m;
+
+	msg_init(&m, type);
+	say(p, &m);
+}
+
+/* What the peer was sent since the last call. */
+static const char *
+said(struct peer *p)
+{
+	static char text[16384];
+
+	(void)strlcpy(text, "", sizeof(text));
+	if (p->said.n > 0) {
+		assert_true(p->said.n < sizeof(text));
+		memcpy(text, p->said.p, p->said.n);
+		text[p->said.n] = '\0';
+	}
+	buf_clear(&p->said);
+	return text;
+}
+
+static void
+hello(struct peer *p)
+{
+	struct msg m;
+
+	msg_init(&m, M_CTL_HELLO);
+	m.u.ctl_hello.table = MSG_TABLE_SUM;
+	say(p, &m);
+	turn(p->f);
+	assert_string_equal(said(p), "CTL_OK id=1 id=0 text=\"\"\n");
+}
+
+static void
+make_truth(struct fix *f)
+{
+	struct tailnet *tn;
+	size_t i;
+
+	TAILQ_INIT(&f->d.tailnets);
+	for (i = 0; i < 2; i++) {
+		tn = &f->tn[i];
+		tn->id = i + 1;
+		(void)snprintf(tn->name, sizeof(tn->name), "net%zu", i);
+		tn->seq = 50 + i;
+		tn->policy = i == 0 ? POLICY_ALLOW_ALL : POLICY_DENY_ALL;
+		tn->nnodes = 4;
+		tn->nonline = 2;
+		tn->nusers = 1;
+		TAILQ_INIT(&tn->nodes);
+		TAILQ_INIT(&tn->users);
+		TAILQ_INIT(&tn->authkeys);
+		TAILQ_INSERT_TAIL(&f->d.tailnets, tn, all);
+	}
+	for (i = 0; i < 3; i++) {
+		f->user[i].r.id = i + 1;
+		f->user[i].r.name = slice_str(i == 0 ? "alice" : "bob");
+		TAILQ_INSERT_TAIL(&f->tn[i / 2].users, &f->user[i], all);
+	}
+	f->key.row.id = 8;
+	f->key.row.prefix = slice_str("hskey-8");
+	f->key.row.user = 1;
+	TAILQ_INSERT_TAIL(&f->tn[1].authkeys, &f->key, all);
+	for (i = 0; i < 200; i++) {
+		f->node[i].r.id = i + 1;
+		f->node[i].r.stable_id = slice_str("n");
+		f->node[i].r.name = slice_str("laptop");
+		f->node[i].owner = i == 0 ? &f->user[0] : NULL;
+		TAILQ_INSERT_TAIL(&f->tn[i / 150].nodes, &f->node[i], all);
+	}
+}
+
+static int
+setup(void **state)
+{
+	struct fix *f;
+
+	f = xcalloc(1, sizeof(*f));
+	f->fe = fakeenv_new(1);
+	f->d.env = fakeenv_env(f->fe);
+	f->d.ops.ask_master = ask_master;
+	f->d.ops.arg = f;
+	make_truth(f);
+	memset(&op, 0, sizeof(op));
+	logged[0] = '\0';
+	log_capture(on_log, NULL);
+	*state = f;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fix *f = *state;
+
+	ctlsock_free(&f->d);
+	assert_null(f->d.control);
+	assert_int_equal(env_timers(f->d.env), 0);
+	buf_free(&f->d.outs_body);
+	fakeenv_free(f->fe);
+	free(f);
+	log_capture(NULL, NULL);
+	return 0;
+}
+
+/* Tests. */
+
+static void
+test_hello(void **state)
+{
+	struct fix *f = *state;
+	struct peer *p;
+	struct msg m;
+
+	p = connect_as(f, 1000);
+	msg_init(&m, M_CTL_HELLO);
+	m.u.ctl_hello.table = MSG_TABLE_SUM + 1;
+	say(p, &m);
+	turn(f);
+	assert_non_null(strstr(said(p), "CTL_NO id=1 text=\"the server is "
+	    "headscaled"));
+	assert_int_equal(link_state(p->link), MSG_SETUP);
+	/* And nothing else is heard from it. */
+	say_type(p, M_CTL_USER_LIST);
+	assert_true(p->closed);
+	hang_up(p);
+	p = connect_as(f, 1000);
+	hello(p);
+	assert_int_equal(link_state(p->link), MSG_RUN);
+	hang_up(p);
+}
+
+static void
+test_changes(void **state)
+{
+	static const struct {
+		enum msg_type	 type;
+		const char	*called;
+		uint64_t	 id;
+	} want[] = {
+		{ M_CTL_USER_ADD, "user_add new/N by 1000", 31 },
+		{ M_CTL_USER_RENAME, "user_rename 5 new by 1000", 5 },
+		{ M_CTL_USER_DELETE, "user_delete 5 by 1000", 5 },
+		{ M_CTL_KEY_EXPIRE, "key_expire 5 by 1000", 5 },
+		{ M_CTL_KEY_DELETE, "key_delete 5 by 1000", 5 },
+		{ M_CTL_NODE_RENAME, "node_rename 5 new by 1000", 5 },
+		{ M_CTL_NODE_TAG, "node_tag 5 0 by 1000", 5 },
+		{ M_CTL_NODE_MOVE, "node_move 5 6 by 1000", 5 },
+		{ M_CTL_NODE_EXPIRE, "node_expire 5 77 by 1000", 5 },
+		{ M_CTL_NODE_LOGOUT, "node_logout 5 by 1000", 5 },
+		{ M_CTL_NODE_DELETE, "node_delete 5 by 1000", 5 },
+	};
+	struct fix *f = *state;
+	struct peer *p;
+	struct msg m;
+	char text[200];
+	size_t i;
+	int rc;
+
+	p = connect_as(f, 1000);
+	hello(p);
+	for (i = 0; i < 2 * sizeof(want) / sizeof(want[0]); i++) {
+		rc = i % 2 == 0 ? 0 : -1;
+		op.rc = rc;
+		(void)strlcpy(op.why, rc == 0 ? "" : "no such thing",
+		    sizeof(op.why));
+		op.called[0] = logged[0] = '\0';
+		msg_init(&m, want[i / 2].type);
+		/* The id is first in all but one of them. */
+		m.u.ctl_user_delete.id = 5;
+		if (m.type == M_CTL_USER_ADD) {
+			m.u.ctl_user_add.name = slice_str("new");
+			m.u.ctl_user_add.display = slice_str("N");
+		} else if (m.type == M_CTL_USER_RENAME)
+			m.u.ctl_user_rename.name = slice_str("new");
+		else if (m.type == M_CTL_NODE_RENAME)
+			m.u.ctl_node_rename.name = slice_str("new");
+		else if (m.type == M_CTL_NODE_MOVE)
+			m.u.ctl_node_move.user = 6;
+		else if (m.type == M_CTL_NODE_EXPIRE)
+			m.u.ctl_node_expire.at = 77;
+		say(p, &m);
+		assert_string_equal(op.called, want[i / 2].called);
+		assert_string_equal(said(p), "");	/* not before */
+		turn(f);
+		(void)snprintf(text, sizeof(text), rc == 0 ?
+		    "CTL_OK id=%u id=%llu text=\"\"\n" :
+		    "CTL_NO id=%u text=\"no such thing\"\n", p->next - 1,
+		    LLU(want[i / 2].id));
+		assert_string_equal(said(p), text);
+		(void)snprintf(text, sizeof(text), "uid=1000 request=%s id=",
+		    msg_name(m.type));
+		assert_non_null(strstr(logged, text));
+		assert_int_equal(strstr(logged, "no such thing") != NULL,
+		    rc == -1);
+	}
+	/* A text that is no UTF-8 must not end dbd. */
+	(void)strlcpy(op.why, "bad \xff", sizeof(op.why));
+	msg_init(&m, M_CTL_NODE_DELETE);
+	say(p, &m);
+	turn(f);
+	assert_non_null(strstr(said(p), "CTL_NO"));
+	hang_up(p);
+}
+
+static void
+test_key_create(void **state)
+{
+	struct fix *f = *state;
+	struct buf tags = { 0 };
+	struct r_text tag;
+	struct peer *p;
+	struct msg m;
+
+	p = connect_as(f, 0);
+	hello(p);
+	msg_init(&m, M_CTL_KEY_CREATE);
+	m.u.ctl_key_create.user = 4;
+	m.u.ctl_key_create.reusable = true;
+	m.u.ctl_key_create.expires_s = 60;
+	tag.v = slice_str("tag:a");
+	msg_list_add(&m.u.ctl_key_create.tags, &tags, MR_TEXT, &tag);
+	msg_list_close(&m.u.ctl_key_create.tags, &tags);
+	say(p, &m);
+	assert_string_equal(op.called, "key_create user=4 10 60 tags=1 by 0");
+	turn(f);
+	assert_string_equal(said(p), SECRET
+	    "CTL_KEY_MADE id=2 id=41 secret=... expiry=99\n");
+	assert_non_null(strstr(logged, "request=CTL_KEY_CREATE id=41"));
+	assert_null(strstr(logged, SECRET));
+	op.rc = -1;
+	(void)strlcpy(op.why, "no such user", sizeof(op.why));
+	say(p, &m);
+	turn(f);
+	assert_string_equal(said(p), "CTL_NO id=3 text=\"no such user\"\n");
+	buf_free(&tags);
+	hang_up(p);
+}
+
+static void
+test_short_lists(void **state)
+{
+	struct fix *f = *state;
+	struct peer *p;
+	const char *text;
+
+	p = connect_as(f, 0);
+	hello(p);
+	f->user[0].nodes = 12;
+	say_type(p, M_CTL_USER_LIST);
+	turn(f);
+	text = said(p);
+	assert_non_null(strstr(text, "CTL_USER id=2 user={ id=1 "
+	    "name=\"alice\" display=\"\" picture=\"\" created=0 } nodes=12\n"
+	    "CTL_USER id=2 user={ id=2"));
+	assert_non_null(strstr(text, "\nCTL_USER id=2 user={ id=3"));
+	assert_non_null(strstr(text, "\nCTL_END id=2 count=3\n"));
+	say_type(p, M_CTL_KEY_LIST);
+	turn(f);
+	assert_string_equal(said(p), "CTL_KEY id=3 id=8 prefix=\"hskey-8\" "
+	    "user=1 user_name=\"alice\" reusable=false ephemeral=false "
+	    "used=0 created=0 expiry=0 revoked=false tags=[0]\n"
+	    "CTL_END id=3 count=1\n");
+	hang_up(p);
+}
+
+/* 200 nodes of 1 KB each: rows come as the peer takes them. */
+static void
+test_paced_list(void **state)
+{
+	static char os[128];
+	struct fix *f = *state;
+	struct peer *p;
+	unsigned int rows, i;
+	bool ended = false;
+
+	memset(os, 'x', sizeof(os));
+	for (i = 0; i < 200; i++) {
+		f->node[i].r.hostinfo.os_version = slice_mem(os, 128);
+		f->node[i].r.hostinfo.device_model = slice_mem(os, 128);
+		f->node[i].r.hostinfo.services_hash = slice_mem(os, 128);
+		f->node[i].r.hostinfo.hostname = slice_mem(os, 128);
+	}
+	p = connect_as(f, 0);
+	hello(p);
+	say_type(p, M_CTL_NODE_LIST);
+	turn(f);
+	rows = p->rows;
+	assert_true(rows > 50 && rows < 150);	/* about 64 KB */
+	assert_non_null(strstr(said(p), "user_name=\"alice\" slot=3"));
+	/* Another list must wait for its end. */
+	say_type(p, M_CTL_USER_LIST);
+	turn(f);
+	assert_non_null(strstr(said(p), "CTL_NO id=3 text=\"another list"));
+	/* A stalled peer gets nothing, */
+	p->queued = 1024 * 1024;
+	fakeenv_advance(f->fe, 10 * US_PER_S);
+	turn(f);
+	assert_int_equal(p->rows, rows);
+	/* nodes come and go meanwhile, the last one that was sent too, */
+	TAILQ_REMOVE(&f->tn[0].nodes, &f->node[rows - 1], all);
+	TAILQ_REMOVE(&f->tn[0].nodes, &f->node[rows], all);
+	/* and it goes on where it stood. */
+	p->queued = 0;
+	for (i = 0; i < 20; i++) {
+		fakeenv_advance(f->fe, 10 * US_PER_MS);
+		turn(f);
+		ended |= strstr(said(p), "\nCTL_END id=2 count=199\n") !=
+		    NULL;
+	}
+	assert_int_equal(p->rows, 199);
+	assert_true(ended);
+	hang_up(p);
+}
+
+static void
+test_stalled_list(void **state)
+{
+	struct fix *f = *state;
+	struct peer *p;
+
+	p = connect_as(f, 0);
+	hello(p);
+	p->slow = true;
+	p->queued = 300 * 1024;
+	say_type(p, M_CTL_NODE_LIST);
+	fakeenv_advance(f->fe, 59 * US_PER_S);
+	assert_false(p->closed);
+	fakeenv_advance(f->fe, 2 * US_PER_S);
+	assert_true(p->closed && p->down);
+	hang_up(p);
+	/* Gone in the middle: nothing is left behind. */
+	p = connect_as(f, 0);
+	hello(p);
+	say_type(p, M_CTL_EXPOSURE);
+	say_type(p, M_CTL_NODE_LIST);
+	hang_up(p);
+	turn(f);
+}
+
+static void
+test_exposure(void **state)
+{
+	struct fix *f = *state;
+	struct peer *p;
+	struct msg m;
+
+	p = connect_as(f, 5);
+	hello(p);
+	msg_init(&m, M_CTL_EXPOSURE);
+	m.u.ctl_exposure.slot = 2;
+	m.u.ctl_exposure.generation = 3;
+	say(p, &m);
+	turn(f);
+	assert_string_equal(op.called, "");
+	assert_string_equal(said(p), "CTL_EXPOSED id=2 slot=2 generation=3 "
+	    "node=1 name=\"laptop\" first=5 last=6 revoked=true\n"
+	    "CTL_EXPOSED id=2 slot=2 generation=3 "
+	    "node=2 name=\"laptop\" first=5 last=6 revoked=false\n"
+	    "CTL_END id=2 count=2\n");
+	m.u.ctl_exposure.revoke = true;
+	say(p, &m);
+	turn(f);
+	assert_string_equal(op.called, "revoke 2 3 by 5");
+	assert_non_null(strstr(logged, "uid=5 request=CTL_EXPOSURE slot=2 "
+	    "generation=3 revoked=7"));
+	assert_non_null(strstr(said(p), "CTL_END id=3 count=2"));
+	op.rc = -1;
+	(void)strlcpy(op.why, "not now", sizeof(op.why));
+	say(p, &m);
+	turn(f);
+	assert_string_equal(said(p), "CTL_NO id=4 text=\"not now\"\n");
+	m.u.ctl_exposure.revoke = false;
+	m.u.ctl_exposure.slot = 9;
+	say(p, &m);
+	turn(f);
+	assert_non_null(strstr(said(p), "CTL_NO id=5 text=\"the store"));
+	hang_up(p);
+}
+
+static void
+master_row(struct fix *f)
+{
+	struct msg m;
+
+	msg_init(&m, M_CFG_CTL_ROW);
+	m.u.cfg_ctl_row.role = ROLE_WORKER;
+	m.u.cfg_ctl_row.slot = 2;
+	m.u.cfg_ctl_row.generation = 3;
+	m.u.cfg_ctl_row.pid = 4;
+	m.u.cfg_ctl_row.state = 2;
+	m.u.cfg_ctl_row.uptime_s = 5;
+	m.u.cfg_ctl_row.starts = 6;
+	m.u.cfg_ctl_row.streams = 7;
+	m.u.cfg_ctl_row.sessions = 8;
+	dbd_master_row(&f->d, f->tag, &m);
+}
+
+static void
+master_done(struct fix *f, bool ok, const char *text)
+{
+	struct msg m;
+
+	msg_init(&m, M_CFG_CTL_DONE);
+	m.u.cfg_ctl_done.ok = ok;
+	m.u.cfg_ctl_done.text = slice_str(text);
+	dbd_master_done(&f->d, f->tag, &m);
+}
+
+static void
+test_status(void **state)
+{
+	struct fix *f = *state;
+	struct peer *p;
+
+	p = connect_as(f, 0);
+	hello(p);
+	say_type(p, M_CTL_STATUS);
+	assert_int_equal(f->asked, 1);
+	master_row(f);
+	master_done(f, true, "");
+	turn(f);
+	assert_string_equal(said(p), "CTL_PROC id=2 role=6 slot=2 "
+	    "generation=3 pid=4 state=2 uptime_s=5 starts=6 streams=7 "
+	    "sessions=8\n"
+	    "CTL_SUMMARY id=2 tailnet=1 name=\"net0\" nodes=4 online=2 "
+	    "users=1 seq=50 policy=\"allow-all\"\n"
+	    "CTL_SUMMARY id=2 tailnet=2 name=\"net1\" nodes=4 online=2 "
+	    "users=1 seq=51 policy=\"deny-all\"\n"
+	    "CTL_END id=2 count=3\n");
+	/* The tag is worth nothing any more, nor is an invented one. */
+	master_row(f);
+	master_done(f, true, "");
+	turn(f);
+	assert_string_equal(said(p), "");
+	say_type(p, M_CTL_STATUS);
+	master_done(f, false, "busy");
+	turn(f);
+	assert_string_equal(said(p), "CTL_NO id=3 text=\"busy\"\n");
+	/* Who asked hangs up; master answers all the same. */
+	say_type(p, M_CTL_STATUS);
+	hang_up(p);
+	master_row(f);
+	master_done(f, true, "");
+	assert_int_equal(f->nsent, 0);
+	/* A question that is open when dbd ends. */
+	p = connect_as(f, 0);
+	hello(p);
+	say_type(p, M_CTL_STATUS);
+	hang_up(p);
+}
+
+static void
+test_reload_and_verbose(void **state)
+{
+	struct fix *f = *state;
+	struct peer *p;
+	struct msg m;
+
+	p = connect_as(f, 12);
+	hello(p);
+	say_type(p, M_CTL_RELOAD);
+	assert_string_equal(op.called, "CFG_CTL_RELOAD id=0 uid=12");
+	assert_non_null(strstr(logged, "uid=12 request=CTL_RELOAD"));
+	master_row(f);		/* not asked for */
+	/* Slow as master may be, the connection waits. */
+	fakeenv_advance(f->fe, 100 * US_PER_S);
+	assert_false(p->closed);
+	master_done(f, false, "");
+	turn(f);
+	assert_string_equal(said(p), "CTL_NO id=2 text=\"refused by "
+	    "master\"\n");
+	say_type(p, M_CTL_RELOAD);
+	master_done(f, true, "2 warnings");
+	turn(f);
+	assert_string_equal(said(p), "CTL_OK id=3 id=0 text=\"2 warnings\"\n");
+	msg_init(&m, M_CTL_VERBOSE);
+	m.u.ctl_verbose.verbose = 1;
+	say(p, &m);
+	assert_string_equal(op.called, "CFG_CTL_VERBOSE id=0 verbose=1");
+	master_done(f, true, "");
+	turn(f);
+	assert_string_equal(said(p), "CTL_OK id=4 id=0 text=\"\"\n");
+	hang_up(p);
+}
+
+static void
+test_limits(void **state)
+{
+	struct fix *f = *state;
+	struct peer *p[64];
+	struct msg m;
+	unsigned int i, n = 0;
+
+	for (i = 0; i < 8; i++)
+		hello(p[n++] = connect_as(f, 1000));
+	/* The next ones of this uid are told why, */
+	for (i = 0; i < 8; i++) {
+		p[n] = connect_as(f, 1000);
+		msg_init(&m, M_CTL_HELLO);
+		m.u.ctl_hello.table = MSG_TABLE_SUM;
+		say(p[n], &m);
+		turn(f);
+		assert_non_null(strstr(said(p[n++]), "uid 1000 has 8 control "
+		    "connections open"));
+	}
+	/* then it is shut out, */
+	p[n] = connect_as(f, 1000);
+	assert_true(p[n++]->closed);
+	assert_non_null(strstr(logged, "uid=1000 refused: 16 connections"));
+	/* but no other uid, */
+	for (i = 0; i < 16; i++)
+		hello(p[n++] = connect_as(f, 2000 + i / 8));
+	/* until there are 32 in all. */
+	p[n] = connect_as(f, 0);
+	assert_true(p[n++]->closed);
+	/* Those that were refused go soon, whatever they do. */
+	fakeenv_advance(f->fe, 11 * US_PER_S);
+	for (i = 0; i < n; i++)
+		assert_int_equal(p[i]->closed, (i >= 8 && i < 17) ||
+		    i == n - 1);
+	hello(p[n++] = connect_as(f, 0));
+	hang_up(p[0]);
+	p[0] = connect_as(f, 1000);
+	hello(p[0]);
+	for (i = 0; i < n; i++)
+		hang_up(p[i]);
+}
+
+static void
+test_silence(void **state)
+{
+	struct fix *f = *state;
+	struct peer *p, *q;
+
+	p = connect_as(f, 0);
+	q = connect_as(f, 0);
+	hello(q);
+	fakeenv_advance(f->fe, 11 * US_PER_S);
+	assert_true(p->down);
+	assert_false(q->down);
+	fakeenv_advance(f->fe, 50 * US_PER_S);
+	assert_true(q->down);
+	hang_up(p);
+	hang_up(q);
+}
+
+int
+main(void)
+{
+#define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_hello), T(test_changes), T(test_key_create),
+		T(test_short_lists), T(test_paced_list),
+		T(test_stalled_list), T(test_exposure), T(test_status),
+		T(test_reload_and_verbose), T(test_limits), T(test_silence),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

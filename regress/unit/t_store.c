@@ -1,0 +1,1156 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include <sqlite3.h>
+
+#include "common/buf.h"
+#include "common/log.h"
+#include "dbd/store.h"
+
+static const uint8_t boot_a[16] = { 0xa1 }, boot_b[16] = { 0xb2 };
+
+struct fix {
+	char		 dir[64];
+	char		 path[80];
+	struct store	*s;
+	struct buf	 got;		/* rows as text */
+	int		 rows;
+	int		 stop_at;
+};
+
+static void
+on_log(int level, const char *line, void *arg)
+{
+	(void)level;
+	(void)strlcpy(arg, line, 1024);
+}
+
+static char logged[1024];
+
+static void
+open_as(struct fix *f, const uint8_t boot[16])
+{
+	char why[512] = "";
+
+	f->s = store_open_sqlite(f->path, NULL, boot, why, sizeof(why));
+	if (f->s == NULL)
+		fail_msg("%s", why);
+}
+
+static void
+again(struct fix *f)
+{
+	store_close(f->s);
+	open_as(f, boot_a);
+}
+
+static int
+setup(void **state)
+{
+	struct fix *f;
+
+	f = xcalloc(1, sizeof(*f));
+	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/t_store.XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	(void)snprintf(f->path, sizeof(f->path), "%s/db", f->dir);
+	log_capture(on_log, logged);
+	open_as(f, boot_a);
+	*state = f;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	static const char *const name[] = { "db", "db-wal", "db-shm" };
+	struct fix *f = *state;
+	char path[96];
+	size_t i;
+
+	store_close(f->s);
+	for (i = 0; i < sizeof(name) / sizeof(name[0]); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", f->dir, name[i]);
+		(void)unlink(path);
+	}
+	assert_int_equal(rmdir(f->dir), 0);
+	buf_free(&f->got);
+	free(f);
+	log_capture(NULL, NULL);
+	return 0;
+}
+
+/* Rows to write. */
+
+static void
+fill(uint8_t *p, size_t n, unsigned int seed)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		p[i] = (uint8_t)(seed * 31 + i * 7 + 1);
+}
+
+static struct tailnet_row
+tailnet(uint64_t id, const char *name)
+{
+	struct tailnet_row r;
+
+	memset(&r, 0, sizeof(r));
+	r.id = id;
+	r.name = slice_str(name);
+	r.stable_id = slice_str(name);
+	r.seq = 7;
+	fill(r.batch, sizeof(r.batch), 3);
+	r.created = 1700000000;
+	return r;
+}
+
+static struct user_row
+user(uint64_t id, const char *name)
+{
+	struct user_row r;
+
+	memset(&r, 0, sizeof(r));
+	r.tailnet = 1;
+	r.user.id = id;
+	r.user.name = slice_str(name);
+	r.user.display = slice_str("J\xc3\xbcrgen");
+	r.user.picture = slice_str("https://x.invalid/p");
+	r.user.created = 1700000001;
+	return r;
+}
+
+static void
+add_text(struct msg_list *l, struct buf *b, struct slice s)
+{
+	struct r_text t = { s };
+
+	msg_list_add(l, b, MR_TEXT, &t);
+	msg_list_close(l, b);
+}
+
+static void
+add_route(struct msg_list *l, struct buf *b, const char *text)
+{
+	struct r_route r;
+
+	assert_true(prefix_parse(&r.v, slice_str(text)));
+	msg_list_add(l, b, MR_ROUTE, &r);
+	msg_list_close(l, b);
+}
+
+static void
+add_endpoint(struct msg_list *l, struct buf *b, const char *text)
+{
+	struct r_addr a;
+
+	assert_true(ipport_parse(&a.v, slice_str(text)));
+	msg_list_add(l, b, MR_ADDR, &a);
+	msg_list_close(l, b);
+}
+
+/* A node of user 1; lists empty. */
+static struct node_row
+node(uint64_t id, const char *name, const char *ip4)
+{
+	struct node_row r;
+
+	memset(&r, 0, sizeof(r));
+	r.tailnet = 1;
+	r.node.id = id;
+	r.node.stable_id = slice_str("n123CNTRL");
+	r.node.user = 1;
+	r.node.name = slice_str(name);
+	fill(r.node.node_key, KEY_LEN, (unsigned int)id);
+	fill(r.node.machine_key, KEY_LEN, 100);
+	fill(r.node.disco_key, KEY_LEN, 101);
+	fill(r.nl_key, KEY_LEN, 102);
+	if (ip4 != NULL)
+		assert_true(ip_parse(&r.node.ip4, slice_str(ip4)));
+	r.node.created = 1700000002;
+	r.node.expiry = -5;
+	r.node.last_seen = 1700000003;
+	r.node.capver = 140;
+	r.node.home_derp = 901;
+	r.key_id = 9;
+	return r;
+}
+
+static struct authkey_row
+authkey(uint64_t id, uint64_t owner)
+{
+	struct authkey_row r;
+
+	memset(&r, 0, sizeof(r));
+	r.tailnet = 1;
+	r.id = id;
+	fill(r.hash, HASH_LEN, (unsigned int)id);
+	r.prefix = slice_str("hskey-0a1b2c3d4e5f");
+	r.user = owner;
+	r.created = 1700000004;
+	r.expiry = 1700003604;
+	return r;
+}
+
+static void
+base(struct fix *f)
+{
+	struct tailnet_row t = tailnet(1, "default");
+	struct user_row u = user(1, "alice");
+
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_put_tailnet(f->s, &t), 0);
+	assert_int_equal(store_put_user(f->s, &u), 0);
+	assert_int_equal(store_commit(f->s), 0);
+}
+
+/* Rows read back. */
+
+static int
+count(struct fix *f)
+{
+	return ++f->rows == f->stop_at ? -1 : 0;
+}
+
+static int
+on_tailnet(const struct tailnet_row *r, void *arg)
+{
+	struct fix *f = arg;
+
+	buf_printf(&f->got, "%llu %.*s %.*s %llu %02x %d %lld;",
+	    (unsigned long long)r->id, SLICE_FMT(r->name),
+	    SLICE_FMT(r->stable_id), (unsigned long long)r->seq, r->batch[0],
+	    r->policy, (long long)r->created);
+	return count(f);
+}
+
+static int
+on_user(const struct user_row *r, void *arg)
+{
+	struct fix *f = arg;
+
+	buf_printf(&f->got, "%llu/%llu ", (unsigned long long)r->tailnet,
+	    (unsigned long long)r->user.id);
+	msg_rec_encode(&f->got, MR_USER, &r->user);
+	return count(f);
+}
+
+static int
+on_node(const struct node_row *r, void *arg)
+{
+	struct fix *f = arg;
+
+	buf_printf(&f->got, "%llu %llu %d %d ", (unsigned long long)r->tailnet,
+	    (unsigned long long)r->key_id, r->mapped, r->renamed);
+	buf_put(&f->got, r->nl_key, KEY_LEN);
+	msg_rec_encode(&f->got, MR_NODE, &r->node);
+	return count(f);
+}
+
+static int
+on_key(const struct authkey_row *r, void *arg)
+{
+	struct fix *f = arg;
+	struct msg_list it = r->tags;
+	struct r_text tag;
+
+	buf_printf(&f->got, "%llu %llu %02x %.*s %llu %d%d%d %u %llu %02x "
+	    "%lld %lld", (unsigned long long)r->tailnet,
+	    (unsigned long long)r->id, r->hash[31], SLICE_FMT(r->prefix),
+	    (unsigned long long)r->user, r->reusable, r->ephemeral, r->revoked,
+	    r->used, (unsigned long long)r->used_node, r->used_machine[0],
+	    (long long)r->created, (long long)r->expiry);
+	while (msg_list_next(&it, MR_TEXT, &tag))
+		buf_printf(&f->got, " [%.*s]", SLICE_FMT(tag.v));
+	buf_str(&f->got, ";");
+	return count(f);
+}
+
+static int
+on_rest(const struct rest_row *r, void *arg)
+{
+	struct fix *f = arg;
+	char a[IP_TEXT], b[IP_TEXT];
+
+	(void)ip_print(a, &r->ip4);
+	(void)ip_print(b, &r->ip6);
+	buf_printf(&f->got, "%llu %s %s %lld;", (unsigned long long)r->tailnet,
+	    a, b, (long long)r->until);
+	return count(f);
+}
+
+static int
+on_exposure(const struct exposure_row *r, void *arg)
+{
+	struct fix *f = arg;
+
+	buf_printf(&f->got, "%02x %u %llu %llu %llu %02x %lld %lld %d;",
+	    r->boot[0], r->slot, (unsigned long long)r->generation,
+	    (unsigned long long)r->tailnet, (unsigned long long)r->node,
+	    r->node_key[0], (long long)r->first, (long long)r->last,
+	    r->revoked);
+	return count(f);
+}
+
+static int
+on_row(const struct log_row *r, void *arg)
+{
+	struct fix *f = arg;
+
+	buf_printf(&f->got, "%llu %llu %02x %lld %.*s;",
+	    (unsigned long long)r->tailnet, (unsigned long long)r->seq,
+	    r->batch[15], (long long)r->at, SLICE_FMT(r->changes));
+	return count(f);
+}
+
+static int
+on_result(const struct result_row *r, void *arg)
+{
+	struct fix *f = arg;
+
+	buf_printf(&f->got, "%u %llu %u %u %d %.*s;", r->slot,
+	    (unsigned long long)r->generation, r->request, r->type, r->secret,
+	    SLICE_FMT(r->body));
+	return count(f);
+}
+
+static int
+on_policy(const struct policy_row *r, void *arg)
+{
+	struct fix *f = arg;
+
+	buf_printf(&f->got, "%llu %u %d %u %lld %.*s %.*s;",
+	    (unsigned long long)r->tailnet, r->version, r->kind, r->uid,
+	    (long long)r->at, SLICE_FMT(r->reason), SLICE_FMT(r->text));
+	return count(f);
+}
+
+static int
+on_audit(const struct audit_row *r, void *arg)
+{
+	struct fix *f = arg;
+
+	buf_printf(&f->got, "%llu %lld %u %s %llu %.*s;",
+	    (unsigned long long)r->tailnet, (long long)r->at, r->uid, r->what,
+	    (unsigned long long)r->target, SLICE_FMT(r->detail));
+	return count(f);
+}
+
+/* What was read since the last call. */
+static const char *
+got(struct fix *f)
+{
+	static char text[4096];
+
+	assert_true(f->got.n < sizeof(text));
+	memcpy(text, f->got.p == NULL ? (const uint8_t *)"" : f->got.p,
+	    f->got.n);
+	text[f->got.n] = '\0';
+	buf_clear(&f->got);
+	f->rows = 0;
+	return text;
+}
+
+static unsigned int
+nodes_left(struct fix *f)
+{
+	int n;
+
+	f->rows = 0;
+	assert_int_equal(store_load_nodes(f->s, on_node, f), 0);
+	n = f->rows;
+	(void)got(f);
+	return (unsigned int)n;
+}
+
+/* True if the one node that is loaded is the same in every field. */
+static bool
+same_node(struct fix *f, const struct node_row *r)
+{
+	struct buf want = { 0 };
+	bool same;
+
+	buf_clear(&f->got);
+	assert_int_equal(on_node(r, f), 0);
+	buf_put(&want, f->got.p, f->got.n);
+	buf_clear(&f->got);
+	assert_int_equal(store_load_nodes(f->s, on_node, f), 0);
+	same = want.n == f->got.n && memcmp(want.p, f->got.p, want.n) == 0;
+	buf_clear(&f->got);
+	buf_free(&want);
+	return same;
+}
+
+/* Reads one number with a connection of its own. */
+static long long
+ask(struct fix *f, const char *sql)
+{
+	sqlite3 *db;
+	sqlite3_stmt *st;
+	long long n = -1;
+
+	assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL),
+	    SQLITE_OK);
+	if (sqlite3_step(st) == SQLITE_ROW)
+		n = sqlite3_column_int64(st, 0);
+	(void)sqlite3_finalize(st);
+	(void)sqlite3_close(db);
+	return n;
+}
+
+static void
+poke(struct fix *f, const char *sql)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+	if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+		fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+	(void)sqlite3_close(db);
+}
+
+/* Tests. */
+
+static void
+test_tailnets_and_policies(void **state)
+{
+	struct fix *f = *state;
+	struct tailnet_row t = tailnet(1, "default");
+	struct policy_row p;
+
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_put_tailnet(f->s, &t), 0);
+	t = tailnet(2, "other");
+	assert_int_equal(store_put_tailnet(f->s, &t), 0);
+	/* No policy yet: deny-all. */
+	assert_int_equal(store_load_tailnets(f->s, on_tailnet, f), 0);
+	assert_string_equal(got(f), "1 default default 7 5e 0 1700000000;"
+	    "2 other other 7 5e 0 1700000000;");
+	memset(&p, 0, sizeof(p));
+	p.tailnet = 1;
+	p.kind = POLICY_ALLOW_ALL;
+	p.uid = UINT32_MAX;
+	p.at = 10;
+	p.reason = slice_str("made with the tailnet");
+	assert_int_equal(store_add_policy(f->s, &p), 0);
+	p.kind = POLICY_DENY_ALL;
+	p.uid = 1000;
+	p.at = 20;
+	p.reason = slice_str("");
+	p.text = slice_str("{}");
+	assert_int_equal(store_add_policy(f->s, &p), 0);
+	p.kind = POLICY_ALLOW_ALL;
+	p.uid = 0;
+	assert_int_equal(store_add_policy(f->s, &p), 0);
+	t.seq = 8;
+	t.batch[0] = 0x11;
+	assert_int_equal(store_put_tailnet(f->s, &t), 0);
+	t.name = slice_str("renamed");
+	assert_int_equal(store_put_tailnet(f->s, &t), 0);
+	t.name = slice_str("default");
+	assert_int_equal(store_put_tailnet(f->s, &t), -1);
+	assert_non_null(strstr(logged, "UNIQUE"));
+	assert_int_equal(store_commit(f->s), 0);
+	again(f);
+	assert_int_equal(store_load_tailnets(f->s, on_tailnet, f), 0);
+	assert_string_equal(got(f), "1 default default 7 5e 1 1700000000;"
+	    "2 renamed other 8 11 0 1700000000;");
+	assert_int_equal(store_load_policies(f->s, 1, 2, on_policy, f), 0);
+	assert_string_equal(got(f), "1 3 1 0 20  {};1 2 0 1000 20  {};");
+	assert_int_equal(store_load_policies(f->s, 1, 9, on_policy, f), 0);
+	assert_non_null(strstr(got(f),
+	    "1 1 1 4294967295 10 made with the tailnet ;"));
+	assert_int_equal(store_load_policies(f->s, 2, 9, on_policy, f), 0);
+	assert_string_equal(got(f), "");
+}
+
+static void
+test_users(void **state)
+{
+	struct fix *f = *state;
+	struct user_row u = user(2, "bob");
+	struct node_row n = node(5, "laptop", NULL);
+	struct authkey_row k = authkey(3, 2);
+
+	base(f);
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_put_user(f->s, &u), 0);
+	assert_int_equal(store_put_authkey(f->s, &k), 0);
+	u.user.id = 3;
+	assert_int_equal(store_savepoint(f->s), 0);
+	assert_int_equal(store_put_user(f->s, &u), -1);	/* the name */
+	assert_int_equal(store_undo(f->s), 0);
+	u.user.name = slice_str("carol");
+	u.tailnet = 4;
+	assert_int_equal(store_put_user(f->s, &u), -1);	/* no such tailnet */
+	u.tailnet = 1;
+	u.user.name = slice_str("");
+	assert_int_equal(store_put_user(f->s, &u), -1);
+	n.node.user = 2;
+	assert_int_equal(store_put_node(f->s, &n), 0);
+	assert_int_equal(store_del_user(f->s, 1, 2), -1);
+	assert_int_equal(store_del_node(f->s, 1, 5), 0);
+	assert_int_equal(store_del_user(f->s, 1, 2), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	again(f);
+	assert_int_equal(store_load_users(f->s, on_user, f), 0);
+	assert_int_equal(f->rows, 1);
+	assert_memory_equal(got(f), "1/1 ", 4);
+	assert_int_equal(store_load_authkeys(f->s, on_key, f), 0);
+	assert_int_equal(f->rows, 0);
+}
+
+static void
+test_user_fields(void **state)
+{
+	struct fix *f = *state;
+	struct user_row u = user(1, "alice");
+	struct buf want = { 0 };
+
+	base(f);
+	assert_int_equal(on_user(&u, f), 0);
+	buf_put(&want, f->got.p, f->got.n);
+	buf_clear(&f->got);
+	again(f);
+	assert_int_equal(store_load_users(f->s, on_user, f), 0);
+	assert_int_equal(want.n, f->got.n);
+	assert_memory_equal(want.p, f->got.p, want.n);
+	buf_free(&want);
+}
+
+/* A node with everything in it comes back octet by octet. */
+static void
+test_node_fields(void **state)
+{
+	struct fix *f = *state;
+	struct node_row n = node(5, "laptop", "100.64.0.9");
+	struct buf tags = { 0 }, ends = { 0 }, routes = { 0 }, adv = { 0 };
+	struct buf svc = { 0 }, req = { 0 };
+	struct r_service service;
+
+	base(f);
+	assert_true(ip_parse(&n.node.ip6, slice_str("fd7a:115c:a1e0::9")));
+	n.node.online = n.node.ephemeral = n.node.published = true;
+	n.mapped = true;
+	n.renamed = true;
+	add_text(&n.node.tags, &tags, slice_str("tag:web"));
+	add_text(&n.node.tags, &tags, slice_str(""));
+	add_text(&n.node.tags, &tags, slice_str("a,b %\xc3\xbc\n"));
+	add_endpoint(&n.node.endpoints, &ends, "192.0.2.1:41641");
+	add_endpoint(&n.node.endpoints, &ends, "[2001:db8::1]:1");
+	add_endpoint(&n.node.endpoints, &ends, "[::ffff:192.0.2.1]:65535");
+	add_route(&n.node.approved, &routes, "10.9.0.0/16");
+	add_route(&n.node.approved, &routes, "0.0.0.0/0");
+	add_route(&n.node.approved, &routes, "::/0");
+	add_route(&n.node.approved, &routes, "::ffff:10.0.0.0/104");
+	add_route(&n.node.hostinfo.routes, &adv, "192.168.7.0/24");
+	add_route(&n.node.hostinfo.routes, &adv, "10.9.0.0/16");
+	add_route(&n.node.hostinfo.routes, &adv, "192.168.7.0/24");
+	n.node.hostinfo.hostname = slice_str("Laptop");
+	n.node.hostinfo.desktop = 2;
+	n.node.hostinfo.shields_up = true;
+	service.proto = slice_str("tcp");
+	service.port = 22;
+	msg_list_add(&n.node.hostinfo.services, &svc, MR_SERVICE, &service);
+	msg_list_close(&n.node.hostinfo.services, &svc);
+	add_text(&n.node.hostinfo.request_tags, &req, slice_str("tag:x"));
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_put_node(f->s, &n), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	assert_true(same_node(f, &n));
+	again(f);
+	assert_true(same_node(f, &n));
+	assert_int_equal(ask(f, "SELECT count(*) FROM routes"), 5);
+	assert_int_equal(ask(f, "SELECT advertised * 10 + approved FROM routes"
+	    " WHERE prefix = '10.9.0.0/16'"), 11);
+	assert_int_equal(ask(f, "SELECT ip4 = '100.64.0.9' AND"
+	    " ip6 = 'fd7a:115c:a1e0::9' AND tags ="
+	    " 'tag:web,%,a%2cb%20%25%c3%bc%0a' FROM nodes"), 1);
+	buf_free(&tags);
+	buf_free(&ends);
+	buf_free(&routes);
+	buf_free(&adv);
+	buf_free(&svc);
+	buf_free(&req);
+}
+
+/* Updates, with and without something that stands in an index. */
+static void
+test_node_update(void **state)
+{
+	struct fix *f = *state;
+	struct node_row n = node(5, "laptop", "100.64.0.9");
+	struct buf ends = { 0 }, routes = { 0 };
+
+	base(f);
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_put_node(f->s, &n), 0);
+	assert_true(same_node(f, &n));
+	add_endpoint(&n.node.endpoints, &ends, "192.0.2.1:41641");
+	n.node.expiry = 1800000000;
+	n.node.capver++;
+	n.mapped = true;
+	n.key_id = 0;
+	n.node.machine_key[4] ^= 1;
+	assert_int_equal(store_put_node(f->s, &n), 0);
+	assert_true(same_node(f, &n));
+	n.node.name = slice_str("desktop");
+	n.node.node_key[0] ^= 1;
+	assert_true(ip_parse(&n.node.ip4, slice_str("100.64.0.10")));
+	n.node.user = 0;
+	assert_int_equal(store_put_node(f->s, &n), 0);
+	assert_true(same_node(f, &n));
+	add_route(&n.node.approved, &routes, "10.9.0.0/16");
+	assert_int_equal(store_put_node(f->s, &n), 0);
+	assert_true(same_node(f, &n));
+	add_route(&n.node.approved, &routes, "10.1.0.0/16");
+	assert_int_equal(store_put_node(f->s, &n), 0);
+	assert_true(same_node(f, &n));
+	memset(&n.node.approved, 0, sizeof(n.node.approved));
+	memset(&n.node.ip4, 0, sizeof(n.node.ip4));
+	assert_int_equal(store_put_node(f->s, &n), 0);
+	assert_true(same_node(f, &n));
+	assert_int_equal(store_put_seen(f->s, 1, 5, true, 1900000000), 0);
+	n.node.online = true;
+	n.node.last_seen = 1900000000;
+	assert_true(same_node(f, &n));
+	assert_int_equal(store_commit(f->s), 0);
+	again(f);
+	assert_true(same_node(f, &n));
+	buf_free(&ends);
+	buf_free(&routes);
+}
+
+/* Rules that hold even if the core forgets them. */
+static void
+test_node_rules(void **state)
+{
+	struct fix *f = *state;
+	struct node_row a = node(5, "laptop", "100.64.0.9"), b;
+	struct tailnet_row t = tailnet(2, "other");
+
+	base(f);
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_put_tailnet(f->s, &t), 0);
+	assert_int_equal(store_put_node(f->s, &a), 0);
+	b = node(6, "laptop", "100.64.0.10");
+	assert_int_equal(store_put_node(f->s, &b), -1);
+	b = node(6, "phone", "100.64.0.9");
+	assert_int_equal(store_put_node(f->s, &b), -1);
+	b = node(6, "phone", "100.64.0.10");
+	memcpy(b.node.node_key, a.node.node_key, KEY_LEN);
+	assert_int_equal(store_put_node(f->s, &b), -1);
+	b.tailnet = 2;		/* keys are unique on the server */
+	b.node.user = 0;
+	assert_int_equal(store_put_node(f->s, &b), -1);
+	b.node.node_key[0] ^= 1;
+	b.node.user = 1;	/* a user of the other tailnet */
+	assert_int_equal(store_put_node(f->s, &b), -1);
+	b.node.user = 0;	/* name and address are free there */
+	b.node.name = slice_str("laptop");
+	b.node.ip4 = a.node.ip4;
+	assert_int_equal(store_put_node(f->s, &b), 0);
+	b = node(7, "", NULL);
+	assert_int_equal(store_put_node(f->s, &b), -1);
+	b = node(7, "\xff", NULL);
+	assert_int_equal(store_put_node(f->s, &b), -1);
+	b = node(UINT64_MAX, "seven", NULL);
+	assert_int_equal(store_put_node(f->s, &b), -1);
+	b = node(7, "seven", NULL);
+	b.node.ip4.family = 6;
+	assert_int_equal(store_put_node(f->s, &b), -1);
+	assert_int_equal(store_commit(f->s), 0);
+	assert_int_equal(nodes_left(f), 2);
+}
+
+static void
+test_zero_keys(void **state)
+{
+	struct fix *f = *state;
+	struct node_row a = node(5, "a", NULL), b = node(6, "b", NULL);
+
+	base(f);
+	memset(a.node.node_key, 0, KEY_LEN);
+	memset(b.node.node_key, 0, KEY_LEN);
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_put_node(f->s, &a), 0);
+	assert_int_equal(store_put_node(f->s, &b), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	assert_int_equal(nodes_left(f), 2);
+}
+
+static void
+test_authkeys(void **state)
+{
+	struct fix *f = *state;
+	struct authkey_row k = authkey(3, 1);
+	struct buf tags = { 0 };
+
+	base(f);
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_put_authkey(f->s, &k), 0);
+	k.id = 4;
+	assert_int_equal(store_put_authkey(f->s, &k), -1);	/* the hash */
+	k = authkey(4, 0);
+	add_text(&k.tags, &tags, slice_str("tag:a"));
+	add_text(&k.tags, &tags, slice_str("tag:b"));
+	k.reusable = k.ephemeral = true;
+	k.expiry = 0;
+	assert_int_equal(store_put_authkey(f->s, &k), 0);
+	k = authkey(3, 1);
+	k.revoked = true;
+	k.used = 4000000000U;
+	k.used_node = 77;
+	memset(k.used_machine, 0xee, KEY_LEN);
+	assert_int_equal(store_put_authkey(f->s, &k), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	again(f);
+	assert_int_equal(store_load_authkeys(f->s, on_key, f), 0);
+	assert_string_equal(got(f),
+	    "1 3 37 hskey-0a1b2c3d4e5f 1 001 4000000000 77 ee "
+	    "1700000004 1700003604;"
+	    "1 4 56 hskey-0a1b2c3d4e5f 0 110 0 0 00 1700000004 0"
+	    " [tag:a] [tag:b];");
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_del_authkey(f->s, 2, 4), 0);	/* not there */
+	assert_int_equal(store_del_authkey(f->s, 1, 3), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	assert_int_equal(store_load_authkeys(f->s, on_key, f), 0);
+	assert_int_equal(f->rows, 1);
+	buf_free(&tags);
+}
+
+static void
+test_rests(void **state)
+{
+	struct fix *f = *state;
+	struct rest_row r;
+
+	base(f);
+	memset(&r, 0, sizeof(r));
+	r.tailnet = 1;
+	r.until = 200;
+	assert_true(ip_parse(&r.ip4, slice_str("100.64.0.9")));
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_put_rest(f->s, &r), 0);
+	r.until = 100;
+	assert_true(ip_parse(&r.ip6, slice_str("fd7a:115c:a1e0::9")));
+	assert_int_equal(store_put_rest(f->s, &r), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	again(f);
+	assert_int_equal(store_load_rests(f->s, on_rest, f), 0);
+	assert_string_equal(got(f), "1 100.64.0.9 fd7a:115c:a1e0::9 100;"
+	    "1 100.64.0.9  200;");
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_del_rests(f->s, 100), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	assert_int_equal(store_load_rests(f->s, on_rest, f), 0);
+	assert_string_equal(got(f), "1 100.64.0.9  200;");
+}
+
+static void
+test_exposures(void **state)
+{
+	struct fix *f = *state;
+	struct exposure_row r;
+
+	base(f);
+	memset(&r, 0, sizeof(r));
+	r.tailnet = 1;
+	r.node = 5;
+	r.slot = 2;
+	r.generation = 3;
+	r.first = 10;
+	r.last = 20;
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_put_exposure(f->s, &r), 0);
+	r.last = 30;
+	r.node_key[0] = 0x44;
+	assert_int_equal(store_put_exposure(f->s, &r), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	store_close(f->s);
+	/* Another life of master counts generations from 1 again. */
+	open_as(f, boot_b);
+	r.first = 40;
+	r.last = 50;
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_put_exposure(f->s, &r), 0);
+	memcpy(r.boot, boot_a, sizeof(r.boot));
+	r.first = 10;
+	r.last = 30;
+	r.revoked = true;
+	assert_int_equal(store_put_exposure(f->s, &r), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	assert_int_equal(store_load_exposures(f->s, on_exposure, f), 0);
+	assert_string_equal(got(f), "a1 2 3 1 5 44 10 30 1;"
+	    "b2 2 3 1 5 44 40 50 0;");
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_del_exposures(f->s, 50), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	assert_int_equal(store_load_exposures(f->s, on_exposure, f), 0);
+	assert_string_equal(got(f), "b2 2 3 1 5 44 40 50 0;");
+}
+
+static void
+test_log(void **state)
+{
+	struct fix *f = *state;
+	struct log_row r;
+	uint64_t seq;
+
+	base(f);
+	memset(&r, 0, sizeof(r));
+	r.tailnet = 1;
+	r.changes = slice_str("x");
+	assert_int_equal(store_begin(f->s), 0);
+	for (seq = 10; seq <= 50; seq += 10) {
+		r.seq = seq;
+		r.at = (int64_t)seq + 1000;
+		r.batch[15] = (uint8_t)seq;
+		assert_int_equal(store_add_log(f->s, &r), 0);
+	}
+	assert_int_equal(store_add_log(f->s, &r), -1);	/* seq again */
+	assert_int_equal(store_commit(f->s), 0);
+	assert_int_equal(store_load_log(f->s, 1, 20, on_row, f), 0);
+	assert_string_equal(got(f), "1 30 1e 1030 x;1 40 28 1040 x;"
+	    "1 50 32 1050 x;");
+	assert_int_equal(store_load_log(f->s, 2, 0, on_row, f), 0);
+	assert_int_equal(f->rows, 0);
+	r.batch[15] = 30;
+	assert_true(store_log_has(f->s, 1, 30, r.batch));
+	assert_false(store_log_has(f->s, 1, 40, r.batch));
+	assert_false(store_log_has(f->s, 2, 30, r.batch));
+	assert_false(store_log_has(f->s, 1, UINT64_MAX, r.batch));
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_trim_log(f->s, 1, 5), 0);
+	assert_true(store_log_has(f->s, 1, 30, r.batch));
+	assert_int_equal(store_trim_log(f->s, 2, 0), 0);
+	assert_int_equal(store_trim_log(f->s, 1, 2), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	assert_false(store_log_has(f->s, 1, 30, r.batch));
+	assert_int_equal(store_load_log(f->s, 1, 0, on_row, f), 0);
+	assert_string_equal(got(f), "1 40 28 1040 x;1 50 32 1050 x;");
+}
+
+static void
+test_log_trim_is_bounded(void **state)
+{
+	struct fix *f = *state;
+	struct log_row r;
+
+	base(f);
+	memset(&r, 0, sizeof(r));
+	r.tailnet = 1;
+	assert_int_equal(store_begin(f->s), 0);
+	for (r.seq = 1; r.seq <= 1500; r.seq++)
+		assert_int_equal(store_add_log(f->s, &r), 0);
+	assert_int_equal(store_trim_log(f->s, 1, 10), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	assert_int_equal(ask(f, "SELECT min(seq) FROM change_log"), 1001);
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_trim_log(f->s, 1, 10), 0);
+	assert_int_equal(store_trim_log(f->s, 1, 10), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	assert_int_equal(ask(f, "SELECT count(*) * 10000 + min(seq)"
+	    " FROM change_log"), 101491);
+}
+
+static void
+test_results(void **state)
+{
+	struct fix *f = *state;
+	struct result_row r;
+	uint32_t i;
+
+	memset(&r, 0, sizeof(r));
+	r.slot = 2;
+	r.generation = 5;
+	r.type = 70;
+	assert_int_equal(store_begin(f->s), 0);
+	for (i = 1; i <= 4; i++) {
+		r.request = i;
+		r.secret = i == 2;
+		r.body = slice_mem("abcd", i);
+		assert_int_equal(store_put_result(f->s, &r), 0);
+	}
+	r.generation = 6;
+	assert_int_equal(store_put_result(f->s, &r), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	again(f);		/* dbd restarts within one life of master */
+	assert_int_equal(store_find_result(f->s, 2, 5, 2, on_result, f), 1);
+	assert_string_equal(got(f), "2 5 2 70 1 ab;");
+	assert_int_equal(store_find_result(f->s, 2, 5, 9, on_result, f), 0);
+	assert_int_equal(store_find_result(f->s, 1, 5, 2, on_result, f), 0);
+	assert_int_equal(store_find_result(f->s, 2, 7, 2, on_result, f), 0);
+	f->rows = 0;
+	f->stop_at = 1;
+	assert_int_equal(store_find_result(f->s, 2, 5, 2, on_result, f), -1);
+	f->stop_at = 0;
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_trim_results(f->s, 2, 5, 3), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	assert_int_equal(store_find_result(f->s, 2, 5, 2, on_result, f), 0);
+	assert_int_equal(store_find_result(f->s, 2, 5, 3, on_result, f), 1);
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_del_results(f->s, 2, 5), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	assert_int_equal(store_find_result(f->s, 2, 5, 3, on_result, f), 0);
+	assert_int_equal(store_find_result(f->s, 2, 6, 4, on_result, f), 1);
+	store_close(f->s);
+	open_as(f, boot_b);
+	assert_int_equal(store_find_result(f->s, 2, 6, 4, on_result, f), 0);
+	assert_int_equal(ask(f, "SELECT count(*) FROM results"), 0);
+}
+
+static void
+test_audit(void **state)
+{
+	struct fix *f = *state;
+	struct audit_row r;
+
+	base(f);
+	memset(&r, 0, sizeof(r));
+	r.tailnet = 1;
+	r.at = 5;
+	r.uid = 0;
+	r.what = "node.rename";
+	r.target = 3;
+	r.detail = slice_str("a to b");
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_add_audit(f->s, &r), 0);
+	r.uid = UINT32_MAX;
+	r.what = "node.reap";
+	r.detail = slice_str("");
+	assert_int_equal(store_add_audit(f->s, &r), 0);
+	r.tailnet = 0;
+	r.what = "reload";
+	assert_int_equal(store_add_audit(f->s, &r), 0);
+	r.what = "";
+	assert_int_equal(store_add_audit(f->s, &r), -1);
+	assert_int_equal(store_commit(f->s), 0);
+	assert_int_equal(store_load_audit(f->s, 1, 9, on_audit, f), 0);
+	assert_string_equal(got(f), "1 5 4294967295 node.reap 3 ;"
+	    "1 5 0 node.rename 3 a to b;");
+	assert_int_equal(store_load_audit(f->s, 1, 1, on_audit, f), 0);
+	assert_int_equal(f->rows, 1);
+	(void)got(f);
+	assert_int_equal(store_load_audit(f->s, 0, 9, on_audit, f), 0);
+	assert_string_equal(got(f), "0 5 4294967295 reload 3 ;");
+}
+
+static void
+test_ids(void **state)
+{
+	struct fix *f = *state;
+	uint64_t id;
+
+	assert_int_equal(store_next_id(f->s, STORE_ID_NODE), 0);
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_next_id(f->s, STORE_ID_NODE), 1);
+	assert_int_equal(store_next_id(f->s, STORE_ID_NODE), 2);
+	assert_int_equal(store_next_id(f->s, STORE_ID_USER), 1);
+	/* What was undone is not given to another operation. */
+	assert_int_equal(store_savepoint(f->s), 0);
+	assert_int_equal(store_next_id(f->s, STORE_ID_NODE), 3);
+	assert_int_equal(store_undo(f->s), 0);
+	assert_int_equal(store_next_id(f->s, STORE_ID_NODE), 4);
+	assert_int_equal(store_commit(f->s), 0);
+	again(f);
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_next_id(f->s, STORE_ID_NODE), 5);
+	assert_int_equal(store_rollback(f->s), 0);
+	assert_int_equal(store_begin(f->s), 0);
+	id = store_next_id(f->s, STORE_ID_NODE);
+	assert_true(id > 5);
+	assert_int_equal(store_next_id(f->s, STORE_ID_AUTHKEY), 1);
+	assert_int_equal(store_next_id(f->s, STORE_ID_TAILNET), 1);
+	assert_int_equal(store_commit(f->s), 0);
+}
+
+static void
+test_savepoints(void **state)
+{
+	struct fix *f = *state;
+	struct node_row a = node(5, "a", NULL), b = node(6, "b", NULL);
+
+	base(f);
+	assert_int_equal(store_savepoint(f->s), -1);	/* no transaction */
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_begin(f->s), -1);	/* one already */
+	assert_int_equal(store_savepoint(f->s), 0);
+	assert_int_equal(store_put_node(f->s, &a), 0);
+	assert_int_equal(store_release(f->s), 0);
+	assert_int_equal(store_savepoint(f->s), 0);
+	assert_int_equal(store_put_node(f->s, &b), 0);
+	assert_int_equal(nodes_left(f), 2);
+	assert_int_equal(store_undo(f->s), 0);
+	assert_int_equal(nodes_left(f), 1);
+	assert_int_equal(store_undo(f->s), -1);	/* nothing to undo */
+	assert_int_equal(store_commit(f->s), 0);
+	assert_int_equal(nodes_left(f), 1);
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_put_node(f->s, &b), 0);
+	assert_int_equal(store_rollback(f->s), 0);
+	assert_int_equal(nodes_left(f), 1);
+	assert_int_equal(store_put_node(f->s, &b), -1);
+	assert_int_equal(nodes_left(f), 1);
+	/* A commit of nothing ends the store: see store.h. */
+	assert_int_equal(store_commit(f->s), -1);
+	assert_int_equal(store_begin(f->s), -1);
+}
+
+/* Dying without commit or close loses what was not committed, only that. */
+static void
+test_abandon(void **state)
+{
+	struct fix *f = *state;
+	struct node_row a = node(5, "a", NULL), b = node(6, "b", NULL);
+
+	base(f);
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_put_node(f->s, &a), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_put_node(f->s, &b), 0);
+	store_abandon(f->s);
+	open_as(f, boot_a);
+	assert_true(same_node(f, &a));
+}
+
+static void
+test_callback_stops(void **state)
+{
+	struct fix *f = *state;
+	struct user_row u = user(2, "bob");
+
+	base(f);
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_put_user(f->s, &u), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	f->rows = 0;
+	f->stop_at = 1;
+	assert_int_equal(store_load_users(f->s, on_user, f), -1);
+	assert_int_equal(f->rows, 1);
+	f->stop_at = f->rows = 0;
+	assert_int_equal(store_load_users(f->s, on_user, f), 0);
+	assert_int_equal(f->rows, 2);
+}
+
+/* Rows are input: what somebody wrote there is checked like a message. */
+static void
+test_bad_rows(void **state)
+{
+	static const char *const bad[] = {
+		"UPDATE nodes SET name = ''",
+		"UPDATE nodes SET name = CAST(x'ff41' AS TEXT)",
+		"UPDATE nodes SET name = CAST(x'410041' AS TEXT)",
+		"UPDATE nodes SET name = printf('%.64c', 'x')",
+		"UPDATE nodes SET capver = 70000",
+		"UPDATE nodes SET capver = -1",
+		"UPDATE nodes SET online = 2",
+		"UPDATE nodes SET ip4 = '100.64.0.300'",
+		"UPDATE nodes SET ip4 = 'fd7a::1'",
+		"UPDATE nodes SET key_id = 0",
+		"UPDATE nodes SET tags = 'a,'",
+		"UPDATE nodes SET tags = ',a'",
+		"UPDATE nodes SET tags = 'a%2'",
+		"UPDATE nodes SET tags = 'a%00'",
+		"UPDATE nodes SET tags = printf('%.65c', ',')",
+		"UPDATE nodes SET endpoints = '1.2.3.4'",
+		"UPDATE nodes SET endpoints = '1.2.3.4:1  1.2.3.4:2'",
+		"UPDATE nodes SET hostinfo = x''",
+		"UPDATE nodes SET hostinfo = CAST(x'0002' ||"
+		    " substr(hostinfo, 3) AS BLOB)",
+		"UPDATE nodes SET hostinfo = substr(hostinfo, 1, 40)",
+		"UPDATE nodes SET hostinfo = CAST(hostinfo || x'00' AS BLOB)",
+		"INSERT INTO routes VALUES (1, 5, '10.0.0.1/8', 0, 1)",
+	};
+	struct fix *f = *state;
+	struct node_row n = node(5, "laptop", "100.64.0.9");
+	size_t i;
+
+	base(f);
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(store_begin(f->s), 0);
+		assert_int_equal(store_put_node(f->s, &n), 0);
+		assert_int_equal(store_commit(f->s), 0);
+		store_close(f->s);
+		poke(f, bad[i]);
+		open_as(f, boot_a);
+		f->rows = 0;
+		logged[0] = '\0';
+		if (store_load_nodes(f->s, on_node, f) != -1 || f->rows != 0)
+			fail_msg("taken: %s", bad[i]);
+		assert_non_null(strstr(logged, "node 5"));
+		assert_int_equal(store_begin(f->s), 0);
+		assert_int_equal(store_del_node(f->s, 1, 5), 0);
+		assert_int_equal(store_commit(f->s), 0);
+		assert_int_equal(nodes_left(f), 0);
+	}
+}
+
+/* An administrator may look at any time; when he writes we start again. */
+static void
+test_other_writer(void **state)
+{
+	struct fix *f = *state;
+
+	base(f);
+	assert_int_equal(ask(f, "SELECT count(*) FROM users"), 1);
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	poke(f, "UPDATE users SET display = 'x'");
+	assert_int_equal(store_begin(f->s), -1);
+	assert_non_null(strstr(logged, "another program"));
+	assert_int_equal(store_begin(f->s), -1);
+	assert_int_equal(store_commit(f->s), -1);
+	again(f);
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_commit(f->s), 0);
+}
+
+/* Checkpoints on the way are our own doing, and nothing grows for ever. */
+static void
+test_many_commits(void **state)
+{
+	struct fix *f = *state;
+	struct node_row n = node(5, "laptop", "100.64.0.9");
+	int i;
+
+	base(f);
+	for (i = 0; i < 1500; i++) {
+		n.node.last_seen = i;
+		assert_int_equal(store_begin(f->s), 0);
+		assert_int_equal(store_put_node(f->s, &n), 0);
+		assert_int_equal(store_commit(f->s), 0);
+	}
+	assert_true(same_node(f, &n));
+	assert_int_equal(ask(f, "SELECT page_count < 100 FROM"
+	    " pragma_page_count"), 1);
+}
+
+int
+main(void)
+{
+#define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_tailnets_and_policies), T(test_users),
+		T(test_user_fields), T(test_node_fields), T(test_node_update),
+		T(test_node_rules), T(test_zero_keys), T(test_authkeys),
+		T(test_rests), T(test_exposures), T(test_log),
+		T(test_log_trim_is_bounded), T(test_results), T(test_audit),
+		T(test_ids), T(test_savepoints), T(test_abandon),
+		T(test_callback_stops), T(test_bad_rows),
+		T(test_other_writer), T(test_many_commits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

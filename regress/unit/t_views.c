@@ -1,0 +1,591 @@
+/*
+ * Every view equals the truth: random changes, streams that come, go and are
+ * slow, and what a stock client would know after each step.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <json.h>
+
+#include "regress/lib/tnworld.h"
+#include "worker/tailnet/derpmap.h"
+#include "worker/tailnet/dns.h"
+
+#define NODES		160
+#define USERS		24
+#define SEEDS		60
+#define STEPS		160
+
+struct truth {
+	struct world	*w;
+	struct fnode	 node[NODES];
+	bool		 there[NODES];
+	struct fuser	 user[USERS];
+	unsigned int	 nusers;
+	unsigned int	 nodes;		/* wanted */
+	uint64_t	 next_id;
+	uint32_t	 seed;		/* of keys and the like */
+	unsigned int	 policy;
+	struct fnode	 gone;		/* the last that was removed */
+	bool		 open;		/* a batch has begun */
+};
+
+static unsigned int
+pick(struct truth *t, unsigned int n)
+{
+	return env_uniform(t->w->env, n);
+}
+
+static void
+change(struct truth *t)
+{
+	t->open = true;
+}
+
+static void
+put(struct truth *t, struct fnode *f)
+{
+	change(t);
+	assert_int_equal(feed_node(t->w->tn, f), 0);
+}
+
+static void
+close_batch(struct truth *t)
+{
+	if (t->open)
+		world_batch(t->w);
+	t->open = false;
+}
+
+static void
+add_user(struct truth *t)
+{
+	struct fuser *u = &t->user[t->nusers];
+
+	if (t->nusers == USERS)
+		return;
+	u->id = ++t->nusers;
+	(void)snprintf(u->name, sizeof(u->name), "user%u@example.com",
+	    t->nusers);
+	change(t);
+	assert_int_equal(feed_user(t->w->tn, u), 0);
+}
+
+static void
+rename_user(struct truth *t)
+{
+	struct fuser *u = &t->user[pick(t, t->nusers)];
+
+	(void)snprintf(u->name, sizeof(u->name), "user%u.%u@example.com",
+	    (unsigned int)u->id, ++t->seed);
+	change(t);
+	assert_int_equal(feed_user(t->w->tn, u), 0);
+}
+
+/* A free place, or -1. */
+static int
+free_place(struct truth *t)
+{
+	unsigned int i;
+
+	for (i = 0; i < t->nodes; i++)
+		if (!t->there[i])
+			return (int)i;
+	return -1;
+}
+
+static void
+add_node(struct truth *t)
+{
+	struct fnode *f;
+	int k = free_place(t);
+
+	if (k == -1)
+		return;
+	f = &t->node[k];
+	fnode_init(f, ++t->next_id, pick(t, t->nusers + 1));
+	if (f->user == 0)
+		f->tags = 1 + pick(t, 3);
+	f->published = pick(t, 3) != 0;
+	f->online = f->published && pick(t, 2) != 0;
+	/* Freed name, address and key go to somebody else at once. */
+	if (t->gone.id != 0 && pick(t, 2) == 0) {
+		memcpy(f->name, t->gone.name, sizeof(f->name));
+		f->addr = t->gone.addr;
+		f->key = t->gone.key;
+		t->gone.id = 0;
+	}
+	t->there[k] = true;
+	put(t, f);
+}
+
+/* Any node that is there, or NULL. */
+static struct fnode *
+any(struct truth *t)
+{
+	unsigned int i, k;
+
+	k = pick(t, t->nodes);
+	for (i = 0; i < t->nodes; i++, k = (k + 1) % t->nodes)
+		if (t->there[k])
+			return &t->node[k];
+	return NULL;
+}
+
+static void
+remove_node(struct truth *t)
+{
+	struct fnode *f;
+
+	if ((f = any(t)) == NULL)
+		return;
+	t->there[f - t->node] = false;
+	t->gone = *f;
+	change(t);
+	assert_int_equal(feed_node_del(t->w->tn, f->id), 0);
+}
+
+static void
+patch_node(struct truth *t, struct fnode *f)
+{
+	switch (pick(t, 8)) {
+	case 0:
+		f->nendpoints = pick(t, 5);
+		f->endpoint = ++t->seed;
+		break;
+	case 1:
+		f->disco = ++t->seed;
+		break;
+	case 2:
+		f->derp = pick(t, 4) == 0 ? 0 : (uint16_t)(900 + pick(t, 9));
+		break;
+	case 3:
+		f->capver = pick(t, 9) == 0 ? 0 :
+		    (uint16_t)(113 + pick(t, 36));
+		break;
+	case 4:
+		f->expiry = pick(t, 3) == 0 ? 0 :
+		    FAKEENV_WALL - 50 + (int64_t)pick(t, 300);
+		break;
+	case 5:
+		f->key = ++t->seed;
+		break;
+	case 6:
+		f->online = !f->online;
+		f->last_seen = env_wall(t->w->env) - (int64_t)pick(t, 10);
+		break;
+	default:
+		break;		/* sent again as it is */
+	}
+}
+
+static void
+alter_node(struct truth *t, struct fnode *f)
+{
+	switch (pick(t, 8)) {
+	case 0:
+		(void)snprintf(f->name, sizeof(f->name), "named-%u",
+		    ++t->seed);
+		break;
+	case 1:
+		f->user = pick(t, t->nusers + 1);
+		f->tags = f->user == 0;
+		break;
+	case 2:
+		f->tags = f->user == 0 ? 1 + pick(t, 4) : 0;
+		break;
+	case 3:
+		f->approved = pick(t, 8);
+		f->advertised = pick(t, 8);
+		break;
+	case 4:
+		(void)snprintf(f->os, sizeof(f->os), "os%u", pick(t, 5));
+		break;
+	case 5:
+		f->peerapi = (uint16_t)pick(t, 3);
+		break;
+	case 6:
+		f->published = pick(t, 5) != 0;
+		break;
+	default:
+		/* Away and back again within a batch. */
+		(void)snprintf(f->os, sizeof(f->os), "plan9");
+		put(t, f);
+		(void)snprintf(f->os, sizeof(f->os), "linux");
+		break;
+	}
+}
+
+static void
+change_node(struct truth *t)
+{
+	struct fnode *f;
+
+	if ((f = any(t)) == NULL)
+		return;
+	if (pick(t, 3) != 0)
+		patch_node(t, f);
+	else
+		alter_node(t, f);
+	put(t, f);
+}
+
+/* Much at once: messages of several frames. */
+static void
+change_all(struct truth *t)
+{
+	unsigned int i, how = pick(t, 4);
+
+	for (i = 0; i < t->nodes; i++) {
+		if (!t->there[i] || pick(t, 20) == 0)
+			continue;
+		if (how == 0)
+			(void)snprintf(t->node[i].os, sizeof(t->node[i].os),
+			    "os%u", pick(t, 5));
+		else if (how == 1)
+			t->node[i].endpoint = ++t->seed;
+		else
+			patch_node(t, &t->node[i]);
+		put(t, &t->node[i]);
+	}
+}
+
+static void
+flip_online(struct truth *t)
+{
+	struct fnode *f;
+
+	if ((f = any(t)) == NULL)
+		return;
+	f->online = !f->online;
+	f->last_seen = env_wall(t->w->env);
+	assert_int_equal(feed_online(t->w->tn, f->id, f->online,
+	    f->last_seen), 0);
+	/* With the batch, if one is open. */
+}
+
+/* Everybody's presence at once, as after dbd's resume window. */
+static void
+online_map(struct truth *t)
+{
+	uint8_t bits[64] = { 0 };
+	uint64_t k, base = 1 + pick(t, 20);
+	int64_t now = env_wall(t->w->env);
+	unsigned int i;
+
+	for (i = 0; i < t->nodes; i++) {
+		if (!t->there[i] || t->node[i].id < base)
+			continue;
+		k = t->node[i].id - base;
+		if (k >= 8 * sizeof(bits))
+			continue;
+		if (pick(t, 4) == 0) {
+			t->node[i].online = !t->node[i].online;
+			t->node[i].last_seen = now;
+		}
+		bits[k / 8] |= (uint8_t)(t->node[i].online << k % 8);
+	}
+	assert_int_equal(feed_online_map(t->w->tn, base, bits, sizeof(bits),
+	    now), 0);
+}
+
+static void
+del_user(struct truth *t)
+{
+	unsigned int i;
+
+	if (t->nusers < 2)
+		return;
+	for (i = 0; i < t->nodes; i++)
+		if (t->there[i] && t->node[i].user == t->nusers)
+			return;
+	change(t);
+	assert_int_equal(feed_user_del(t->w->tn, t->nusers--), 0);
+}
+
+/* A snapshot with changes that nobody told of. */
+static void
+snapshot(struct truth *t)
+{
+	struct buf b = { 0 };
+	struct fnode *f;
+	unsigned int i;
+
+	for (i = pick(t, 6); i > 0; i--) {
+		if ((f = any(t)) == NULL)
+			break;
+		if (pick(t, 3) == 0)
+			t->there[f - t->node] = false;
+		else
+			patch_node(t, f);
+	}
+	snap_tailnet(&b, "default", t->policy);
+	for (i = 0; i < t->nodes; i++)
+		if (t->there[i])
+			snap_node(&b, &t->node[i]);
+	for (i = 0; i < t->nusers; i++)
+		snap_user(&b, &t->user[i]);
+	snap_batch(&b, ++t->w->seq);
+	assert_int_equal(tailnets_snapshot(t->w->tn, FEED_TAILNET, b.p, b.n),
+	    0);
+	buf_free(&b);
+	t->gone.id = 0;
+	t->open = false;
+}
+
+static void
+open_stream(struct truth *t)
+{
+	struct client *c;
+	struct fnode *f;
+
+	close_batch(t);
+	if ((f = any(t)) == NULL)
+		return;
+	c = world_open(t->w, f->id, f->key, pick(t, 6) != 0, pick(t, 12) == 0);
+	if (c != NULL)
+		c->slow = pick(t, 4) == 0;
+}
+
+static void
+configure(struct truth *t)
+{
+	static const char one[] = "{\"Regions\":{\"900\":{\"RegionID\":900,"
+	    "\"Nodes\":[{\"Name\":\"a\",\"RegionID\":900,\"HostName\":"
+	    "\"derp.example\"}]}}}";
+	static const char two[] = "{\"Regions\":{\"901\":{\"RegionID\":901,"
+	    "\"Nodes\":[{\"Name\":\"b\",\"RegionID\":901,\"HostName\":"
+	    "\"derp2.example\"}]}}}";
+	static const char rec[] = "[{\"name\":\"x.example\",\"type\":\"A\","
+	    "\"value\":\"192.0.2.1\"}]";
+	const char *map = pick(t, 2) == 0 ? one : two;
+	char why[200], search[32];
+
+	switch (pick(t, 5)) {
+	case 0:
+		(void)snprintf(search, sizeof(search), "s%u.example",
+		    pick(t, 4));
+		world_conf(t->w, "ts.example", search, pick(t, 2) == 0);
+		break;
+	case 1:
+		world_conf(t->w, pick(t, 2) == 0 ? "ts.example" : "tt.example",
+		    "corp.example", true);
+		break;
+	case 2:
+		tailnets_derpmap(t->w->tn, derpmap_parse(map, strlen(map),
+		    "map", why, sizeof(why)));
+		break;
+	case 3:
+		tailnets_records(t->w->tn, pick(t, 2) == 0 ? NULL :
+		    records_parse(rec, strlen(rec), "rec", why, sizeof(why)));
+		break;
+	default:
+		t->policy = !t->policy;
+		change(t);
+		assert_int_equal(feed_tailnet(t->w->tn, "default", t->policy),
+		    0);
+		break;
+	}
+}
+
+static void
+check_ids(struct truth *t, struct client *c)
+{
+	struct json_object *p;
+	unsigned int i, want = 0;
+
+	for (i = 0; i < t->nodes; i++) {
+		if (!t->there[i] || !t->node[i].published ||
+		    t->node[i].id == c->conf.node || t->policy == 0 ||
+		    c->conf.omit_peers)
+			continue;
+		want++;
+		p = mapview_peer(c->view, t->node[i].id);
+		assert_non_null(p);
+		assert_int_equal(json_object_get_boolean(
+		    json_object_object_get(p, "Online")), t->node[i].online);
+		assert_int_equal(json_object_get_int(
+		    json_object_object_get(p, "HomeDERP")), t->node[i].derp);
+		assert_int_equal(json_object_array_length(
+		    json_object_object_get(p, "Endpoints")),
+		    t->node[i].nendpoints);
+	}
+	assert_int_equal(mapview_peers(c->view), want);
+}
+
+static void
+must(struct truth *t, const char *why, uint64_t seed, unsigned int step)
+{
+	(void)t;
+	if (why != NULL)
+		fail_msg("seed %u step %u: %s", (unsigned int)seed, step, why);
+}
+
+/* A node key expired after a time: that is told. */
+static bool
+expired_since(struct truth *t, int64_t then)
+{
+	unsigned int i;
+
+	for (i = 0; i < t->nodes; i++)
+		if (t->there[i] && t->node[i].expiry >= then &&
+		    t->node[i].expiry <= env_wall(t->w->env))
+			return true;
+	return false;
+}
+
+/* All clients, slow ones too if all is true, know the truth. */
+static void
+verify(struct truth *t, uint64_t seed, unsigned int step, bool all)
+{
+	struct client *c;
+	unsigned int i, outs[WORLD_STREAMS], alive[WORLD_STREAMS];
+	int64_t then;
+
+	close_batch(t);
+	for (i = 0; all && i < WORLD_STREAMS; i++)
+		t->w->client[i].slow = false;
+	must(t, world_settle(t->w), seed, step);
+	then = env_wall(t->w->env);
+	for (i = 0; i < WORLD_STREAMS; i++) {
+		c = &t->w->client[i];
+		outs[i] = c->outs;
+		alive[i] = c->stream != NULL;
+		if (c->stream == NULL || c->slow)
+			continue;
+		must(t, world_check(c), seed, step);
+		check_ids(t, c);
+	}
+	/* One-shot maps of others change nothing for streams. */
+	must(t, world_settle(t->w), seed, step);
+	for (i = 0; i < WORLD_STREAMS; i++) {
+		c = &t->w->client[i];
+		if (alive[i] && c->stream != NULL && !expired_since(t, then) &&
+		    mapview_count(c->view)->keepalives == 0)
+			assert_int_equal(c->outs, outs[i]);
+	}
+}
+
+static void
+step(struct truth *t)
+{
+	struct client *c = &t->w->client[pick(t, WORLD_STREAMS)];
+	unsigned int n;
+
+	switch (n = pick(t, 40)) {
+	case 0: case 1: case 2: case 3: case 4: case 5:
+		add_node(t);
+		break;
+	case 6: case 7: case 8:
+		remove_node(t);
+		break;
+	case 9: case 10: case 11: case 12: case 13: case 14: case 15:
+	case 16: case 17: case 18: case 19: case 20:
+		change_node(t);
+		break;
+	case 21: case 22: case 23:
+		flip_online(t);
+		break;
+	case 24:
+		add_user(t);
+		break;
+	case 25:
+		rename_user(t);
+		break;
+	case 26: case 27: case 28:
+		open_stream(t);
+		break;
+	case 29:
+		world_close(c);
+		break;
+	case 30: case 31: case 32: case 33:
+		world_take(c);
+		break;
+	case 34:
+		if (pick(t, 3) == 0)
+			snapshot(t);
+		break;
+	case 35:
+		configure(t);
+		break;
+	case 37:
+		if (pick(t, 4) == 0)
+			change_all(t);
+		else if (pick(t, 3) == 0)
+			online_map(t);
+		else if (pick(t, 2) == 0)
+			del_user(t);
+		break;
+	case 36:
+		fakeenv_advance(t->w->fake, pick(t, 90) * US_PER_S);
+		break;
+	default:
+		fakeenv_advance(t->w->fake, pick(t, 200) * US_PER_MS);
+		break;
+	}
+	if (pick(t, 3) == 0)
+		close_batch(t);
+}
+
+static void
+run(uint64_t seed)
+{
+	struct truth *t;
+	unsigned int i, k;
+
+	t = calloc(1, sizeof(*t));
+	assert_non_null(t);
+	t->w = world_new(seed);
+	t->w->sync = seed % 7 == 3;
+	t->policy = 1;
+	/* A few, some chunks, many. */
+	t->nodes = seed % 3 == 0 ? 12 : seed % 3 == 1 ? 60 : NODES;
+	t->nusers = 0;
+	snapshot(t);
+	for (i = 0; i < 4 + seed % 3 * 8; i++)
+		add_user(t);
+	for (i = 0; i < t->nodes / 2; i++)
+		add_node(t);
+	close_batch(t);
+	for (k = 0; k < STEPS; k++) {
+		step(t);
+		must(t, t->w->why, seed, k);
+		if (pick(t, 8) == 0)
+			verify(t, seed, k, pick(t, 4) == 0);
+	}
+	verify(t, seed, k, true);
+	world_free(t->w);
+	free(t);
+	assert_int_equal(frame_bytes(), 0);
+}
+
+static void
+t_random(void **state)
+{
+	const char *one = getenv("SEED");
+	uint64_t seed;
+
+	(void)state;
+	if (one != NULL) {
+		run((uint64_t)strtoul(one, NULL, 10));
+		return;
+	}
+	for (seed = 1; seed <= SEEDS; seed++)
+		run(seed);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(t_random)
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

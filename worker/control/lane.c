@@ -1,0 +1,168 @@
+/* Requests to dbd: one in flight a session, sent again when dbd comes back. */
+
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "worker/control/control_int.h"
+
+/* What one request costs dbd, for the estimate of overload. */
+#define TASK_US		100
+
+static void	task_send(struct task *, bool);
+
+static struct lane_list *
+lane_bucket(struct control *c, const struct r_ticket *t)
+{
+	return &c->lanes[(t->serial ^ t->serial_gen) % HASH_SIZE];
+}
+
+static struct lane *
+lane_get(struct control *c, const struct r_ticket *t)
+{
+	struct lane_list *b = lane_bucket(c, t);
+	struct lane *l;
+
+	LIST_FOREACH(l, b, hash)
+		if (l->serial == t->serial && l->serial_gen == t->serial_gen)
+			return l;
+	l = xcalloc(1, sizeof(*l));
+	l->serial = t->serial;
+	l->serial_gen = t->serial_gen;
+	TAILQ_INIT(&l->waiting);
+	LIST_INSERT_HEAD(b, l, hash);
+	return l;
+}
+
+static void
+lane_put(struct lane *l)
+{
+	if (l->busy != NULL || l->nwaiting != 0)
+		return;
+	LIST_REMOVE(l, hash);
+	free(l);
+}
+
+struct task *
+task_new(struct control *c, struct req *r, const struct msg *m,
+    void (*done)(struct task *, const struct msg *))
+{
+	struct task *t;
+	struct lane *l;
+
+	l = lane_get(c, &req_session(r)->ticket);
+	if (l->nwaiting >= LANE_MAX) {
+		reply_text(r, 429, "too many requests of one session");
+		return NULL;
+	}
+	t = xcalloc(1, sizeof(*t));
+	t->control = c;
+	t->lane = l;
+	t->req = r;
+	t->type = m->type;
+	t->done = done;
+	msg_encode(&t->body, m);
+	c->ntasks++;
+	return t;
+}
+
+void
+task_go(struct task *t)
+{
+	struct lane *l = t->lane;
+
+	if (l->busy != NULL) {
+		TAILQ_INSERT_TAIL(&l->waiting, t, entry);
+		l->nwaiting++;
+		return;
+	}
+	l->busy = t;
+	TAILQ_INSERT_TAIL(&t->control->open, t, entry);
+	if (t->control->db != NULL)
+		task_send(t, false);
+}
+
+static void
+task_set_again(struct msg *m)
+{
+	switch (m->type) {
+	case M_DB_REG:
+		m->u.db_reg.again = true;
+		break;
+	case M_DB_MAP_OPEN:
+		m->u.db_map_open.again = true;
+		break;
+	case M_DB_MAP_LITE:
+		m->u.db_map_lite.again = true;
+		break;
+	default:
+		fatalx("%s is not sent twice", msg_name(m->type));
+	}
+}
+
+static void
+task_send(struct task *t, bool again)
+{
+	struct msg m;
+
+	if (msg_decode(&m, t->type, t->body.p, t->body.n) == -1)
+		fatalx("own %s does not decode", msg_name(t->type));
+	if (!again) {
+		t->id = link_request(t->control->db, &m, t, 0);
+		return;
+	}
+	task_set_again(&m);
+	link_request_again(t->control->db, &m, t->id, t);
+}
+
+void
+tasks_resend(struct control *c)
+{
+	struct task *t;
+
+	TAILQ_FOREACH(t, &c->open, entry)
+		task_send(t, t->id != 0);
+}
+
+void
+task_end(struct task *t)
+{
+	struct control *c = t->control;
+	struct lane *l = t->lane;
+	struct task *next;
+
+	TAILQ_REMOVE(&c->open, t, entry);
+	c->ntasks--;
+	buf_wipe(&t->body);
+	free(t);
+	l->busy = NULL;
+	if ((next = TAILQ_FIRST(&l->waiting)) != NULL) {
+		TAILQ_REMOVE(&l->waiting, next, entry);
+		l->nwaiting--;
+		task_go(next);
+	}
+	lane_put(l);
+}
+
+void
+task_orphan(struct task *t)
+{
+	struct lane *l = t->lane;
+
+	t->req = NULL;
+	if (l->busy == t)
+		return;
+	/* never sent: nobody will miss it (protocol.md trap 38) */
+	TAILQ_REMOVE(&l->waiting, t, entry);
+	l->nwaiting--;
+	t->control->ntasks--;
+	free(t->ms);
+	buf_wipe(&t->body);
+	free(t);
+	lane_put(l);
+}
+
+uint64_t
+tasks_backlog(const struct control *c)
+{
+	return (uint64_t)c->ntasks * TASK_US;
+}

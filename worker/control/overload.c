@@ -1,0 +1,98 @@
+/*
+ * Overload is answered, not suffered (state.md 10, protocol.md 3.18): clients
+ * that understand it are told when to come back, each at a time of its own;
+ * requests of older ones are held open, well below their watchdog of 120 s.
+ * Registers, /key and /ts2021 are never refused for load.
+ */
+
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "worker/control/control_int.h"
+
+#define HOLD_US		(110 * US_PER_S)
+#define TICK_US		(250 * US_PER_MS)
+#define RETRY_MAX_S	300
+#define JOIN_US		1500	/* what one admitted stream costs us */
+
+static bool
+overloaded(const struct control *c)
+{
+	uint64_t us = tailnets_backlog(c->tailnets) + tasks_backlog(c);
+
+	return us > (uint64_t)c->overload_ms * US_PER_MS;
+}
+
+int
+overload_verdict(struct control *c, uint16_t capver)
+{
+	uint64_t now, first;
+	uint64_t s;
+
+	if (!overloaded(c))
+		return 0;
+	if (capver < CAPVER_RETRY_AFTER)
+		return -1;
+	/*
+	 * The client adds no jitter (trap 74): slots follow one another at
+	 * the rate at which we can serve, after what already waits.
+	 */
+	now = env_now(c->env);
+	first = now + tailnets_backlog(c->tailnets) + tasks_backlog(c);
+	if (c->defer_at < first)
+		c->defer_at = first;
+	c->defer_at += JOIN_US;
+	s = (c->defer_at - now) / US_PER_S + 1;
+	if (s > RETRY_MAX_S)
+		s = 1 + env_uniform(c->env, RETRY_MAX_S);
+	return (int)s;
+}
+
+void
+overload_hold(struct control *c, struct req *r)
+{
+	struct held *h;
+
+	h = xcalloc(1, sizeof(*h));
+	h->tag = TAG_HELD;
+	h->control = c;
+	h->req = r;
+	h->since = env_now(c->env);
+	req_set_tag(r, h);
+	TAILQ_INSERT_TAIL(&c->held, h, entry);
+	if (!timer_pending(&c->held_timer))
+		timer_in(&c->held_timer, TICK_US);
+}
+
+void
+overload_gone(struct control *c, struct held *h)
+{
+	TAILQ_REMOVE(&c->held, h, entry);
+	free(h);
+}
+
+void
+overload_tick(void *arg)
+{
+	struct control *c = arg;
+	struct mapreq q;
+	struct held *h;
+	const char *why;
+	struct req *r;
+
+	while ((h = TAILQ_FIRST(&c->held)) != NULL) {
+		if (overloaded(c) && env_now(c->env) - h->since < HOLD_US)
+			break;
+		r = h->req;
+		overload_gone(c, h);
+		req_set_tag(r, NULL);
+		/* it parsed when it came */
+		if (mapreq_parse(&q, req_body(r), &why) == -1)
+			reply_text(r, 400, "%s", why);
+		else
+			map_admit(c, r, &q);
+		mapreq_free(&q);
+	}
+	if (h != NULL)
+		timer_in(&c->held_timer, TICK_US);
+}

@@ -1,0 +1,455 @@
+/* A connection: which layer its octets belong to, its time, its end. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/compat/compat.h"
+#include "common/log.h"
+#include "common/secret.h"
+#include "worker/net/layers_int.h"
+
+static void
+on_timer(void *arg)
+{
+	struct conn *c = arg;
+	struct net *net = c->net;
+
+	switch (c->state) {
+	case CONN_HTTP:
+		http1_tick(c);
+		break;
+	case CONN_WAIT:
+	case CONN_ASKED:
+	case CONN_READY:
+	case CONN_CONFIRM:
+		conn_fail(c, &net->count.late, "handshake took too long");
+		break;
+	case CONN_OPEN:
+		h2_tick(c);
+		break;
+	case CONN_DONE:
+		c->lingers = false;
+		buf_free(&c->out);
+		conn_kick(c);
+		break;
+	}
+	net_settle(net);
+}
+
+struct conn *
+conn_new(struct net *net, const struct ipport *peer, void *tag)
+{
+	struct conn *c;
+
+	if (net_is_full(net)) {
+		net->count.refused++;
+		return NULL;
+	}
+	c = xcalloc(1, sizeof(*c));
+	c->net = net;
+	c->peer = *peer;
+	c->tag = tag;
+	c->state = CONN_HTTP;
+	TAILQ_INIT(&c->reqs);
+	TAILQ_INSERT_TAIL(&net->conns, c, entry);
+	net->nconns++;
+	net->count.conns++;
+	timer_init(&c->timer, net->env, on_timer, c);
+	timer_in(&c->timer, net->conf.handshake_s * US_PER_S);
+	http1_new(c);
+	return c;
+}
+
+void *
+conn_tag(const struct conn *c)
+{
+	return c->tag;
+}
+
+void
+conn_kick(struct conn *c)
+{
+	c->net->ops.kick(c, c->net->ops.arg);
+}
+
+void
+conn_due(struct conn *c, uint64_t at)
+{
+	if (!timer_pending(&c->timer) || c->timer.at > at)
+		timer_at(&c->timer, at);
+}
+
+/* Lets go of all layers; its requests will hear of it. */
+static void
+leave(struct conn *c)
+{
+	struct req *r;
+
+	switch (c->state) {
+	case CONN_WAIT:
+		TAILQ_REMOVE(&c->net->waiting, c, wait);
+		break;
+	case CONN_ASKED:
+	case CONN_READY:
+	case CONN_CONFIRM:
+		ts2021_drop(c);
+		break;
+	case CONN_OPEN:
+		c->net->nsessions--;
+		break;
+	default:
+		break;
+	}
+	c->state = CONN_DONE;
+	h2_free(c);
+	http1_free(c);
+	TAILQ_FOREACH(r, &c->reqs, entry)
+		if (r->attached)
+			req_detach(r);
+	free(c->init);
+	c->init = NULL;
+	free(c->ws);
+	c->ws = NULL;
+	free(c->ws_head);
+	c->ws_head = NULL;
+	record_in_clear(&c->rx);
+	noise_key_wipe(&c->tx);
+	buf_free(&c->in);
+}
+
+void
+conn_fail(struct conn *c, uint64_t *counter, const char *why)
+{
+	char peer[IPPORT_TEXT];
+
+	if (c->state == CONN_DONE)
+		return;
+	if (log_is_verbose()) {
+		ipport_print(peer, &c->peer);
+		log_debug("connection peer=%s why=\"%s\"", peer, why);
+	}
+	if (counter != NULL)
+		(*counter)++;
+	leave(c);
+	timer_stop(&c->timer);
+	buf_free(&c->out);
+	conn_kick(c);
+}
+
+void
+conn_finish(struct conn *c, bool linger)
+{
+	if (c->state == CONN_DONE)
+		return;
+	if (c->ws != NULL)
+		ws_close(&c->out, WS_NORMAL, "");
+	leave(c);
+	c->lingers = linger;
+	timer_in(&c->timer, LINGER_US);
+	if (!linger && c->out.n == 0)
+		timer_stop(&c->timer);
+	conn_kick(c);
+}
+
+void
+conn_free(struct conn *c)
+{
+	struct req *r;
+	struct net *net = c->net;
+
+	if (c->state != CONN_DONE)
+		leave(c);
+	timer_stop(&c->timer);
+	while ((r = TAILQ_FIRST(&c->reqs)) != NULL) {
+		if (r->given) {
+			r->given = false;
+			net->ops.gone(r, net->ops.arg);
+		}
+		req_free(r);
+	}
+	buf_free(&c->out);
+	TAILQ_REMOVE(&net->conns, c, entry);
+	net->nconns--;
+	wipe(c, sizeof(*c));
+	free(c);
+}
+
+/* Input. */
+
+/* Octets of Noise records; how many were taken. */
+static size_t
+eat_records(struct conn *c, const uint8_t *p, size_t n)
+{
+	const uint8_t *rec;
+	size_t at = 0, used, len;
+	int rc;
+
+	while (at < n && (c->state == CONN_READY || c->state == CONN_OPEN)) {
+		rc = record_put(&c->rx, p + at, n - at, &used, &rec, &len);
+		at += used;
+		if (rc == 0)
+			break;
+		if (rc == -1) {
+			conn_fail(c, &c->net->count.record_bad,
+			    "not a record");
+			break;
+		}
+		ts2021_record(c, rec, len);
+		record_next(&c->rx);
+	}
+	return at;
+}
+
+static void
+ws_fail(struct conn *c, uint16_t code)
+{
+	c->net->count.ws_bad++;
+	ws_close(&c->out, code, "");
+	free(c->ws);		/* the close frame is there */
+	c->ws = NULL;
+	conn_finish(c, true);
+}
+
+static size_t
+eat_ws(struct conn *c, const uint8_t *p, size_t n)
+{
+	uint8_t data[NOISE_RECORD];
+	size_t at = 0, used, got;
+	uint16_t code;
+
+	while (at < n && (c->state == CONN_READY || c->state == CONN_OPEN)) {
+		/* No more than the record takes: the rest waits masked. */
+		got = record_need(&c->rx);
+		switch (ws_read(c->ws, p + at, n - at, &used, data, &got,
+		    &code)) {
+		case WS_E_MORE:
+			break;
+		case WS_E_DATA:
+			(void)eat_records(c, data, got);
+			break;
+		case WS_E_PING:
+			if (c->out.n - c->out_at > OUT_CONTROL_MAX) {
+				conn_fail(c, &c->net->count.flooded,
+				    "pings without end");
+				break;
+			}
+			ws_control(&c->out, WS_OP_PONG, c->ws->control,
+			    c->ws->ncontrol);
+			conn_kick(c);
+			break;
+		case WS_E_CLOSE:
+			ws_close(&c->out, code, "");
+			free(c->ws);
+			c->ws = NULL;
+			conn_finish(c, false);
+			break;
+		case WS_E_BAD:
+			ws_fail(c, code);
+			break;
+		}
+		at += used;
+	}
+	return at;
+}
+
+static size_t
+eat(struct conn *c, const uint8_t *p, size_t n)
+{
+	switch (c->state) {
+	case CONN_HTTP:
+		return http1_input(c, p, n);
+	case CONN_READY:
+	case CONN_OPEN:
+		if (c->ws != NULL)
+			return eat_ws(c, p, n);
+		return eat_records(c, p, n);
+	case CONN_WAIT:
+	case CONN_ASKED:
+	case CONN_CONFIRM:
+		return 0;
+	case CONN_DONE:
+		break;
+	}
+	return n;
+}
+
+/*
+ * Eats as long as it can: the end of a request, or of the first record, stops
+ * each layer in the middle.
+ */
+static size_t
+eat_all(struct conn *c, const uint8_t *p, size_t n)
+{
+	size_t at = 0, used;
+
+	while (at < n) {
+		used = eat(c, p + at, n - at);
+		if (used == 0)
+			break;
+		at += used;
+	}
+	return at;
+}
+
+void
+conn_process(struct conn *c)
+{
+	struct buf b = c->in;
+	size_t used;
+
+	if (b.n == 0)
+		return;
+	memset(&c->in, 0, sizeof(c->in));	/* a failure frees it */
+	used = eat_all(c, b.p, b.n);
+	if (used == b.n || c->state == CONN_DONE)
+		buf_free(&b);
+	else {
+		buf_drain(&b, used);
+		c->in = b;
+	}
+}
+
+void
+conn_input(struct conn *c, const void *p, size_t n)
+{
+	struct net *net = c->net;
+	size_t used;
+
+	if (c->state == CONN_DONE || n == 0)
+		return;
+	if (c->in.n != 0) {
+		buf_put(&c->in, p, n);
+		conn_process(c);
+	} else {
+		used = eat_all(c, p, n);
+		if (used < n && c->state != CONN_DONE)
+			buf_put(&c->in, (const uint8_t *)p + used, n - used);
+	}
+	/* Whoever asks conn_wants_input() does not come here. */
+	if (c->in.n > 4 * IN_MAX)
+		conn_fail(c, &net->count.flooded, "input beyond all bounds");
+	net_settle(net);
+}
+
+void
+conn_eof(struct conn *c)
+{
+	struct net *net = c->net;
+
+	c->eof = true;
+	c->lingers = false;
+	if (c->state == CONN_DONE)
+		conn_kick(c);
+	else if (c->state != CONN_HTTP || !http1_close(c))
+		conn_fail(c, NULL, "closed by the client");
+	net_settle(net);
+}
+
+bool
+conn_wants_input(const struct conn *c)
+{
+	if (c->state == CONN_DONE)
+		return c->lingers;
+	if (c->eof || c->in.n >= IN_MAX)
+		return false;
+	return c->state != CONN_OPEN || h2_wants_input(c);
+}
+
+/* Output. */
+
+static size_t
+put_out(struct conn *c, uint8_t *dst, size_t max)
+{
+	size_t n = c->out.n - c->out_at;
+
+	if (n > max)
+		n = max;
+	if (n != 0)
+		memcpy(dst, c->out.p + c->out_at, n);
+	c->out_at += n;
+	if (c->out_at == c->out.n) {
+		buf_free(&c->out);
+		c->out_at = 0;
+		if (c->state == CONN_DONE && !c->lingers)
+			timer_stop(&c->timer);
+	}
+	return n;
+}
+
+/* What HTTP/2 has to say, in records that fit into max octets. */
+static size_t
+put_records(struct conn *c, uint8_t *dst, size_t max)
+{
+	struct net *net = c->net;
+	size_t extra = c->ws == NULL ? 0 : WS_HEAD_MAX;
+	size_t room, part, len, at = 0;
+	const uint8_t *p = net->stage;
+	long n;
+
+	room = record_room(max, extra);
+	if (room > STAGE)
+		room = STAGE;
+	if ((n = h2_output(c, net->stage, room)) == -1) {
+		conn_fail(c, &net->count.h2_bad, "http/2 output failed");
+		return 0;
+	}
+	for (; n != 0; n -= (long)part, p += part) {
+		part = record_cut((size_t)n);
+		if (c->ws != NULL)
+			at += ws_head(dst + at, WS_OP_BINARY,
+			    part + NOISE_HEAD + NOISE_TAG);
+		len = noise_seal(net->noise, &c->tx, dst + at, p, part);
+		if (len == 0) {
+			conn_fail(c, NULL, "no nonces left");
+			return 0;
+		}
+		at += len;
+	}
+	return at;
+}
+
+static bool
+has_session(const struct conn *c)
+{
+	return c->state == CONN_READY || c->state == CONN_CONFIRM ||
+	    c->state == CONN_OPEN;
+}
+
+size_t
+conn_output(struct conn *c, uint8_t *dst, size_t max)
+{
+	struct net *net = c->net;
+	size_t n;
+
+	n = put_out(c, dst, max);
+	if (c->out.n == 0 && max - n >= CONN_OUTPUT_MIN) {
+		if (c->state == CONN_HTTP) {
+			n += http1_output(c, dst + n, max - n);
+			if (c->state == CONN_HTTP && !http1_is_busy(c))
+				conn_process(c);
+		} else if (has_session(c))
+			n += put_records(c, dst + n, max - n);
+	}
+	net_settle(net);
+	if (c->state == CONN_OPEN && h2_is_over(c)) {
+		conn_finish(c, false);
+		net_settle(net);
+	}
+	return n;
+}
+
+bool
+conn_wants_output(const struct conn *c)
+{
+	if (c->out.n != 0)
+		return true;
+	if (c->state == CONN_HTTP)
+		return http1_wants_output(c);
+	return has_session(c) && h2_wants_output(c);
+}
+
+bool
+conn_is_done(const struct conn *c)
+{
+	return c->state == CONN_DONE && !c->lingers && c->out.n == 0;
+}

@@ -1,0 +1,74 @@
+/* Inside worker/net: the protocols that a connection speaks one after another. */
+
+#ifndef WORKER_NET_LAYERS_INT_H
+#define WORKER_NET_LAYERS_INT_H
+
+#include "worker/net/net_int.h"
+
+/* http1.c */
+
+void		 http1_new(struct conn *);
+void		 http1_free(struct conn *);
+/* Takes octets up to the end of a request; how many. */
+size_t		 http1_input(struct conn *, const uint8_t *, size_t);
+/* Writes what the request being answered has queued. */
+size_t		 http1_output(struct conn *, uint8_t *dst, size_t max);
+/* A request is being answered or is with control. */
+bool		 http1_is_busy(const struct conn *);
+bool		 http1_wants_output(const struct conn *);
+/*
+ * To be closed after the answer that is under way; false if there is none.
+ */
+bool		 http1_close(struct conn *);
+void		 http1_tick(struct conn *);
+/* The head of an answer; whole: its length is that of the queue. */
+void		 http1_respond(struct req *, const struct req_head *, bool whole,
+		    size_t length);
+/* Minor version of the request being read. */
+unsigned int	 http1_minor(const struct conn *);
+
+/* ts2021.c */
+
+/* A request for /ts2021: answers it, or conn leaves CONN_HTTP. */
+void		 ts2021_upgrade(struct conn *, struct req *, bool may_upgrade);
+/* Asks keyd for all that wait. */
+void		 ts2021_ask(struct net *);
+void		 ts2021_record(struct conn *, const uint8_t *, size_t);
+void		 ts2021_ready(struct conn *, const struct m_key_noise_ready *);
+void		 ts2021_ok(struct conn *, const struct m_key_noise_ok *);
+void		 ts2021_no(struct conn *, uint8_t why);
+/* The connection ends before it was confirmed: keyd may forget it. */
+void		 ts2021_drop(struct conn *);
+/* keyd is away. */
+void		 ts2021_key_lost(struct conn *);
+
+/* h2.c */
+
+struct h2_env	*h2_env_new(void);
+void		 h2_env_free(struct h2_env *);
+/* Begins with the octets of first (which it empties), then SETTINGS. */
+void		 h2_new(struct conn *, struct buf *first);
+void		 h2_free(struct conn *);
+/* 0, or -1: the session is beyond help. */
+int		 h2_input(struct conn *, const uint8_t *, size_t);
+/* Writes at most max octets of plaintext; how many, or -1 as above. */
+long		 h2_output(struct conn *, uint8_t *dst, size_t max);
+bool		 h2_wants_output(const struct conn *);
+bool		 h2_wants_input(const struct conn *);
+/* It said goodbye and nothing is left to do. */
+bool		 h2_is_over(const struct conn *);
+/* The session is confirmed: its idle time begins. */
+void		 h2_start(struct conn *);
+void		 h2_shutdown(struct conn *);
+void		 h2_tick(struct conn *);
+void		 h2_respond(struct req *, const struct req_head *, bool whole,
+		    size_t length);
+/* There is something new in the queue, or its end. */
+void		 h2_resume(struct req *);
+void		 h2_abort(struct req *);
+/* n octets of what was asked are held no more. */
+void		 h2_release(struct conn *, size_t n);
+/* The last request was freed: the idle time begins. */
+void		 h2_last_req(struct conn *);
+
+#endif

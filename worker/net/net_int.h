@@ -1,0 +1,166 @@
+/* Inside worker/net: connections, requests and the layers between. */
+
+#ifndef WORKER_NET_NET_INT_H
+#define WORKER_NET_NET_INT_H
+
+#include <sys/queue.h>
+
+#include "common/noise.h"
+#include "worker/net/net.h"
+#include "worker/net/records.h"
+#include "worker/net/ws.h"
+
+#define IN_MAX		65536	/* input that waits, of one connection */
+#define OUT_CONTROL_MAX	8192	/* pongs that wait */
+#define STAGE		65536	/* plaintext of one conn_output() */
+#define LINGER_US	(1 * US_PER_S)
+
+struct h2;		/* h2.c: an HTTP/2 session */
+struct h2_env;		/* h2.c: what all sessions of a worker share */
+struct http1;		/* http1.c: the parser of one connection */
+
+enum conn_state {
+	CONN_HTTP,	/* HTTP/1.1 */
+	CONN_WAIT,	/* upgraded; keyd has not been asked */
+	CONN_ASKED,	/* KEY_NOISE_ACCEPT is open */
+	CONN_READY,	/* waits for the client's first record */
+	CONN_CONFIRM,	/* KEY_NOISE_CONFIRM is open */
+	CONN_OPEN,	/* a confirmed session */
+	CONN_DONE	/* what is in out is sent, then it is closed */
+};
+
+TAILQ_HEAD(conn_list, conn);
+TAILQ_HEAD(req_list, req);
+
+struct net {
+	struct env		*env;
+	struct net_conf		 conf;
+	struct net_ops		 ops;
+	struct link		*key;
+	uint8_t			 server_key[NOISE_KEY];
+	bool			 has_server_key;
+	bool			 hold;
+	bool			 ending;	/* net_shutdown() */
+	bool			 settling;
+	uint32_t		 number;	/* last given to a handshake */
+	uint32_t		 nconns;
+	uint32_t		 nsessions;
+	uint32_t		 nstreams;
+	struct conn_list	 conns;
+	struct conn_list	 waiting;	/* CONN_WAIT */
+	struct req_list		 events;
+	struct timer		 retry;		/* keyd was busy */
+	struct noise		*noise;
+	struct h2_env		*h2;
+	struct net_counters	 count;
+	uint8_t			 plain[NOISE_PLAIN];	/* of one record */
+	uint8_t			 stage[STAGE];
+};
+
+struct conn {
+	struct net		*net;
+	TAILQ_ENTRY(conn)	 entry;
+	TAILQ_ENTRY(conn)	 wait;
+	void			*tag;
+	struct ipport		 peer;
+	enum conn_state		 state;
+	bool			 lingers;	/* DONE: for the client to read */
+	bool			 eof;		/* the client sends no more */
+	uint32_t		 number;	/* on the KEY link */
+	uint32_t		 key_request;	/* open there; 0: none */
+	struct timer		 timer;
+	struct buf		 in;		/* waits to be dealt with */
+	struct buf		 out;		/* goes out before all else */
+	size_t			 out_at;
+	struct http1		*http;		/* CONN_HTTP */
+	uint8_t			*init;		/* CONN_WAIT, CONN_ASKED */
+	struct ws		*ws;		/* NULL: no WebSocket */
+	char			*ws_head;	/* its 101, until keyd agrees */
+	struct record_in	 rx;
+	struct noise_key	 tx;
+	struct h2		*h2;		/* from CONN_READY on */
+	struct session		 session;
+	struct req_list		 reqs;
+};
+
+/* Frames to be sent: a ring of references. */
+struct fqueue {
+	struct frame		**v;
+	uint32_t		 first;
+	uint32_t		 n;
+	uint32_t		 cap;		/* a power of two, or 0 */
+	uint32_t		 at;		/* octets of the first that left */
+	size_t			 octets;
+};
+
+#define REQ_E_ASK	1	/* complete: hand it over */
+#define REQ_E_DRAINED	2
+#define REQ_E_GONE	4
+
+struct req {
+	struct conn		*conn;
+	TAILQ_ENTRY(req)	 entry;		/* conn->reqs */
+	TAILQ_ENTRY(req)	 event;		/* net->events */
+	TAILQ_ENTRY(req)	 stop;		/* h2->blocked */
+	uint8_t			 events;	/* REQ_E_ bits */
+	bool			 attached;	/* the transport points to it */
+	bool			 given;		/* control has it */
+	bool			 complete;	/* all of it came */
+	bool			 is_head;	/* HEAD */
+	bool			 begun;		/* the head is on its way */
+	bool			 streaming;	/* counted in net->nstreams */
+	bool			 ended;		/* no more will be queued */
+	bool			 aborted;
+	bool			 starved;	/* h2: data source deferred */
+	bool			 blocked;	/* h2: deferred for want of room */
+	int32_t			 stream;	/* HTTP/2 id, or 0 */
+	struct buf		 fields;
+	struct buf		 body;
+	struct slice		 method;
+	struct slice		 path;
+	struct slice		 query;
+	struct fqueue		 queue;
+	uint64_t		 progress;	/* when it last moved */
+	void			*tag;
+};
+
+/* conn.c */
+
+void		 conn_kick(struct conn *);
+/* Sets the timer, unless it is to run earlier anyway. */
+void		 conn_due(struct conn *, uint64_t at_us);
+/*
+ * Ends it at once, for a peer's fault or a time that ran out: nothing more is
+ * sent, requests are gone.  counter: one of net->count, or NULL.  Not from
+ * within a callback of the HTTP/2 library.
+ */
+void		 conn_fail(struct conn *, uint64_t *counter, const char *why);
+/*
+ * Ends it when out has left.  linger: give the client a second to read it
+ * before the socket is closed on what it still sends.
+ */
+void		 conn_finish(struct conn *, bool linger);
+/* Deals with input that waited; then the caller settles. */
+void		 conn_process(struct conn *);
+
+/* req.c */
+
+struct req	*req_new(struct conn *, int32_t stream);
+void		 req_free(struct req *);
+void		 req_event(struct req *, uint8_t event);
+/* Keeps a header; the name in lower case.  Pseudo-headers come so, too. */
+void		 req_field(struct req *, const void *name, size_t nname,
+		    const void *value, size_t nvalue);
+/* Finds method, path and query.  False if there is no usable path. */
+bool		 req_understand(struct req *);
+/* Copies n <= queue.octets to dst and lets go of the frames. */
+void		 req_take(struct req *, uint8_t *dst, size_t n);
+void		 req_drop_queue(struct req *);
+/* The transport has let go of it; gone() is called if it is due. */
+void		 req_detach(struct req *);
+/* A short text as the whole answer, for requests that control won't see. */
+void		 req_refuse(struct req *, unsigned int status, const char *text);
+/* Calls what is due: ask, gone, drained.  Not from within such a call. */
+void		 net_settle(struct net *);
+
+#endif

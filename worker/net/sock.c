@@ -1,0 +1,503 @@
+#include <sys/types.h>
+#include <sys/socket.h>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/compat/compat.h"
+#include "common/compat/tcp.h"
+#include "common/log.h"
+#include "worker/net/sock.h"
+
+#define ACCEPTS		64	/* a turn and listener */
+#define READ_MAX	65536
+#define SLICE		16384	/* of one write: what may be left over */
+#define TURN_MAX	65536	/* written to a connection in a turn */
+#define PAUSE_US	US_PER_S
+#define REAP_US		(5 * US_PER_S)
+#define SNDBUF		(128 * 1024)
+
+struct listener {
+	TAILQ_ENTRY(listener)	 entry;
+	struct sock_set		*set;
+	unsigned int		 number;
+	unsigned int		 slot;
+	int			 fd;
+	struct ev_fd		*ev;
+};
+
+struct sock {
+	TAILQ_ENTRY(sock)	 entry;
+	TAILQ_ENTRY(sock)	 due;
+	struct sock_set		*set;
+	struct conn		*conn;
+	struct ev_fd		*ev;
+	int			 fd;
+	bool			 listed;	/* in set->due */
+	bool			 closing;	/* done but for the rest */
+	bool			 reap;		/* ... for a while already */
+	uint8_t			*rest;		/* what the socket refused */
+	size_t			 rest_at;
+	size_t			 rest_n;
+};
+TAILQ_HEAD(sock_list, sock);
+
+struct sock_set {
+	struct ev		*ev;
+	struct net		*net;
+	void			(*on_pause)(bool, void *);
+	void			*arg;
+	TAILQ_HEAD(, listener)	 listeners;
+	struct sock_list	 socks;
+	struct sock_list	 due;
+	bool			*slots;		/* accepting, by number */
+	unsigned int		 nslots;
+	bool			 paused;	/* as on_pause was told */
+	struct timer		 pause;
+	struct timer		 reap;
+	uint8_t			 in[READ_MAX];
+	uint8_t			 out[SLICE];
+};
+
+/* Accepting. */
+
+static bool
+accepts(const struct listener *l)
+{
+	const struct sock_set *set = l->set;
+
+	return !set->paused && l->slot < set->nslots && set->slots[l->slot];
+}
+
+static void
+arm(struct sock_set *set)
+{
+	struct listener *l;
+	bool paused;
+
+	paused = timer_pending(&set->pause) || net_is_full(set->net);
+	if (paused != set->paused) {
+		set->paused = paused;
+		set->on_pause(paused, set->arg);
+	}
+	TAILQ_FOREACH(l, &set->listeners, entry)
+		ev_fd_want(l->ev, accepts(l) ? EV_F_READ : 0);
+}
+
+static void
+on_pause_over(void *arg)
+{
+	arm(arg);
+}
+
+static void
+peer_of(struct ipport *p, const struct sockaddr_storage *ss)
+{
+	static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+	    0xff, 0xff };
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+
+	memset(p, 0, sizeof(*p));
+	if (ss->ss_family == AF_INET) {
+		memcpy(&in, ss, sizeof(in));
+		p->addr.family = 4;
+		memcpy(p->addr.b, &in.sin_addr, 4);
+		p->port = ntohs(in.sin_port);
+	} else if (ss->ss_family == AF_INET6) {
+		memcpy(&in6, ss, sizeof(in6));
+		p->port = ntohs(in6.sin6_port);
+		if (memcmp(&in6.sin6_addr, mapped, sizeof(mapped)) == 0) {
+			p->addr.family = 4;
+			memcpy(p->addr.b, in6.sin6_addr.s6_addr + 12, 4);
+		} else {
+			p->addr.family = 6;
+			memcpy(p->addr.b, &in6.sin6_addr, 16);
+		}
+	}
+}
+
+static void	on_ready(int, unsigned int, void *);
+
+/* False: no more for now. */
+static bool
+accept_one(struct listener *l)
+{
+	struct sock_set *set = l->set;
+	struct sockaddr_storage ss;
+	struct ipport peer;
+	struct sock *s;
+	socklen_t len = sizeof(ss);
+	int fd;
+
+	fd = accept4(l->fd, (struct sockaddr *)&ss, &len,
+	    SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd == -1) {
+		switch (errno) {
+		case EINTR:
+		case ECONNABORTED:
+		case EPROTO:
+			return true;
+		case EMFILE:
+		case ENFILE:
+		case ENOBUFS:
+		case ENOMEM:
+			log_warn("accept: pause");
+			timer_in(&set->pause, PAUSE_US);
+			arm(set);
+			return false;
+		default:
+			if (errno != EAGAIN && errno != EWOULDBLOCK)
+				log_warn("accept");
+			return false;
+		}
+	}
+	peer_of(&peer, &ss);
+	s = xcalloc(1, sizeof(*s));
+	s->set = set;
+	s->fd = fd;
+	if ((s->conn = conn_new(set->net, &peer, s)) == NULL) {
+		close(fd);
+		free(s);
+		return false;
+	}
+	s->ev = ev_fd_add(set->ev, fd, EV_F_READ, on_ready, s);
+	TAILQ_INSERT_TAIL(&set->socks, s, entry);
+	return true;
+}
+
+static void
+on_connection(int fd, unsigned int got, void *arg)
+{
+	struct listener *l = arg;
+	int i;
+
+	(void)fd;
+	(void)got;
+	for (i = 0; i < ACCEPTS && !net_is_full(l->set->net); i++)
+		if (!accept_one(l))
+			break;
+	if (net_is_full(l->set->net))
+		arm(l->set);
+}
+
+/* Options that accepted sockets inherit: none are set for each. */
+static void
+tune(int fd)
+{
+	const struct compat_tcp tcp = { 60, 15, 4, 30000, TURN_MAX };
+	const int on = 1, size = SNDBUF;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) == -1 ||
+	    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) == -1 ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == -1 ||
+	    compat_tcp_tune(fd, &tcp) == -1)
+		log_warn("listener: socket options");
+}
+
+static void
+listener_free(struct listener *l)
+{
+	TAILQ_REMOVE(&l->set->listeners, l, entry);
+	ev_fd_del(l->ev);
+	close(l->fd);
+	free(l);
+}
+
+static void
+unlisten(struct sock_set *set, unsigned int number, bool one_slot,
+    unsigned int slot)
+{
+	struct listener *l, *next;
+
+	for (l = TAILQ_FIRST(&set->listeners); l != NULL; l = next) {
+		next = TAILQ_NEXT(l, entry);
+		if (l->number == number && (!one_slot || l->slot == slot))
+			listener_free(l);
+	}
+}
+
+void
+sock_listen(struct sock_set *set, unsigned int number, unsigned int slot,
+    int fd)
+{
+	struct listener *l;
+
+	unlisten(set, number, true, slot);
+	tune(fd);
+	l = xcalloc(1, sizeof(*l));
+	l->set = set;
+	l->number = number;
+	l->slot = slot;
+	l->fd = fd;
+	l->ev = ev_fd_add(set->ev, fd, 0, on_connection, l);
+	TAILQ_INSERT_TAIL(&set->listeners, l, entry);
+	arm(set);
+}
+
+void
+sock_unlisten(struct sock_set *set, unsigned int number)
+{
+	unlisten(set, number, false, 0);
+}
+
+void
+sock_accept(struct sock_set *set, unsigned int slot, bool on)
+{
+	if (slot >= set->nslots) {
+		set->slots = xrealloc(set->slots, slot + 1,
+		    sizeof(set->slots[0]));
+		memset(set->slots + set->nslots, 0,
+		    (slot + 1 - set->nslots) * sizeof(set->slots[0]));
+		set->nslots = slot + 1;
+	}
+	set->slots[slot] = on;
+	arm(set);
+}
+
+/* Connections. */
+
+static void
+list(struct sock *s)
+{
+	if (s->listed)
+		return;
+	s->listed = true;
+	TAILQ_INSERT_TAIL(&s->set->due, s, due);
+}
+
+static void
+unlist(struct sock *s)
+{
+	if (!s->listed)
+		return;
+	s->listed = false;
+	TAILQ_REMOVE(&s->set->due, s, due);
+}
+
+static void
+sock_close(struct sock *s)
+{
+	struct sock_set *set = s->set;
+	bool was_full = net_is_full(set->net);
+
+	ev_fd_del(s->ev);
+	close(s->fd);
+	conn_free(s->conn);
+	unlist(s);
+	TAILQ_REMOVE(&set->socks, s, entry);
+	free(s->rest);
+	free(s);
+	if (was_full)
+		arm(set);
+}
+
+/*
+ * Writes n octets and keeps what the socket does not take.  1 all went, 0
+ * some are left, -1 the connection is broken.
+ */
+static int
+put(struct sock *s, const uint8_t *p, size_t n)
+{
+	ssize_t w;
+
+	w = write(s->fd, p, n);
+	if (w == -1) {
+		if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+			return -1;
+		w = 0;
+	}
+	if ((size_t)w == n)
+		return 1;
+	s->rest = xmalloc(n - (size_t)w);
+	memcpy(s->rest, p + w, n - (size_t)w);
+	s->rest_at = 0;
+	s->rest_n = n - (size_t)w;
+	return 0;
+}
+
+static int
+put_rest(struct sock *s)
+{
+	ssize_t w;
+
+	if (s->rest == NULL)
+		return 1;
+	w = write(s->fd, s->rest + s->rest_at, s->rest_n - s->rest_at);
+	if (w == -1) {
+		if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+			return -1;
+		return 0;
+	}
+	s->rest_at += (size_t)w;
+	if (s->rest_at < s->rest_n)
+		return 0;
+	free(s->rest);
+	s->rest = NULL;
+	return 1;
+}
+
+/* As put(); returns 1 also when the turn is used up. */
+static int
+push(struct sock *s)
+{
+	size_t n, total = 0;
+	int rc;
+
+	if ((rc = put_rest(s)) != 1)
+		return rc;
+	while (total < TURN_MAX && conn_wants_output(s->conn)) {
+		n = conn_output(s->conn, s->set->out, SLICE);
+		if (n == 0)
+			break;
+		if ((rc = put(s, s->set->out, n)) != 1)
+			return rc;
+		total += n;
+	}
+	if (total >= TURN_MAX && conn_wants_output(s->conn)) {
+		list(s);
+		ev_again(s->set->ev);
+	}
+	return 1;
+}
+
+/* What it waits for now; it may be its end. */
+static void
+settle(struct sock *s)
+{
+	unsigned int want = 0;
+
+	if (conn_is_done(s->conn)) {
+		if (s->rest == NULL) {
+			sock_close(s);
+			return;
+		}
+		if (!s->closing) {
+			s->closing = true;
+			if (!timer_pending(&s->set->reap))
+				timer_in(&s->set->reap, REAP_US);
+		}
+	}
+	if (conn_wants_input(s->conn))
+		want |= EV_F_READ;
+	if (s->rest != NULL)
+		want |= EV_F_WRITE;
+	ev_fd_want(s->ev, want);
+}
+
+static void
+work(struct sock *s)
+{
+	if (push(s) == -1) {
+		conn_eof(s->conn);
+		sock_close(s);
+	} else
+		settle(s);
+}
+
+/*
+ * Whoever does not take the last octets of a connection that is over is not
+ * waited for.
+ */
+static void
+on_reap(void *arg)
+{
+	struct sock_set *set = arg;
+	struct sock *s, *next;
+	bool more = false;
+
+	for (s = TAILQ_FIRST(&set->socks); s != NULL; s = next) {
+		next = TAILQ_NEXT(s, entry);
+		if (s->reap)
+			sock_close(s);
+		else if (s->closing)
+			more = s->reap = true;
+	}
+	if (more)
+		timer_in(&set->reap, REAP_US);
+}
+
+static void
+on_ready(int fd, unsigned int got, void *arg)
+{
+	struct sock *s = arg;
+	ssize_t n;
+
+	list(s);
+	if ((got & EV_F_READ) == 0)
+		return;
+	n = read(fd, s->set->in, sizeof(s->set->in));
+	if (n > 0)
+		conn_input(s->conn, s->set->in, (size_t)n);
+	else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK &&
+	    errno != EINTR))
+		conn_eof(s->conn);
+}
+
+void
+sock_kick(struct sock_set *set, struct conn *c)
+{
+	(void)set;
+	list(conn_tag(c));
+}
+
+void
+sock_turn(struct sock_set *set)
+{
+	struct sock *s, *last;
+
+	/* What is listed meanwhile has its turn next time. */
+	last = TAILQ_LAST(&set->due, sock_list);
+	while ((s = TAILQ_FIRST(&set->due)) != NULL) {
+		unlist(s);
+		if (s == last) {
+			work(s);
+			break;
+		}
+		work(s);
+	}
+	if (!TAILQ_EMPTY(&set->due))
+		ev_again(set->ev);
+}
+
+struct sock_set *
+sock_new(struct ev *ev, struct net *net, void (*on_pause)(bool, void *),
+    void *arg)
+{
+	struct sock_set *set;
+
+	set = xcalloc(1, sizeof(*set));
+	set->ev = ev;
+	set->net = net;
+	set->on_pause = on_pause;
+	set->arg = arg;
+	TAILQ_INIT(&set->listeners);
+	TAILQ_INIT(&set->socks);
+	TAILQ_INIT(&set->due);
+	timer_init(&set->pause, ev_env(ev), on_pause_over, set);
+	timer_init(&set->reap, ev_env(ev), on_reap, set);
+	return set;
+}
+
+void
+sock_free(struct sock_set *set)
+{
+	struct listener *l;
+	struct sock *s;
+
+	if (set == NULL)
+		return;
+	while ((l = TAILQ_FIRST(&set->listeners)) != NULL)
+		listener_free(l);
+	while ((s = TAILQ_FIRST(&set->socks)) != NULL)
+		sock_close(s);
+	timer_stop(&set->pause);
+	timer_stop(&set->reap);
+	free(set->slots);
+	free(set);
+}

@@ -1,0 +1,91 @@
+/*
+ * What happened between two versions of a replica, as messages (state.md 4).
+ * Each is encoded once for all streams with the same view and cursor; only a
+ * stream whose own node is in it gets its own encoding of the part where it
+ * is.
+ */
+
+#ifndef WORKER_TAILNET_DELTA_INT_H
+#define WORKER_TAILNET_DELTA_INT_H
+
+#include <sys/queue.h>
+
+#include "worker/tailnet/pack_int.h"
+
+struct node;
+struct replica;
+struct user;
+struct view;
+
+/* Lists of a message, in their order in it. */
+enum section {
+	SEC_REMOVED,
+	SEC_CHANGED,
+	SEC_PATCH,
+	SEC_MAX
+};
+
+/* Other members of a message. */
+#define REST_DNS	1u
+#define REST_DERP	2u
+#define REST_DEBUG	4u
+#define REST_DOMAIN	8u
+#define REST_FILTER	16u
+#define REST_TIME	32u
+#define REST_USERS	64u		/* profiles changed by themselves */
+
+struct item {
+	uint64_t	 id;
+	const struct node *node;	/* of a tombstone: NULL */
+	unsigned int	 fields;	/* of a patch */
+};
+
+struct seg {
+	enum section	 sec;		/* SEC_MAX: the rest */
+	uint32_t	 from;
+	uint32_t	 to;
+	struct frame	*frame;
+};
+
+struct note {
+	struct item	*item[SEC_MAX];
+	uint32_t	 n[SEC_MAX];
+	uint32_t	 cap[SEC_MAX];
+	const struct user **user;	/* whose profiles are in it */
+	uint32_t	 nusers;
+	uint32_t	 user_cap;
+	unsigned int	 rest;		/* REST_ */
+	struct frame	*whole;		/* a short message, when made */
+	struct seg	*seg;		/* a long one */
+	uint32_t	 nsegs;
+};
+
+struct delta {
+	TAILQ_ENTRY(delta) link;
+	const struct view *view;
+	uint64_t	 from;
+	bool		 compress;
+	bool		 drop;
+	struct note	 gone;		/* goes first */
+	struct note	 news;
+};
+TAILQ_HEAD(delta_list, delta);
+
+/*
+ * What a viewer that stands at from has not seen, up to the replica's
+ * version.  drop: all peers that it may know are removed, and the rest is
+ * said anew.  Borrowed until the replica changes or the next call.
+ */
+struct delta	*delta_get(struct replica *, const struct view *,
+		    uint64_t from, bool compress, bool drop);
+/*
+ * Adds the frames of a message to parts, which is empty: the shared ones, or
+ * with self (may be NULL) those of the message without that node.  Nothing is
+ * added if there is nothing to say.
+ */
+void		 note_parts(struct replica *, const struct delta *,
+		    struct note *, const struct node *self, struct parts *);
+/* Forgets what is kept: nodes may go. */
+void		 deltas_clear(struct replica *);
+
+#endif

@@ -1,0 +1,434 @@
+#include "common/enc.h"
+#include "common/json.h"
+#include "worker/tailnet/mapjson_int.h"
+#include "worker/tailnet/user_int.h"
+
+#define CAPVER_TAILNET_ID	148
+
+/* n octets of text that need no escaping, with room for quotes around. */
+static void
+put_quoted(struct json *j, char *t, size_t n)
+{
+	t[0] = '"';
+	t[n + 1] = '"';
+	json_raw(j, slice_mem(t, n + 2));
+}
+
+static void
+put_key(struct json *j, const char *name, enum key_kind kind,
+    const uint8_t key[KEY_LEN])
+{
+	char t[KEY_TEXT + 2];
+
+	json_key(j, name);
+	put_quoted(j, t, key_print(t + 1, kind, key));
+}
+
+static void
+put_time(struct json *j, const char *name, int64_t at)
+{
+	char t[34];
+
+	json_key(j, name);
+	put_quoted(j, t, time_rfc3339(t + 1, at));
+}
+
+static void
+put_prefix(struct json *j, const struct prefix *p)
+{
+	char t[PREFIX_TEXT + 2];
+
+	put_quoted(j, t, prefix_print(t + 1, p));
+}
+
+static void
+put_text(struct json *j, const char *name, struct slice s)
+{
+	if (s.n == 0)
+		return;
+	json_key(j, name);
+	json_str(j, s);
+}
+
+static void
+put_true(struct json *j, const char *name, bool v)
+{
+	if (!v)
+		return;
+	json_key(j, name);
+	json_bool(j, true);
+}
+
+/* An optional boolean: 0 unknown, 1 false, 2 true. */
+static void
+put_opt(struct json *j, const char *name, uint8_t v)
+{
+	if (v == 0)
+		return;
+	json_key(j, name);
+	json_bool(j, v == 2);
+}
+
+static void
+put_services(struct json *j, const struct msg_list *list)
+{
+	struct msg_list it = *list;
+	struct r_service s;
+
+	if (list->count == 0)
+		return;
+	json_key(j, "Services");
+	json_arr(j);
+	while (msg_list_next(&it, MR_SERVICE, &s)) {
+		json_obj(j);
+		json_key(j, "Proto");
+		json_str(j, s.proto);
+		json_key(j, "Port");
+		json_u64(j, s.port);
+		json_end(j);
+	}
+	json_end(j);
+}
+
+static void
+put_texts(struct json *j, const char *name, const struct msg_list *list)
+{
+	struct msg_list it = *list;
+	struct r_text t;
+
+	if (list->count == 0)
+		return;
+	json_key(j, name);
+	json_arr(j);
+	while (msg_list_next(&it, MR_TEXT, &t))
+		json_str(j, t.v);
+	json_end(j);
+}
+
+/*
+ * Left out: what only the server needs (RequestTags, RoutableIPs, which the
+ * node itself is given, ServicesHash) and where somebody goes out
+ * (ExitNodeID).
+ */
+void
+mapjson_host(struct buf *b, const struct r_hostinfo *h)
+{
+	struct json j;
+
+	json_init(&j, b);
+	json_obj(&j);
+	put_text(&j, "IPNVersion", h->ipn_version);
+	put_text(&j, "OS", h->os);
+	put_text(&j, "OSVersion", h->os_version);
+	put_opt(&j, "Container", h->container);
+	put_text(&j, "Distro", h->distro);
+	put_text(&j, "DistroVersion", h->distro_version);
+	put_text(&j, "DistroCodeName", h->distro_codename);
+	put_text(&j, "App", h->app);
+	put_opt(&j, "Desktop", h->desktop);
+	put_text(&j, "Package", h->package);
+	put_text(&j, "DeviceModel", h->device_model);
+	put_text(&j, "Hostname", h->hostname);
+	put_true(&j, "ShieldsUp", h->shields_up);
+	put_true(&j, "AllowsUpdate", h->allows_update);
+	put_true(&j, "WireIngress", h->wire_ingress);
+	put_true(&j, "IngressEnabled", h->ingress_enabled);
+	put_text(&j, "Machine", h->machine);
+	put_text(&j, "GoArch", h->go_arch);
+	put_text(&j, "GoArchVar", h->go_arch_var);
+	put_text(&j, "GoVersion", h->go_version);
+	put_services(&j, &h->services);
+	put_texts(&j, "sshHostKeys", &h->ssh_host_keys);
+	put_text(&j, "Cloud", h->cloud);
+	put_opt(&j, "Userspace", h->userspace);
+	put_opt(&j, "UserspaceRouter", h->userspace_router);
+	put_opt(&j, "AppConnector", h->app_connector);
+	put_true(&j, "PeerRelay", h->peer_relay);
+	put_opt(&j, "StateEncrypted", h->state_encrypted);
+	json_end(&j);
+}
+
+void
+mapjson_rest(struct buf *b, const struct r_node *r)
+{
+	struct json j;
+
+	json_init(&j, b);
+	put_time(&j, "Created", r->created);
+	put_texts(&j, "Tags", &r->tags);
+	json_key(&j, "MachineAuthorized");
+	json_bool(&j, true);
+}
+
+void
+mapjson_profile(struct buf *b, uint64_t id, struct slice login,
+    struct slice display, struct slice picture)
+{
+	struct json j;
+
+	json_init(&j, b);
+	json_obj(&j);
+	json_key(&j, "ID");
+	json_u64(&j, id);
+	json_key(&j, "LoginName");
+	json_str(&j, login);
+	json_key(&j, "DisplayName");
+	json_str(&j, display.n != 0 ? display : login);
+	put_text(&j, "ProfilePicURL", picture);
+	json_end(&j);
+}
+
+static void
+put_addresses(struct json *j, const struct node *n)
+{
+	struct prefix p;
+
+	if (n->ip4.family != 0) {
+		p.addr = n->ip4;
+		p.bits = 32;
+		put_prefix(j, &p);
+	}
+	if (n->ip6.family != 0) {
+		p.addr = n->ip6;
+		p.bits = 128;
+		put_prefix(j, &p);
+	}
+}
+
+/*
+ * Subnet routes stand only with the router that carries them, exit routes
+ * with every exit node (protocol.md 8.4).
+ */
+static void
+put_routes(struct json *j, const struct node *n)
+{
+	unsigned int i, primary = 0;
+
+	json_key(j, "Addresses");
+	json_arr(j);
+	put_addresses(j, n);
+	json_end(j);
+	json_key(j, "AllowedIPs");
+	json_arr(j);
+	put_addresses(j, n);
+	for (i = 0; i < n->nroutes; i++) {
+		primary += n->routes[i].primary;
+		if (n->routes[i].primary || n->routes[i].exit)
+			put_prefix(j, &n->routes[i].p);
+	}
+	json_end(j);
+	if (primary == 0)
+		return;
+	json_key(j, "PrimaryRoutes");
+	json_arr(j);
+	for (i = 0; i < n->nroutes; i++)
+		if (n->routes[i].primary)
+			put_prefix(j, &n->routes[i].p);
+	json_end(j);
+}
+
+static void
+put_endpoints(struct json *j, const struct node *n)
+{
+	char t[IPPORT_TEXT + 2];
+	unsigned int i;
+
+	json_key(j, "Endpoints");
+	json_arr(j);
+	for (i = 0; i < n->nendpoints; i++)
+		put_quoted(j, t, ipport_print(t + 1, &n->endpoints[i]));
+	json_end(j);
+}
+
+/* "name.domain." */
+static void
+put_name(struct json *j, const struct node *n, struct slice domain)
+{
+	struct slice name = node_name(n);
+	struct buf *b = j->b;
+
+	json_key(j, "Name");
+	buf_u8(b, '"');
+	buf_slice(b, name);
+	buf_u8(b, '.');
+	if (domain.n != 0) {
+		buf_slice(b, domain);
+		buf_u8(b, '.');
+	}
+	buf_u8(b, '"');
+	json_comma(j, true);
+}
+
+/* What peers and the node itself are told alike. */
+static void
+put_node(struct json *j, const struct node *n, struct slice domain,
+    const uint8_t key[KEY_LEN])
+{
+	json_key(j, "ID");
+	json_u64(j, n->id);
+	json_key(j, "StableID");
+	json_str(j, node_stable_id(n));
+	put_name(j, n, domain);
+	json_key(j, "User");
+	json_u64(j, n->user->id);
+	put_key(j, "Key", KEY_NODE, key);
+	if (n->expiry != 0)
+		put_time(j, "KeyExpiry", n->expiry);
+	put_key(j, "Machine", KEY_MACHINE, n->machine);
+	put_key(j, "DiscoKey", KEY_DISCO, n->disco);
+	put_routes(j, n);
+	put_endpoints(j, n);
+	if (n->derp != 0) {
+		json_key(j, "HomeDERP");
+		json_u64(j, n->derp);
+	}
+	if (n->capver != 0) {
+		json_key(j, "Cap");
+		json_u64(j, n->capver);
+	}
+	put_true(j, "Expired", n->expired);
+	buf_u8(j->b, ',');
+	buf_slice(j->b, node_rest(n));
+}
+
+static void
+put_presence(struct json *j, const struct node *n)
+{
+	json_key(j, "Online");
+	json_bool(j, n->online);
+	if (!n->online && n->last_seen != 0)
+		put_time(j, "LastSeen", n->last_seen);
+}
+
+void
+mapjson_peer(struct buf *b, const struct node *n, struct slice domain)
+{
+	struct json j;
+
+	json_init(&j, b);
+	json_obj(&j);
+	put_node(&j, n, domain, n->key);
+	/* Never absent: protocol.md 5.8. */
+	put_presence(&j, n);
+	json_key(&j, "Hostinfo");
+	json_raw(&j, node_host(n));
+	json_end(&j);
+}
+
+/* Hostinfo with the routes that the node advertises. */
+static void
+put_self_host(struct json *j, const struct node *n)
+{
+	struct slice host = node_host(n);
+	unsigned int i;
+
+	json_key(j, "Hostinfo");
+	if (n->nadvertised == 0) {
+		json_raw(j, host);
+		return;
+	}
+	host.n--;
+	buf_slice(j->b, host);
+	if (host.n > 1)
+		buf_u8(j->b, ',');
+	buf_str(j->b, "\"RoutableIPs\":[");
+	json_comma(j, false);
+	for (i = 0; i < n->nadvertised; i++)
+		put_prefix(j, &n->advertised[i]);
+	buf_str(j->b, "]}");
+	json_comma(j, true);
+}
+
+void
+mapjson_self(struct buf *b, const struct node *n, struct slice domain,
+    const struct self_conf *sc)
+{
+	struct json j;
+
+	json_init(&j, b);
+	json_obj(&j);
+	put_node(&j, n, domain, sc->key);
+	/* It asks, so it is. */
+	json_key(&j, "Online");
+	json_bool(&j, true);
+	put_self_host(&j, n);
+	json_key(&j, "CapMap");
+	json_raw(&j, sc->caps);
+	if (sc->capver >= CAPVER_TAILNET_ID)
+		put_text(&j, "StableTailnetID", sc->tailnet);
+	json_end(&j);
+}
+
+/* The patch's members but for presence. */
+static void
+put_change(struct json *j, const struct node *n, unsigned int fields)
+{
+	if (fields & NF_BIT(NF_ENDPOINTS))
+		put_endpoints(j, n);
+	if ((fields & NF_BIT(NF_DERP)) && n->derp != 0) {
+		json_key(j, "DERPRegion");
+		json_u64(j, n->derp);
+	}
+	if (fields & NF_BIT(NF_DISCO))
+		put_key(j, "DiscoKey", KEY_DISCO, n->disco);
+	if (fields & NF_BIT(NF_EXPIRY))
+		put_time(j, "KeyExpiry", n->expiry);
+	if ((fields & NF_BIT(NF_CAP)) && n->capver != 0) {
+		json_key(j, "Cap");
+		json_u64(j, n->capver);
+	}
+}
+
+void
+mapjson_patch(struct buf *b, const struct node *n, unsigned int fields)
+{
+	const unsigned int presence = NF_BIT(NF_ONLINE) | NF_BIT(NF_SEEN);
+	struct json j;
+
+	json_init(&j, b);
+	if ((fields & NF_BIT(NF_DISCO)) && (fields & presence) && !n->online) {
+		json_obj(&j);
+		json_key(&j, "NodeID");
+		json_u64(&j, n->id);
+		put_change(&j, n, fields);
+		json_end(&j);
+		fields &= presence;
+	}
+	json_obj(&j);
+	json_key(&j, "NodeID");
+	json_u64(&j, n->id);
+	put_change(&j, n, fields);
+	if (fields & presence)
+		put_presence(&j, n);
+	json_end(&j);
+}
+
+void
+mapjson_caps(struct buf *b, bool taildrop, bool randomize_port)
+{
+	struct json j;
+
+	json_init(&j, b);
+	json_obj(&j);
+	json_key(&j, "https://tailscale.com/cap/is-admin");
+	json_null(&j);
+	json_key(&j, "https://tailscale.com/cap/ssh");
+	json_null(&j);
+	if (taildrop) {
+		json_key(&j, "https://tailscale.com/cap/file-sharing");
+		json_null(&j);
+	}
+	if (randomize_port) {
+		json_key(&j, "randomize-client-port");
+		json_null(&j);
+	}
+	json_end(&j);
+}
+
+void
+mapjson_filters(struct buf *b, bool allow_all)
+{
+	buf_str(b, allow_all ?
+	    "{\"base\":[{\"SrcIPs\":[\"*\"],\"DstPorts\":[{\"IP\":\"*\","
+	    "\"Ports\":{\"First\":0,\"Last\":65535}}]}]}" : "{\"base\":[]}");
+}

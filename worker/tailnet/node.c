@@ -1,0 +1,311 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "worker/tailnet/mapjson_int.h"
+#include "worker/tailnet/node_int.h"
+
+const char *
+node_bad(const struct r_node *r)
+{
+	if (r->id == 0 || r->id > ID_MAX)
+		return "node id out of range";
+	if (r->user > ID_MAX || r->user == USER_TAGGED)
+		return "owner out of range";
+	/* A bad name crashes clients up to 1.103 (protocol.md 5.10). */
+	if (!dns_name_ok(r->name) || memchr(r->name.p, '.', r->name.n) != NULL)
+		return "name is no DNS label";
+	if ((r->ip4.family != 0 && r->ip4.family != 4) ||
+	    (r->ip6.family != 0 && r->ip6.family != 6))
+		return "address of another family";
+	return NULL;
+}
+
+struct node *
+node_new(uint64_t id)
+{
+	struct node *n;
+
+	n = xcalloc(1, sizeof(*n));
+	n->id = id;
+	n->mark.node = n;
+	LIST_INIT(&n->streams);
+	return n;
+}
+
+void
+replica_node_free(struct node *n)
+{
+	if (n == NULL)
+		return;
+	free(n->text);
+	free(n->endpoints);
+	free(n->routes);
+	free(n->advertised);
+	free(n);
+}
+
+struct slice
+node_stable_id(const struct node *n)
+{
+	return slice_mem(n->text, n->stable_n);
+}
+
+struct slice
+node_name(const struct node *n)
+{
+	return slice_mem(n->text + n->stable_n, n->name_n);
+}
+
+struct slice
+node_host(const struct node *n)
+{
+	return slice_mem(n->text + n->stable_n + n->name_n, n->host_n);
+}
+
+struct slice
+node_rest(const struct node *n)
+{
+	return slice_mem(n->text + n->stable_n + n->name_n + n->host_n,
+	    n->rest_n);
+}
+
+/* Texts and pre-rendered JSON: equal text is no change. */
+static unsigned int
+update_text(struct node *n, const struct r_node *r)
+{
+	struct buf b = { 0 };
+	size_t host, rest;
+	unsigned int got = 0;
+
+	buf_slice(&b, r->stable_id);
+	buf_slice(&b, r->name);
+	host = b.n;
+	mapjson_host(&b, &r->hostinfo);
+	rest = b.n;
+	mapjson_rest(&b, r);
+	if (n->text == NULL || !slice_eq(node_stable_id(n), r->stable_id) ||
+	    !slice_eq(node_name(n), r->name) || !slice_eq(node_rest(n),
+	    slice_mem(b.p + rest, b.n - rest)))
+		got = NC_WHOLE | NC_SELF;
+	else if (!slice_eq(node_host(n), slice_mem(b.p + host, rest - host)))
+		got = NC_WHOLE;
+	if (got != 0) {
+		free(n->text);
+		n->text = xmalloc(b.n);
+		memcpy(n->text, b.p, b.n);
+		n->stable_n = (uint16_t)r->stable_id.n;
+		n->name_n = (uint16_t)r->name.n;
+		n->host_n = (uint32_t)(rest - host);
+		n->rest_n = (uint32_t)(b.n - rest);
+	}
+	buf_free(&b);
+	return got;
+}
+
+static unsigned int
+update_keys(struct node *n, const struct r_node *r)
+{
+	unsigned int got = 0;
+
+	if (memcmp(n->key, r->node_key, sizeof(n->key)) != 0)
+		got |= NC_WHOLE | NC_SELF;
+	if (memcmp(n->machine, r->machine_key, sizeof(n->machine)) != 0)
+		got |= NC_WHOLE | NC_SELF;
+	if (memcmp(n->disco, r->disco_key, sizeof(n->disco)) != 0)
+		got |= NF_BIT(NF_DISCO);
+	memcpy(n->key, r->node_key, sizeof(n->key));
+	memcpy(n->machine, r->machine_key, sizeof(n->machine));
+	memcpy(n->disco, r->disco_key, sizeof(n->disco));
+	return got;
+}
+
+static unsigned int
+update_endpoints(struct node *n, const struct msg_list *list)
+{
+	struct msg_list it = *list;
+	struct r_addr a;
+	unsigned int i;
+	bool same = n->nendpoints == list->count;
+
+	for (i = 0; same && msg_list_next(&it, MR_ADDR, &a); i++)
+		same = ipport_eq(&n->endpoints[i], &a.v);
+	if (same)
+		return 0;
+	free(n->endpoints);
+	n->endpoints = NULL;
+	n->nendpoints = (uint16_t)list->count;
+	if (n->nendpoints != 0)
+		n->endpoints = xcalloc(n->nendpoints, sizeof(struct ipport));
+	it = *list;
+	for (i = 0; msg_list_next(&it, MR_ADDR, &a); i++)
+		n->endpoints[i] = a.v;
+	return NF_BIT(NF_ENDPOINTS);
+}
+
+static unsigned int
+update_advertised(struct node *n, const struct msg_list *list)
+{
+	struct msg_list it = *list;
+	struct r_route r;
+	unsigned int i;
+	bool same = n->nadvertised == list->count;
+
+	for (i = 0; same && msg_list_next(&it, MR_ROUTE, &r); i++)
+		same = prefix_eq(&n->advertised[i], &r.v);
+	if (same)
+		return 0;
+	free(n->advertised);
+	n->advertised = NULL;
+	n->nadvertised = (uint16_t)list->count;
+	if (n->nadvertised != 0)
+		n->advertised = xcalloc(n->nadvertised, sizeof(struct prefix));
+	it = *list;
+	for (i = 0; msg_list_next(&it, MR_ROUTE, &r); i++)
+		n->advertised[i] = r.v;
+	return NC_SELF;
+}
+
+static bool
+advertises(const struct node *n, const struct prefix *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < n->nadvertised; i++)
+		if (prefix_eq(&n->advertised[i], p))
+			return true;
+	return false;
+}
+
+static bool
+has_route(const struct node_route *routes, unsigned int n,
+    const struct prefix *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		if (prefix_eq(&routes[i].p, p))
+			return true;
+	return false;
+}
+
+/* What is approved and advertised; its order is the record's. */
+static unsigned int
+update_routes(struct node *n, const struct msg_list *list)
+{
+	struct node_route *fresh = NULL;
+	struct msg_list it = *list;
+	struct r_route r;
+	unsigned int i, k = 0;
+	bool same;
+
+	if (list->count != 0)
+		fresh = xcalloc(list->count, sizeof(*fresh));
+	while (msg_list_next(&it, MR_ROUTE, &r)) {
+		if (r.v.addr.family == 0 || !advertises(n, &r.v) ||
+		    has_route(fresh, k, &r.v))
+			continue;
+		fresh[k].p = r.v;
+		fresh[k].exit = r.v.bits == 0;
+		k++;
+	}
+	same = k == n->nroutes;
+	for (i = 0; same && i < k; i++)
+		same = prefix_eq(&fresh[i].p, &n->routes[i].p);
+	if (same) {
+		free(fresh);
+		return 0;
+	}
+	if (k == 0) {
+		free(fresh);
+		fresh = NULL;
+	}
+	free(n->routes);
+	n->routes = fresh;
+	n->nroutes = (uint16_t)k;
+	return NC_WHOLE | NC_SELF | NC_ROUTES;
+}
+
+/*
+ * Numbers that a client keeps when they go back to zero (protocol.md 11.3)
+ * make a reset.
+ */
+static unsigned int
+update_numbers(struct node *n, const struct r_node *r)
+{
+	unsigned int got = 0;
+
+	if (n->derp != r->home_derp)
+		got |= NF_BIT(NF_DERP);
+	if (n->capver != r->capver)
+		got |= NF_BIT(NF_CAP);
+	if ((n->derp != 0 && r->home_derp == 0) ||
+	    (n->capver != 0 && r->capver == 0))
+		got |= NC_RESET;
+	n->derp = r->home_derp;
+	n->capver = r->capver;
+	return got;
+}
+
+unsigned int
+node_expire(struct node *n, int64_t now)
+{
+	bool expired = n->expiry != 0 && n->expiry <= now;
+
+	if (expired == n->expired)
+		return 0;
+	n->expired = expired;
+	return NC_WHOLE | NC_SELF;
+}
+
+unsigned int
+node_seen(struct node *n, bool online, int64_t last_seen)
+{
+	unsigned int got = 0;
+
+	if (online)
+		last_seen = 0;
+	if (n->online != online) {
+		got |= NF_BIT(NF_ONLINE);
+		if (n->nroutes != 0)
+			got |= NC_ROUTES;
+	}
+	/* Coming online says nothing of it: clients keep the old time. */
+	if (n->last_seen != last_seen && !online)
+		got |= NF_BIT(NF_SEEN);
+	n->online = online;
+	n->last_seen = last_seen;
+	return got;
+}
+
+unsigned int
+node_update(struct node *n, const struct r_node *r, struct user *user,
+    int64_t now)
+{
+	unsigned int got;
+
+	got = update_text(n, r);
+	got |= update_keys(n, r);
+	got |= update_endpoints(n, &r->endpoints);
+	got |= update_advertised(n, &r->hostinfo.routes);
+	got |= update_routes(n, &r->approved);
+	got |= update_numbers(n, r);
+	got |= node_seen(n, r->online, r->last_seen);
+	if (n->user != user || !ip_eq(&n->ip4, &r->ip4) ||
+	    !ip_eq(&n->ip6, &r->ip6))
+		got |= NC_WHOLE | NC_SELF;
+	n->user = user;
+	n->ip4 = r->ip4;
+	n->ip6 = r->ip6;
+	if (n->expiry != r->expiry) {
+		n->expiry = r->expiry;
+		got |= NF_BIT(NF_EXPIRY) | NC_SELF;
+	}
+	got |= node_expire(n, now);
+	if (n->published != r->published) {
+		n->published = r->published;
+		got |= NC_SHOWN;
+		if (n->nroutes != 0)
+			got |= NC_ROUTES;
+	}
+	return got;
+}

@@ -1,0 +1,123 @@
+/* A replica of a tailnet: the truth as far as maps need it (state.md 3). */
+
+#ifndef WORKER_TAILNET_REPLICA_INT_H
+#define WORKER_TAILNET_REPLICA_INT_H
+
+#include "common/env.h"
+#include "worker/tailnet/delta_int.h"
+#include "worker/tailnet/group_int.h"
+#include "worker/tailnet/stream_int.h"
+#include "worker/tailnet/user_int.h"
+
+struct tailnets;
+
+#define POLICY_ALLOW_ALL	1	/* DB_TAILNET */
+
+/* Tombstones are kept for as many removals as there are nodes, and for: */
+#define TOMBS_MIN	1024
+
+/* A removed node, for those who have not heard of it. */
+struct tomb {
+	struct mark	 mark;		/* node is NULL */
+	TAILQ_ENTRY(tomb) link;		/* oldest first */
+	uint64_t	 id;
+	struct group	*group;		/* where it was; groups stay */
+};
+TAILQ_HEAD(tomb_list, tomb);
+
+/* A message of a batch that is not complete. */
+struct op {
+	STAILQ_ENTRY(op) link;
+	enum msg_type	 type;
+	struct buf	 body;
+};
+STAILQ_HEAD(op_list, op);
+
+/* Versions at which streams stood when they were last served. */
+#define POINTS		32
+
+struct replica {
+	TAILQ_ENTRY(replica) link;
+	struct tailnets	*tn;
+	uint64_t	 id;
+	char		*name;
+	char		*stable_id;
+	uint8_t		 policy;
+	uint8_t		 batch[16];
+	uint64_t	 seq;
+	struct op_list	 ops;
+
+	struct idmap	 nodes;
+	struct idmap	 users;
+	struct user_list by_change;	/* users */
+	struct user	*tagged;
+	struct mark_list changes;	/* nodes and tombstones */
+	struct tomb_list tombs;
+	uint32_t	 nnodes;
+	uint32_t	 ntombs;
+	uint32_t	 gen;		/* of the snapshot that is applied */
+	TAILQ_HEAD(, node) routers;
+	struct timer	 expiry;	/* of the next node key */
+
+	/*
+	 * What streams are told is numbered: ver is the newest.  While
+	 * something is applied, changes get ver + 1.
+	 */
+	uint64_t	 ver;
+	bool		 changed;	/* ver + 1 has something */
+	bool		 routes;	/* routers may have changed */
+	uint64_t	 floor;		/* below it removals are forgotten */
+	uint64_t	 all_ver;	/* everything changed */
+	uint64_t	 dns_ver;
+	uint64_t	 derp_ver;
+	uint64_t	 debug_ver;
+	uint64_t	 self_ver;	/* every node's own Node object */
+
+	struct buf	 domain;
+	struct buf	 dns;		/* DNSConfig */
+	struct group_list groups;
+	struct view	 views[VIEWS];
+
+	struct stream_list idle;	/* drained, and at ver */
+	uint32_t	 nidle;
+	uint32_t	 nbehind;	/* of ours in tn->behind */
+	uint32_t	 nstreams;
+	uint64_t	 point[POINTS];
+	uint32_t	 npoints;	/* ever */
+	struct delta_list deltas;	/* to ver */
+	uint32_t	 ndeltas;
+	int64_t		 told_time;	/* when ControlTime last went out */
+};
+TAILQ_HEAD(replica_list, replica);
+
+/* Empty, at seq 0. */
+struct replica	*replica_new(struct tailnets *, uint64_t id);
+/* Streams must be gone. */
+void		 replica_free(struct replica *);
+
+/* Around each set of changes that must be seen at once. */
+void		 replica_begin(struct replica *);
+void		 replica_end(struct replica *);
+/* 0, or -1 with a log line if it makes no sense. */
+int		 replica_put_tailnet(struct replica *,
+		    const struct m_db_tailnet *);
+int		 replica_put_user(struct replica *, const struct r_user *);
+int		 replica_del_user(struct replica *, uint64_t id);
+int		 replica_put_node(struct replica *, const struct r_node *);
+void		 replica_del_node(struct replica *, uint64_t id);
+void		 replica_online(struct replica *, uint64_t id, bool online,
+		    int64_t last_seen);
+void		 replica_online_map(struct replica *,
+		    const struct m_db_online_map *);
+/* Removes what the snapshot of this gen did not have. */
+int		 replica_sweep(struct replica *);
+/* The configuration, DNS included, is another: tells what changed of it. */
+void		 replica_reconf(struct replica *);
+/* Forgets what came of an unfinished batch (apply.c). */
+void		 ops_clear(struct replica *);
+/* Marks a node's change for those who are told of it: NF_BIT()s, NC_s. */
+void		 replica_note(struct replica *, struct node *, unsigned int);
+/* Elects who carries which route (route.c). */
+void		 replica_routes(struct replica *);
+
+#endif

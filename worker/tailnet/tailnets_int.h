@@ -1,0 +1,48 @@
+/* All replicas of a worker and what they share. */
+
+#ifndef WORKER_TAILNET_TAILNETS_INT_H
+#define WORKER_TAILNET_TAILNETS_INT_H
+
+#include "common/env.h"
+#include "worker/tailnet/pack_int.h"
+#include "worker/tailnet/replica_int.h"
+#include "worker/tailnet/tailnet.h"
+
+#define WHEEL		64		/* seconds */
+
+struct tailnets {
+	struct env	*env;
+	struct tn_ops	 ops;
+	struct pack	*pack;
+	struct replica_list replicas;
+	struct idmap	 by_id;
+
+	struct tn_conf	 conf;		/* points into conf_text */
+	struct buf	 conf_text[4];
+	struct buf	 caps;		/* CapMap of every node */
+	struct derpmap	*derpmap;
+	struct records	*records;
+
+	/* stream.c */
+	struct stream_list newcomers;	/* wait for their first map */
+	struct stream_list behind;	/* drained, with news */
+	struct stream_list over;	/* the owner must be told */
+	uint32_t	 nnewcomers;
+	struct timer	 work;
+	struct timer	 cold;		/* makes lagging chunks afresh */
+	struct timer	 tick;		/* of the wheel */
+	struct stream_list wheel[WHEEL]; /* all streams, by keep-alive */
+	uint32_t	 nstreams;
+	uint64_t	 second;	/* up to which the wheel has turned */
+	uint64_t	 next_flush;	/* not before this */
+	uint64_t	 flush_cpu;	/* of the flush that is on, or the last */
+	bool		 flushing;
+	uint32_t	 map_us;	/* what first maps cost, on average */
+	uint32_t	 news_us;	/* and serving one that is behind */
+	struct stream	*giving;	/* NULL when it was closed meanwhile */
+	struct parts	 scratch;
+	struct frame	*keepalive[2];	/* as it is, compressed */
+	struct frame	*tail;		/* the end of a full map */
+};
+
+#endif
