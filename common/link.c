@@ -87,9 +87,9 @@ owed_cmp(struct owed *a, struct owed *b)
 	return a->id < b->id ? -1 : a->id > b->id;
 }
 
-RB_GENERATE_STATIC(req_ids, req, by_id, req_id_cmp)
-RB_GENERATE_STATIC(req_dues, req, by_due, req_due_cmp)
-RB_GENERATE_STATIC(owed_ids, owed, by_id, owed_cmp)
+RB_GENERATE_STATIC(req_ids, req, by_id, req_id_cmp);
+RB_GENERATE_STATIC(req_dues, req, by_due, req_due_cmp);
+RB_GENERATE_STATIC(owed_ids, owed, by_id, owed_cmp);
 
 static void
 fd_drop(int fd)

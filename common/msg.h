@@ -105,23 +105,23 @@ int		 msg_decode(struct msg *m, enum msg_type, const void *, size_t);
 void		 msg_print(struct buf *, const struct msg *);
 
 /*
- * Walks a decoded list: fills *rec (a struct r_NAME of the list's kind) and
+ * Walks a decoded list: fills *out (a struct r_NAME of the list's kind) and
  * advances *it; false at the end.  Copy the list first to walk it twice.
  */
-bool		 msg_list_next(struct msg_list *it, enum msg_rec, void *rec);
+bool		 msg_list_next(struct msg_list *it, enum msg_rec, void *out);
 /*
  * Appends a record to b and counts it in *list; when all are in, call
  * msg_list_close(), which points the list at b's octets.  b lives on.
  */
 void		 msg_list_add(struct msg_list *list, struct buf *b,
-		    enum msg_rec, const void *rec);
+		    enum msg_rec, const void *p);
 void		 msg_list_close(struct msg_list *list, const struct buf *b);
 /* Same octets: lists and records have one encoding only. */
 bool		 msg_list_eq(const struct msg_list *, const struct msg_list *);
 
 /* A record by itself: ask (as msg_ok), encode, decode (as msg_decode). */
-bool		 msg_rec_ok(enum msg_rec, const void *rec);
-void		 msg_rec_encode(struct buf *, enum msg_rec, const void *rec);
-int		 msg_rec_decode(void *rec, enum msg_rec, const void *, size_t);
+bool		 msg_rec_ok(enum msg_rec, const void *p);
+void		 msg_rec_encode(struct buf *, enum msg_rec, const void *p);
+int		 msg_rec_decode(void *out, enum msg_rec, const void *, size_t);
 
 #endif

@@ -91,6 +91,7 @@ static const struct rule rules[] = {
 	{ "epoll_wait", ALL, ANY },
 	{ "epoll_pwait", ALL, ANY },
 	{ "epoll_pwait2", ALL, ANY },
+	{ "timerfd_settime", ALL, ANY },
 	/* glibc's fstat(3): no path, so no file that is not open */
 	{ "newfstatat", ALL, IS(3, AT_EMPTY_PATH) },
 	{ "fcntl", ALL, CMD(F_GETFD) },

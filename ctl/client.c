@@ -27,6 +27,8 @@ struct client {
 	bool		 over;		/* the transport is closed */
 	bool		 down;		/* and the link has said so */
 	bool		 answered;
+	bool		 welcome;
+	char		 refusal[513];	/* the text of a CTL_NO */
 	enum link_why	 cause;
 	void		(*fn)(const struct msg *, void *);
 	void		*arg;
@@ -275,39 +277,34 @@ client_call(struct client *c, const struct msg *m,
 	return rc;
 }
 
-struct hello {
-	char	*why;
-	size_t	 whylen;
-	bool	 ok;
-};
-
 static void
 on_hello(const struct msg *m, void *arg)
 {
-	struct hello *h = arg;
+	struct client *c = arg;
 
-	h->ok = m->type == M_CTL_OK;
+	c->welcome = m->type == M_CTL_OK;
 	if (m->type == M_CTL_NO)
-		(void)snprintf(h->why, h->whylen, "%.*s",
-		    SLICE_FMT(m->u.ctl_no.text));
+		(void)slice_copy(c->refusal, sizeof(c->refusal),
+		    m->u.ctl_no.text);
 }
 
 static int
 say_hello(struct client *c, char *why, size_t whylen)
 {
-	struct hello h = { why, whylen, false };
 	struct msg m;
 
 	msg_init(&m, M_CTL_HELLO);
 	m.u.ctl_hello.table = MSG_TABLE_SUM;
 	c->fn = on_hello;
-	c->arg = &h;
+	c->arg = c;
 	if (call(c, &m, HELLO_S * US_PER_S) == -1) {
 		say_cause(c, true, why, whylen);
 		return -1;
 	}
-	if (!h.ok)
+	if (!c->welcome) {
+		(void)strlcpy(why, c->refusal, whylen);
 		return -1;
+	}
 	link_set_state(c->link, MSG_RUN);
 	return 0;
 }

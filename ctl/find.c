@@ -17,6 +17,7 @@ struct hit {
 
 struct find {
 	enum find_kind	 kind;
+	bool		 whole;
 	const char	*text;
 	size_t		 len;
 	uint64_t	 number;	/* 0: text is none */
@@ -30,13 +31,14 @@ struct find {
 };
 
 struct find *
-find_new(enum find_kind kind, const char *text)
+find_new(enum find_kind kind, const char *text, bool whole)
 {
 	const char *why;
 	struct find *f;
 
 	f = xcalloc(1, sizeof(*f));
 	f->kind = kind;
+	f->whole = whole;
 	f->text = text;
 	f->len = strlen(text);
 	f->number = (uint64_t)strtonum(text, 1, INT64_MAX, &why);
@@ -129,13 +131,17 @@ find_result(struct find *f, uint64_t *id, char *why, size_t n)
 {
 	f->found = f->by_id.id != 0 ? &f->by_id :
 	    f->exact.id != 0 ? &f->exact :
-	    f->nprefix == 1 ? &f->prefix[0] : NULL;
+	    f->nprefix == 1 && !f->whole ? &f->prefix[0] : NULL;
 	if (f->found != NULL) {
 		*id = f->found->id;
 		return 0;
 	}
 	if (f->nprefix > 1)
 		say_many(f, why, n);
+	else if (f->nprefix == 1)
+		(void)snprintf(why, n, "%s: no such %s; if %s is meant, say so"
+		    ": with -y only a whole name will do", f->text,
+		    kind_name(f), (const char *)f->prefix[0].name.p);
 	else if (f->near.id != 0)
 		(void)snprintf(why, n, "%s: no such %s; did you mean %s?",
 		    f->text, kind_name(f), (const char *)f->near.name.p);

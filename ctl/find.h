@@ -9,8 +9,11 @@ enum find_kind { FIND_USER, FIND_NODE, FIND_KEY };
 
 struct find;
 
-/* text is an id, a name, or the beginning of one name only.  Never NULL. */
-struct find	*find_new(enum find_kind, const char *text);
+/*
+ * text is an id, a name, or the beginning of one name only; whole: an id or a
+ * name.  Never NULL.
+ */
+struct find	*find_new(enum find_kind, const char *text, bool whole);
 void		 find_free(struct find *);
 /* One of those that there are; name may be the public part of a key. */
 void		 find_row(struct find *, uint64_t id, struct slice name);

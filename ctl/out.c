@@ -13,7 +13,7 @@ out_vis(struct buf *b, struct slice s)
 	while (s.n > 0) {
 		n = s.n < VIS_CHUNK ? s.n : VIS_CHUNK;
 		b->n += (size_t)strvisx((char *)buf_room(b, 4 * n + 1), s.p, n,
-		    VIS_CSTYLE | VIS_TAB | VIS_NL);
+		    VIS_OCTAL | VIS_CSTYLE | VIS_TAB | VIS_NL);
 		s.p += n;
 		s.n -= n;
 	}

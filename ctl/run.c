@@ -84,7 +84,12 @@ look_up(struct run *r, enum arg arg, enum find_kind kind, uint64_t *id)
 	if (r->cmd->arg[arg] == NULL)
 		return 0;
 	l.r = r;
-	l.find = find_new(kind, r->cmd->arg[arg]);
+	/*
+	 * Nobody will be asked: a script that is run twice must not go on
+	 * with the next one whose name begins alike.
+	 */
+	l.find = find_new(kind, r->cmd->arg[arg], (r->cmd->flags & F_YES) !=
+	    0 && ask_destroys(r->cmd, r->o->now));
 	msg_init(&m, list[kind]);
 	if ((rc = call(r, &m, on_name, &l)) == 0)
 		rc = find_result(l.find, id, r->why, r->whylen);
@@ -329,7 +334,13 @@ run_complete(const struct command *cmd, const char *socket, struct out *o)
 	struct msg m;
 	char why[256];
 	enum arg arg;
+	int i;
 
+	/* The line that is being written may name another socket. */
+	for (i = 0; i + 2 < cmd->restc; i++)
+		if (strcmp(cmd->rest[i], "-s") == 0 ||
+		    strcmp(cmd->rest[i], "--socket") == 0)
+			socket = cmd->rest[i + 1];
 	arg = grammar_complete(&o->text, cmd->restc, cmd->rest);
 	if (arg != ARG_USER && arg != ARG_NODE && arg != ARG_KEY)
 		return;

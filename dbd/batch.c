@@ -296,7 +296,7 @@ log_changes(struct dbd *d, struct tailnet *tn, const uint8_t batch[BATCH_LEN])
 void
 batch_commit(struct dbd *d)
 {
-	uint8_t batch[BATCH_LEN];
+	uint8_t batch[BATCH_LEN] = { 0 };
 	struct tailnet *tn;
 	struct authkey *k;
 

@@ -6,9 +6,9 @@
 #include "common/version.h"
 #include "dbd/control_int.h"
 
-#define CONNS_MAX	32
-#define CONNS_UID	8
-#define REFUSED_UID	8		/* more, that are only told why */
+#define CONNS_MAX	32U
+#define CONNS_UID	8U
+#define REFUSED_UID	8U		/* more, that are only told why */
 #define HELLO_S		10
 #define IDLE_S		60
 
@@ -361,7 +361,7 @@ status_end(struct dbd *d, struct ask *a)
 	struct tailnet *tn;
 	struct msg m;
 
-	TAILQ_FOREACH(tn, tailnet_all(d), all) {
+	TAILQ_FOREACH(tn, &d->tailnets, all) {
 		msg_init(&m, M_CTL_SUMMARY);
 		m.id = a->id;
 		s = &m.u.ctl_summary;

@@ -35,6 +35,7 @@ struct ask {
 	uint32_t	 id;
 	uint32_t	 rows;
 };
+TAILQ_HEAD(ask_list, ask);
 
 struct conn {
 	TAILQ_ENTRY(conn) all;
@@ -47,11 +48,12 @@ struct conn {
 	struct timer	 pump;
 	struct timer	 deadline;
 };
+TAILQ_HEAD(conn_list, conn);
 
 struct control {
-	TAILQ_HEAD(, conn) conns;
+	struct conn_list conns;
 	unsigned int	 n;
-	TAILQ_HEAD(, ask) asks;
+	struct ask_list	 asks;
 };
 
 /*

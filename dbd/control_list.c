@@ -151,7 +151,7 @@ next_row(struct conn *c)
 
 	if (l->kind == LIST_EXPOSURES)
 		return next_exposure(c);
-	TAILQ_FOREACH(tn, tailnet_all(c->d), all) {
+	TAILQ_FOREACH(tn, &c->d->tailnets, all) {
 		if (tn->id < l->tailnet)
 			continue;
 		if (tn->id > l->tailnet) {

@@ -40,12 +40,13 @@ struct worker {
 	struct link		*link;
 	uint16_t		 slot;
 	uint64_t		 generation;
-	struct buf		 have;		/* DB_HAVE, until the hello ends */
+	struct buf		 have;		/* DB_HAVE of the hello */
 	struct session_list	 sessions;
 	struct held_list	 held;
 	struct index		 exposed_ix;
 	struct exposed_list	 exposed;
 	struct lite_list	 waits;
+	uint32_t		 hellos;	/* DB_HAVE and DB_RESUME */
 	uint32_t		 results;	/* since they were trimmed */
 	uint64_t		 slow_at;	/* its queue is long since */
 };
@@ -75,7 +76,7 @@ struct dbd {
 	bool			 open;		/* store_begin() was called */
 	uint32_t		 nops;
 	struct tailnet		*numbered;	/* the operation has its seq */
-	TAILQ_HEAD(, tailnet)	 changed;
+	struct tailnet_list	 changed;
 	struct authkey_list	 used_keys;
 	bool			 rested;	/* some rests have ended */
 	struct buf		 scratch;
@@ -95,6 +96,7 @@ struct dbd {
 	bool			 map_due;	/* DB_ONLINE_MAP to all */
 	uint32_t		 npresumed;
 	struct timer		 sweep;
+	int64_t			 pruned;	/* old exposures, Unix s */
 };
 
 /* In control.c: frees d->control, whatever it is; NULL is fine. */

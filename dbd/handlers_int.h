@@ -29,9 +29,11 @@ struct node *ticket_node(struct dbd *, const struct r_ticket *,
 
 /*
  * Services, then host keys are taken out of r until what peers see of it,
- * routes aside, is at most 4 KB.
+ * routes aside, is at most 4 KB.  Returns what was, for the log; NULL: none.
  */
-void	node_fit(struct dbd *, struct r_node *r);
+const char *node_fit(struct dbd *, struct r_node *r);
+/* Logs it, if it is not NULL. */
+void	node_fit_log(const struct r_node *r, const char *left_out);
 /* The budget's timer: applies the update that waits. */
 void	lite_due(void *node);
 /* Drops the update that waits; reply: and says that a newer one took over. */

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/child.h"
-#include "common/compat/compat.h"
 #include "common/log.h"
 #include "common/memfd.h"
 #include "common/secret.h"

@@ -49,20 +49,25 @@ visible(struct dbd *d, const struct r_node *r)
 	return d->scratch.n + r->endpoints.n;
 }
 
-void
+const char *
 node_fit(struct dbd *d, struct r_node *r)
 {
 	if (visible(d, r) <= VISIBLE_MAX)
-		return;
-	log_info("node says too much of itself node=%llu left_out=services",
-	    (unsigned long long)r->id);
+		return NULL;
 	memset(&r->hostinfo.services, 0, sizeof(r->hostinfo.services));
 	if (visible(d, r) <= VISIBLE_MAX)
-		return;
-	log_info("node says too much of itself node=%llu "
-	    "left_out=ssh_host_keys", (unsigned long long)r->id);
+		return "services";
 	memset(&r->hostinfo.ssh_host_keys, 0,
 	    sizeof(r->hostinfo.ssh_host_keys));
+	return "services,ssh_host_keys";
+}
+
+void
+node_fit_log(const struct r_node *r, const char *left_out)
+{
+	if (left_out != NULL)
+		log_info("node says too much of itself node=%llu left_out=%s",
+		    (unsigned long long)r->id, left_out);
 }
 
 /* Link-local IPv6 endpoints mean nothing to peers; b holds the others. */
@@ -80,8 +85,11 @@ endpoints_keep(struct msg_list *list, struct buf *b)
 	*list = kept;
 }
 
-/* What the node would be; b and name hold what is made for it. */
-static void
+/*
+ * What the node would be; b and name hold what is made for it.  Returns what
+ * had to be left out.
+ */
+static const char *
 lite_merge(struct node *n, const struct m_db_map_lite *q, struct r_node *r,
     struct buf *b, char name[LABEL_LEN])
 {
@@ -106,7 +114,7 @@ lite_merge(struct node *n, const struct m_db_map_lite *q, struct r_node *r,
 			r->name = slice_str(name);
 		}
 	}
-	node_fit(n->tn->d, r);
+	return node_fit(n->tn->d, r);
 }
 
 /* One of the tokens that come back with time. */
@@ -134,10 +142,11 @@ budget_take(struct node *n)
 
 static void
 lite_apply(struct node *n, struct worker *w, uint32_t id,
-    const struct r_node *r)
+    const struct r_node *r, const char *left_out)
 {
 	struct dbd *d = n->tn->d;
 
+	node_fit_log(r, left_out);
 	op_begin(d);
 	node_set(n, r);
 	put_node(n);
@@ -185,6 +194,7 @@ lite_due(void *arg)
 	struct lite_wait *wait = n->wait;
 	struct buf eps = { NULL, 0, 0 };
 	char name[LABEL_LEN];
+	const char *left_out;
 	struct r_node r;
 	struct msg m;
 
@@ -197,11 +207,11 @@ lite_due(void *arg)
 	}
 	if (msg_decode(&m, M_DB_MAP_LITE, wait->body.p, wait->body.n) == -1)
 		fatalx("lite update: own encoding");
-	lite_merge(n, &m.u.db_map_lite, &r, &eps, name);
+	left_out = lite_merge(n, &m.u.db_map_lite, &r, &eps, name);
 	if (node_same(n, &r))
 		lite_ok(wait->worker, wait->id, false, false);
 	else
-		lite_apply(n, wait->worker, wait->id, &r);
+		lite_apply(n, wait->worker, wait->id, &r, left_out);
 	buf_free(&eps);
 	lite_forget(n, false);
 }
@@ -224,6 +234,7 @@ on_map_lite(struct worker *w, const struct msg *m)
 	const struct m_db_map_lite *q = &m->u.db_map_lite;
 	struct buf eps = { NULL, 0, 0 };
 	char name[LABEL_LEN];
+	const char *left_out;
 	struct r_node r;
 	struct node *n;
 	uint16_t status;
@@ -244,11 +255,11 @@ on_map_lite(struct worker *w, const struct msg *m)
 	n->lite_serial = q->ticket.serial;
 	n->lite_h2 = q->h2;
 	lite_forget(n, true);
-	lite_merge(n, q, &r, &eps, name);
+	left_out = lite_merge(n, q, &r, &eps, name);
 	if (node_same(n, &r))
 		lite_ok(w, m->id, false, false);
 	else if (budget_take(n))
-		lite_apply(n, w, m->id, &r);
+		lite_apply(n, w, m->id, &r, left_out);
 	else
 		lite_defer(n, w, m);
 	buf_free(&eps);

@@ -92,6 +92,7 @@ fill_in(struct node *n, const struct m_db_map_open *o)
 {
 	struct dbd *d = n->tn->d;
 	struct r_node r = n->r;
+	const char *left_out;
 
 	r.capver = o->capver;
 	if (key_is_zero(r.disco_key) && !key_is_zero(o->disco_key)) {
@@ -105,9 +106,10 @@ fill_in(struct node *n, const struct m_db_map_open *o)
 		r.hostinfo = o->hostinfo;
 	if (r.home_derp == 0)
 		r.home_derp = o->home_derp;
-	node_fit(d, &r);
+	left_out = node_fit(d, &r);
 	if (node_same(n, &r))
 		return;
+	node_fit_log(&r, left_out);
 	op_begin(d);
 	node_set(n, &r);
 	put_node(n);

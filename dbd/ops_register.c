@@ -242,7 +242,7 @@ fill(const struct reg *g, struct r_node *r, uint64_t owner)
 	if (q->home_derp != 0)
 		r->home_derp = q->home_derp;
 	r->hostinfo = q->hostinfo;
-	node_fit(g->d, r);
+	node_fit_log(r, node_fit(g->d, r));
 }
 
 static void

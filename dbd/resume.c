@@ -9,15 +9,23 @@
 #include "dbd/session_int.h"
 #include "dbd/worker_int.h"
 
-#define HAVE_MAX	(1024 * 1024)	/* octets: more is no worker of ours */
+#define HELLO_MAX	4096		/* messages, and two for each node */
+
+/* Nobody holds more than there is: what a hello makes us keep is bounded. */
+static bool
+too_long(struct worker *w)
+{
+	if (w->hellos++ < HELLO_MAX + 2 * w->d->nodes_by_id.n)
+		return false;
+	link_violation(w->link, LINK_OVERFLOW);
+	return true;
+}
 
 void
 on_have(struct worker *w, const struct msg *m)
 {
-	if (w->have.n > HAVE_MAX) {
-		link_violation(w->link, LINK_OVERFLOW);
+	if (too_long(w))
 		return;
-	}
 	buf_put(&w->have, &m->u.db_have, sizeof(m->u.db_have));
 }
 
@@ -41,7 +49,7 @@ on_resume(struct worker *w, const struct msg *m)
 	struct session *s;
 	struct node *n;
 
-	if (!ticket_ok(w, &r->ticket))
+	if (too_long(w) || !ticket_ok(w, &r->ticket))
 		return;
 	n = node_find(w->d, r->node);
 	if (n == NULL || n->tn->id != r->tailnet ||
@@ -63,21 +71,28 @@ on_resume(struct worker *w, const struct msg *m)
 		session_started(s);
 }
 
+static bool
+has_session(const struct worker *w, const struct tailnet *tn)
+{
+	const struct session *s;
+
+	TAILQ_FOREACH(s, &w->sessions, all)
+		if (s->node->tn == tn)
+			return true;
+	return false;
+}
+
 static void
 take_replica(struct worker *w, const struct m_db_have *have)
 {
 	struct dbd *d = w->d;
 	struct tailnet *tn;
-	struct session *s;
 	struct held *h;
 
 	if ((tn = tailnet_find(d, have->tailnet)) == NULL)
 		return;
 	/* Only who holds a node of it may hear of it. */
-	TAILQ_FOREACH(s, &w->sessions, all)
-		if (s->node->tn == tn)
-			break;
-	if (s == NULL || held_find(w, tn) != NULL)
+	if (!has_session(w, tn) || held_find(w, tn) != NULL)
 		return;
 	h = held_get(w, tn);
 	if (!replay_send(d, w->link, tn, have->seq, have->batch))

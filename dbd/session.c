@@ -95,6 +95,8 @@ session_started(struct session *s)
 	if (!e->stored || !n->mapped ||
 	    memcmp(e->row.node_key, n->r.node_key, KEY_LEN) != 0) {
 		op_begin(d);
+		if (memcmp(e->row.node_key, n->r.node_key, KEY_LEN) != 0)
+			e->row.revoked = false;
 		memcpy(e->row.node_key, n->r.node_key, KEY_LEN);
 		exposed_store(d, e);
 		if (!n->mapped) {
@@ -170,10 +172,11 @@ reap_start(struct node *n)
 	left = d->conf.ephemeral_s;
 	if (!n->mapped) {
 		left = n->r.created + FIRST_MAP_S - now;
-		if (left < 1)
-			left = 1;
 		if (left > FIRST_MAP_S)
 			left = FIRST_MAP_S;
+		/* It may have registered again just now. */
+		if (left < d->conf.ephemeral_s)
+			left = d->conf.ephemeral_s;
 	}
 	n->clock = CLOCK_REAP;
 	n->gone_gen = n->sessions;

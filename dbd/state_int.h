@@ -6,7 +6,8 @@
 #ifndef DBD_STATE_INT_H
 #define DBD_STATE_INT_H
 
-#include "common/compat/compat.h"
+#include <sys/queue.h>
+
 #include "dbd/core.h"
 #include "dbd/index_int.h"
 
@@ -93,7 +94,7 @@ struct node {
 	bool			 renamed;
 
 	struct session		*session;
-	bool			 presumed;	/* online till the window ends */
+	bool			 presumed;	/* till the window ends */
 	bool			 told;		/* in dbd's list of */
 	TAILQ_ENTRY(node)	 tell;		/* online changes to send */
 	bool			 lazy;		/* in dbd's list of facts */
@@ -101,14 +102,14 @@ struct node {
 	enum node_clock		 clock;
 	struct timer		 gone;		/* grace, then reaping */
 	uint64_t		 sessions;	/* that it has had */
-	uint64_t		 gone_gen;	/* of them when the clock began */
+	uint64_t		 gone_gen;	/* when the clock began */
 	struct timer		 expiry;
 
 	uint32_t		 tokens;	/* budget for its own changes */
 	uint64_t		 refilled;	/* env_now() of the last one */
 	struct timer		 budget;
 	struct lite_wait	*wait;
-	uint64_t		 lite_gen;	/* newest lite update's serial */
+	uint64_t		 lite_gen;	/* of the newest lite update */
 	uint64_t		 lite_serial;
 	uint32_t		 lite_h2;
 };
@@ -166,7 +167,7 @@ struct tailnet {
 	struct pool		 pool4;
 	struct pool		 pool6;
 	TAILQ_ENTRY(tailnet)	 changed;	/* if there are changes */
-	struct buf		 changes;	/* of this batch, as in a log row */
+	struct buf		 changes;	/* of the batch, as logged */
 	uint32_t		 batches;	/* since the log was trimmed */
 };
 TAILQ_HEAD(tailnet_list, tailnet);

@@ -69,7 +69,8 @@ bool	store_log_has(struct store *, uint64_t tailnet, uint64_t seq,
 	    const uint8_t batch[BATCH_LEN]);
 /* 1 found, 0 not, -1 error. */
 int	store_find_result(struct store *, uint16_t slot, uint64_t generation,
-	    uint32_t request, int (*)(const struct result_row *, void *), void *);
+	    uint32_t request, int (*)(const struct result_row *, void *),
+	    void *);
 
 /* The next id of a kind, never given twice, even after deletion. */
 enum store_id {
@@ -117,11 +118,18 @@ int	store_add_policy(struct store *, const struct policy_row *);
 int	store_put_rest(struct store *, const struct rest_row *);
 /* Forgets addresses that have rested until now. */
 int	store_del_rests(struct store *, int64_t now);
+/*
+ * Of a row that is there first stays the smaller, and revoked while the key
+ * is the same: after its own restart dbd knows neither.
+ */
 int	store_put_exposure(struct store *, const struct exposure_row *);
 /* Forgets exposures that ended before a time. */
 int	store_del_exposures(struct store *, int64_t before);
 int	store_put_result(struct store *, const struct result_row *);
-/* Results of an instance that is gone and will not ask again. */
+/*
+ * Results of an instance that is gone and will not ask again, and of the
+ * slot's earlier ones.
+ */
 int	store_del_results(struct store *, uint16_t slot, uint64_t generation);
 /* Its results whose request is smaller: answered, and not asked again. */
 int	store_trim_results(struct store *, uint16_t slot, uint64_t generation,

@@ -145,7 +145,7 @@ store_del_results(struct store *s, uint16_t slot, uint64_t generation)
 	struct query q;
 
 	q_init(&q, s, ST_RESULT_DEL, "delete results", "DELETE FROM results"
-	    " WHERE boot = ? AND slot = ? AND generation = ?");
+	    " WHERE boot = ? AND slot = ? AND generation <= ?");
 	q_blob(&q, s->boot, sizeof(s->boot));
 	q_u64(&q, slot);
 	q_u64(&q, generation);

@@ -263,7 +263,7 @@ q_get_fix(struct query *q, void *out, size_t n)
 	struct slice s;
 
 	s = q_get_blob(q, n);
-	if (s.n == n)
+	if (s.n == n && s.p != NULL)
 		memcpy(out, s.p, n);
 	else
 		unsound(q);

@@ -396,8 +396,9 @@ store_put_exposure(struct store *s, const struct exposure_row *row)
 	    " (tailnet_id, node_id, boot, slot, generation, node_key, first,"
 	    " last, revoked) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
 	    " ON CONFLICT (tailnet_id, node_id, boot, slot, generation)"
-	    " DO UPDATE SET node_key = ?6, first = ?7, last = ?8,"
-	    " revoked = ?9");
+	    " DO UPDATE SET node_key = ?6, first = min(first, ?7),"
+	    " last = ?8, revoked = CASE WHEN node_key = ?6"
+	    " THEN max(revoked, ?9) ELSE ?9 END");
 	q_u64(&q, row->tailnet);
 	q_u64(&q, row->node);
 	q_blob(&q, memcmp(row->boot, this_boot, sizeof(this_boot)) == 0 ?

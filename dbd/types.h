@@ -51,7 +51,7 @@ struct authkey_row {
 	bool		 ephemeral;
 	bool		 revoked;
 	uint32_t	 used;		/* registrations that it made */
-	uint64_t	 used_node;	/* single-use: the node that burned it */
+	uint64_t	 used_node;	/* single-use: what it made */
 	uint8_t		 used_machine[KEY_LEN];
 	int64_t		 created;
 	int64_t		 expiry;	/* 0 never */

@@ -11,6 +11,7 @@
 #define IDLE_US		(60 * US_PER_S)	/* a replica without sessions */
 #define SLOW_US		(30 * US_PER_S)	/* a queue that stays long */
 #define SLOW_OCTETS	(1024 * 1024)
+#define EXPOSED_S	(90 * 86400)	/* how long exposures are kept */
 
 struct worker *
 worker_find(struct dbd *d, const struct link *l)
@@ -23,7 +24,7 @@ worker_find(struct dbd *d, const struct link *l)
 	return NULL;
 }
 
-/* Answers of the slot's former instance are asked for no more. */
+/* Answers of the slot's former instances are asked for no more. */
 static void
 forget_results(struct dbd *d, const struct worker *w)
 {
@@ -81,6 +82,7 @@ worker_free(struct worker *w)
 	struct exposed *e;
 	struct held *h;
 
+	batch_forget(d, w->link);
 	while ((wait = TAILQ_FIRST(&w->waits)) != NULL)
 		lite_forget(wait->node, false);
 	while ((s = TAILQ_FIRST(&w->sessions)) != NULL)
@@ -90,7 +92,6 @@ worker_free(struct worker *w)
 	while ((e = TAILQ_FIRST(&w->exposed)) != NULL)
 		exposed_free(w, e);
 	ix_free(&w->exposed_ix);
-	batch_forget(d, w->link);
 	buf_free(&w->have);
 	TAILQ_REMOVE(&d->workers, w, all);
 	free(w);
@@ -164,6 +165,19 @@ sweep_queue(struct worker *w, uint64_t now)
 		link_violation(w->link, LINK_OVERFLOW);
 }
 
+static void
+prune(struct dbd *d)
+{
+	int64_t now = env_wall(d->env);
+
+	if (now - d->pruned < 86400)
+		return;
+	d->pruned = now;
+	op_begin(d);
+	op_check(d, store_del_exposures(d->store, now - EXPOSED_S));
+	op_end(d);
+}
+
 void
 workers_sweep(void *arg)
 {
@@ -175,6 +189,7 @@ workers_sweep(void *arg)
 		sweep_replicas(w, now);
 		sweep_queue(w, now);
 	}
+	prune(d);
 	if (!TAILQ_EMPTY(&d->workers))
 		timer_in(&d->sweep, SWEEP_US);
 }

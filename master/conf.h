@@ -121,8 +121,8 @@ struct conf {
  * most 8.  NULL with "file:line: message" in why.
  */
 struct conf	*conf_parse(const char *name, const char *, size_t n,
-		    const char *dir, unsigned int cores, const struct scan_env *,
-		    char *why, size_t whylen);
+		    const char *dir, unsigned int cores,
+		    const struct scan_env *, char *why, size_t whylen);
 /*
  * The same from a file and what it includes; each must be safe (path.h).
  * Relative paths begin at the folder of the main file.

@@ -161,7 +161,7 @@ check_users(struct check *c)
 		check_fail(c, "users", "each role wants a user of its own");
 }
 
-/* An absolute path from the key, or from dir and the default; or NULL. */
+/* The key's path, else the default in dir (may be absolute), else NULL. */
 static char *
 file(struct check *c, const char *path, const char *dir, const char *def,
     size_t max)
@@ -186,18 +186,18 @@ check_files(struct check *c)
 {
 	struct conf_files *f = &c->conf->files;
 
-	f->state_dir = file(c, "state_dir", NULL, NULL, PATH_LEN_MAX - 16);
-	f->run_dir = file(c, "run_dir", NULL, NULL, PATH_LEN_MAX - 16);
+	f->state_dir = file(c, "state_dir", "/", NULL, PATH_LEN_MAX - 16);
+	f->run_dir = file(c, "run_dir", "/", NULL, PATH_LEN_MAX - 16);
 	f->control_socket = file(c, "control_socket", f->run_dir,
 	    "headscaled.sock", SOCKET_LEN_MAX);
 	f->pid_file = file(c, "pid_file", f->run_dir, "headscaled.pid",
 	    PATH_LEN_MAX);
 	f->chroot = file(c, "chroot", f->run_dir, "empty", PATH_LEN_MAX);
-	f->libexec_dir = file(c, "libexec_dir", NULL, NULL, PATH_LEN_MAX - 32);
+	f->libexec_dir = file(c, "libexec_dir", "/", NULL, PATH_LEN_MAX - 32);
 	f->noise_key = file(c, "noise_key_file", f->state_dir, "noise.key",
 	    PATH_LEN_MAX - 8);
-	f->derp_map = file(c, "derp[0]|map_file", NULL, NULL, PATH_LEN_MAX);
-	f->records = file(c, "dns[0]|extra_records_file", NULL, NULL,
+	f->derp_map = file(c, "derp[0]|map_file", "/", NULL, PATH_LEN_MAX);
+	f->records = file(c, "dns[0]|extra_records_file", "/", NULL,
 	    PATH_LEN_MAX);
 	if (strcmp(f->chroot, f->state_dir) == 0 ||
 	    strcmp(f->chroot, f->run_dir) == 0)

@@ -30,10 +30,10 @@ struct scan_item {
 	 * "workers", "dns[0]", "listen[1]|port", "dns[0]|split[0]|nameservers".
 	 */
 	char		*path;
-	const char	*name;		/* last part of path, without number */
+	const char	*name;		/* last part of path, no number */
 	size_t		 name_len;
 	char		*value;		/* of a scalar; a section's title */
-	long		 parent;	/* item of the section it is in, or -1 */
+	long		 parent;	/* the section it is in, or -1 */
 	unsigned int	 file;
 	unsigned int	 line;
 };
@@ -53,8 +53,9 @@ struct scan_env {
 	 * too).  from: the file that names it.  NULL with the reason in why.
 	 * May be NULL: nothing can be included.
 	 */
-	char		*(*read)(const char *name, const char *from, char **full,
-			    size_t *n, char *why, size_t whylen, void *arg);
+	char		*(*read)(const char *name, const char *from,
+			    char **full, size_t *n, char *why, size_t whylen,
+			    void *arg);
 	void		*arg;
 };
 

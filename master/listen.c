@@ -30,18 +30,21 @@ enum state {
 };
 
 struct listener {
-	TAILQ_ENTRY(listener)	 next;
-	enum state		 state;
-	uint16_t		 number;
-	struct ipport		 at;
-	char			 text[IPPORT_TEXT];
-	int			*fds;
+	enum state	 state;
+	uint16_t	 number;
+	struct ipport	 at;
+	char		 text[IPPORT_TEXT];
+	int		*fds;
 };
 
+/* What is in force and what is staged, or what has just been removed. */
+#define LISTENERS_MAX	(2 * CONF_ADDRS_MAX)
+
 struct listeners {
-	TAILQ_HEAD(, listener)	 all;
-	unsigned int		 slots;
-	uint16_t		 last;		/* number given */
+	struct listener	 all[LISTENERS_MAX];
+	unsigned int	 n;
+	unsigned int	 slots;
+	uint16_t	 last;		/* number given */
 };
 
 struct listeners *
@@ -50,7 +53,6 @@ listen_new(unsigned int slots)
 	struct listeners *l;
 
 	l = xcalloc(1, sizeof(*l));
-	TAILQ_INIT(&l->all);
 	l->slots = slots;
 	return l;
 }
@@ -67,24 +69,31 @@ shut(const struct listeners *l, struct listener *e)
 	e->fds = NULL;
 }
 
-static void
-drop(struct listeners *l, struct listener *e)
-{
-	shut(l, e);
-	TAILQ_REMOVE(&l->all, e, next);
-	free(e);
-}
-
 void
 listen_free(struct listeners *l)
 {
-	struct listener *e;
+	unsigned int i;
 
 	if (l == NULL)
 		return;
-	while ((e = TAILQ_FIRST(&l->all)) != NULL)
-		drop(l, e);
+	for (i = 0; i < l->n; i++)
+		shut(l, &l->all[i]);
 	free(l);
+}
+
+/* Shuts and forgets those in either state. */
+static void
+forget(struct listeners *l, enum state a, enum state b)
+{
+	unsigned int i, kept = 0;
+
+	for (i = 0; i < l->n; i++) {
+		if (l->all[i].state == a || l->all[i].state == b)
+			shut(l, &l->all[i]);
+		else
+			l->all[kept++] = l->all[i];
+	}
+	l->n = kept;
 }
 
 static socklen_t
@@ -196,11 +205,11 @@ open_all(const struct listeners *l, struct listener *e)
 static struct listener *
 find(struct listeners *l, const struct ipport *at)
 {
-	struct listener *e;
+	unsigned int i;
 
-	TAILQ_FOREACH(e, &l->all, next)
-		if (ipport_eq(&e->at, at))
-			return e;
+	for (i = 0; i < l->n; i++)
+		if (ipport_eq(&l->all[i].at, at))
+			return &l->all[i];
 	return NULL;
 }
 
@@ -208,10 +217,10 @@ find(struct listeners *l, const struct ipport *at)
 static bool
 own_port(const struct listeners *l, uint16_t port)
 {
-	const struct listener *e;
+	unsigned int i;
 
-	TAILQ_FOREACH(e, &l->all, next)
-		if (e->at.port == port)
+	for (i = 0; i < l->n; i++)
+		if (l->all[i].at.port == port)
 			return true;
 	return false;
 }
@@ -241,26 +250,24 @@ static bool
 stage_one(struct listeners *l, const struct conf_addr *a, char *why,
     size_t whylen)
 {
-	struct listener *e;
+	struct listener *e = &l->all[l->n];
 
-	e = xcalloc(1, sizeof(*e));
+	memset(e, 0, sizeof(*e));
 	e->at = a->at;
 	e->state = L_STAGED;
 	ipport_print(e->text, &e->at);
 	if (open_all(l, e)) {
 		e->number = ++l->last;
-		TAILQ_INSERT_TAIL(&l->all, e, next);
+		l->n++;
 		return true;
 	}
 	if (a->any && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) {
 		log_info("%s: %s is left out: %s", a->where, e->text,
 		    strerror(errno));
-		free(e);
 		return true;
 	}
 	(void)snprintf(why, whylen, "%s: cannot listen on %s: %s", a->where,
 	    e->text, strerror(errno));
-	free(e);
 	return false;
 }
 
@@ -274,20 +281,19 @@ listen_stage(struct listeners *l, const struct conf *conf, bool first,
 	listen_discard(l);
 	if (!probe(l, conf, first, why, whylen))
 		return false;
-	TAILQ_FOREACH(e, &l->all, next)
-		if (e->state != L_REMOVED)
-			e->state = L_GOING;
+	for (i = 0; i < l->n; i++)
+		l->all[i].state = L_GOING;
 	for (i = 0; i < conf->naddrs; i++) {
 		e = find(l, &conf->addrs[i].at);
-		if (e != NULL && e->state != L_REMOVED)
+		if (e != NULL)
 			e->state = L_NOW;
 		else if (!stage_one(l, &conf->addrs[i], why, whylen)) {
 			listen_discard(l);
 			return false;
 		}
 	}
-	TAILQ_FOREACH(e, &l->all, next)
-		if (e->state == L_NOW || e->state == L_STAGED)
+	for (i = 0; i < l->n; i++)
+		if (l->all[i].state != L_GOING)
 			n++;
 	if (n > 0)
 		return true;
@@ -300,32 +306,28 @@ listen_stage(struct listeners *l, const struct conf *conf, bool first,
 void
 listen_commit(struct listeners *l)
 {
-	struct listener *e, *next;
+	struct listener *e;
+	unsigned int i;
 
-	TAILQ_FOREACH_SAFE(e, &l->all, next, next) {
-		if (e->state == L_REMOVED)
-			drop(l, e);
-		else if (e->state == L_GOING) {
+	forget(l, L_REMOVED, L_REMOVED);
+	for (i = 0; i < l->n; i++) {
+		e = &l->all[i];
+		if (e->state == L_GOING) {
 			shut(l, e);
 			e->state = L_REMOVED;
-		} else if (e->state == L_STAGED)
-			e->state = L_ADDED;
-		else
-			e->state = L_NOW;
+		} else
+			e->state = e->state == L_STAGED ? L_ADDED : L_NOW;
 	}
 }
 
 void
 listen_discard(struct listeners *l)
 {
-	struct listener *e, *next;
+	unsigned int i;
 
-	TAILQ_FOREACH_SAFE(e, &l->all, next, next) {
-		if (e->state == L_STAGED || e->state == L_REMOVED)
-			drop(l, e);
-		else
-			e->state = L_NOW;
-	}
+	forget(l, L_STAGED, L_REMOVED);
+	for (i = 0; i < l->n; i++)
+		l->all[i].state = L_NOW;
 }
 
 static bool
@@ -349,23 +351,26 @@ listen_each(const struct listeners *l, enum listen_set set,
     void *arg)
 {
 	const struct listener *e;
+	unsigned int i;
 
-	TAILQ_FOREACH(e, &l->all, next)
+	for (i = 0; i < l->n; i++) {
+		e = &l->all[i];
 		if (in_set(e, set))
 			fn(e->number, e->text, e->fds, l->slots, arg);
+	}
 }
 
 void
 listen_print(const struct listeners *l, char *dst, size_t n)
 {
-	const struct listener *e;
+	unsigned int i;
 
 	dst[0] = '\0';
-	TAILQ_FOREACH(e, &l->all, next) {
-		if (!in_set(e, LISTEN_NOW))
+	for (i = 0; i < l->n; i++) {
+		if (!in_set(&l->all[i], LISTEN_NOW))
 			continue;
 		if (dst[0] != '\0')
 			(void)strlcat(dst, ", ", n);
-		(void)strlcat(dst, e->text, n);
+		(void)strlcat(dst, l->all[i].text, n);
 	}
 }

@@ -121,8 +121,9 @@ spawn_libexec(const char *configured, const char *self, char *why,
 	}
 	if (lacks != ROLE_NONE) {
 		p = program(dir, lacks);
-		(void)snprintf(why, whylen, "%s: %s", p, strerror(errno ==
-		    EACCES ? EACCES : ENOENT));
+		(void)snprintf(why, whylen, "%s: %s (libexec_dir says where "
+		    "the programs are)", p, strerror(errno == EACCES ? EACCES :
+		    ENOENT));
 		free(p);
 		free(dir);
 		return NULL;

@@ -69,7 +69,7 @@ s_expiry() {
 	check "expiry: key of host 3 expires" ctl -y nodes expire h3
 	check "expiry: client 3 must log in" within 15 in_state 3 NeedsLogin
 	check "expiry: host 1 sees it as expired" within 15 is true peer 1 h3 Expired
-	check "expiry: taken back" ctl -y nodes expire h3 --never
+	check "expiry: taken back" ctl -y nodes expire h3 never
 	check "expiry: client 3 runs again without a login" within 20 running 3
 	check "expiry: ... and is reached" within 30 icmp 1 3 4
 }
@@ -98,7 +98,8 @@ s_single() {
 	fresh 6
 	fresh 7
 	check "single use: the first joins" up 6 "$k"
-	said=$(up 7 "$k" --timeout=8s 2>&1)
+	said=$("$hosts" ts 7 up --login-server="$url" --auth-key="$k" \
+	    --hostname=h7 --timeout=8s 2>&1)
 	check "single use: the second is refused, and told why" \
 	    grep -q 'auth key already used' <<<"$said"
 	check "single use: it is not Running" is 1 eval 'running 7; echo $?'
@@ -162,6 +163,7 @@ s_reload() {
 	echo 'listen "third" {' >>"$srv/headscaled.conf"
 	check "reload: a bad file is refused" is 1 eval 'ctl reload >/dev/null 2>&1; echo $?'
 	check "reload: ... and nobody noticed" running 10
+	sed -i '/third/d' "$srv/headscaled.conf"
 }
 
 [ $# -gt 0 ] || set -- meet rename expiry ephemeral tagged single collision reload restart twelve

@@ -842,21 +842,21 @@ static const struct attack attacks[] = {
 	{ "credit: accept", overrun, M_KEY_NOISE_ACCEPT, LINK_KEY, LINK_CREDIT,
 	    false, false },
 	{ "credit: register", overrun, M_DB_REG, LINK_DB, LINK_CREDIT, false,
-	    false },
+	    true },
 	{ "credit: map", overrun, M_DB_MAP_OPEN, LINK_DB, LINK_CREDIT, false,
-	    false },
+	    true },
 	{ "credit: lite", overrun, M_DB_MAP_LITE, LINK_DB, LINK_CREDIT, false,
-	    false },
+	    true },
 	{ "flood: have", have_flood, 0, LINK_DB, LINK_OVERFLOW, true, false },
 
 #define LENGTHS(t, l, e)						\
-	{ "short: " #t, mangled, MANGLED(M_ ## t, MANGLE_SHORT),	\
+	{ "length: short " #t, mangled, MANGLED(M_ ## t, MANGLE_SHORT),	\
 	    BAD(l, BODY), e, false },					\
-	{ "long: " #t, mangled, MANGLED(M_ ## t, MANGLE_LONG),		\
+	{ "length: long " #t, mangled, MANGLED(M_ ## t, MANGLE_LONG),		\
 	    BAD(l, BODY), e, false },					\
-	{ "empty: " #t, mangled, MANGLED(M_ ## t, MANGLE_EMPTY),	\
+	{ "length: none " #t, mangled, MANGLED(M_ ## t, MANGLE_EMPTY),	\
 	    BAD(l, BODY), e, false },					\
-	{ "huge: " #t, mangled, MANGLED(M_ ## t, MANGLE_HUGE),		\
+	{ "length: huge " #t, mangled, MANGLED(M_ ## t, MANGLE_HUGE),		\
 	    BAD(l, BODY), e, false }
 	LENGTHS(KEY_NOISE_ACCEPT, KEY, false),
 	LENGTHS(KEY_NOISE_CONFIRM, KEY, false),
@@ -872,9 +872,9 @@ static const struct attack attacks[] = {
 	LENGTHS(DB_LEAVE, DB, false),
 	LENGTHS(CFG_BLAME, CFG, false),
 	LENGTHS(CFG_STAT, CFG, false),
-	{ "record of 18", record_of, 18, BAD(KEY, BODY), false, false },
-	{ "record of 4097", record_of, 4097, BAD(KEY, BODY), false, false },
-	{ "list too long", long_list, 0, BAD(DB, BODY), false, false },
+	{ "length: record of 18", record_of, 18, BAD(KEY, BODY), false, false },
+	{ "length: record of 4097", record_of, 4097, BAD(KEY, BODY), false, false },
+	{ "length: list", long_list, 0, BAD(DB, BODY), false, false },
 
 #define TYPES(l, t)							\
 	{ "type: " #l " " #t, type_of, TYPE(LINK_ ## l, t),		\
@@ -924,20 +924,20 @@ static const struct attack attacks[] = {
 	{ "descriptor: CFG", with_fd, LINK_CFG, BAD(CFG, FD), false, true },
 
 	/* master itself kills who accuses one that is not below it. */
-	{ "blames dbd", blame, ROLE_DBD, LINK_CFG, LINK_CLOSED, false, false },
-	{ "blames keyd", blame, ROLE_KEYD, LINK_CFG, LINK_CLOSED, false,
+	{ "blames: dbd", blame, ROLE_DBD, LINK_CFG, LINK_CLOSED, false, false },
+	{ "blames: keyd", blame, ROLE_KEYD, LINK_CFG, LINK_CLOSED, false,
 	    false },
-	{ "blames every dbd", blame_all, ROLE_DBD, LINK_CFG, LINK_CLOSED,
+	{ "blames: every dbd", blame_all, ROLE_DBD, LINK_CFG, LINK_CLOSED,
 	    false, false },
-	{ "blames every keyd", blame_all, ROLE_KEYD, LINK_CFG, LINK_CLOSED,
+	{ "blames: every keyd", blame_all, ROLE_KEYD, LINK_CFG, LINK_CLOSED,
 	    false, false },
-	{ "blames its sibling", blame, ROLE_WORKER, LINK_CFG, LINK_CLOSED,
+	{ "blames: its sibling", blame, ROLE_WORKER, LINK_CFG, LINK_CLOSED,
 	    false, false },
-	{ "blames master", blame, ROLE_MASTER, LINK_CFG, LINK_CLOSED, false,
+	{ "blames: master", blame, ROLE_MASTER, LINK_CFG, LINK_CLOSED, false,
 	    false },
-	{ "blames nobody", blame, ROLE_NONE, LINK_CFG, LINK_CLOSED, false,
+	{ "blames: nobody", blame, ROLE_NONE, LINK_CFG, LINK_CLOSED, false,
 	    false },
-	{ "blames no role", blame, 200, LINK_CFG, LINK_CLOSED, false, false },
+	{ "blames: no role", blame, 200, LINK_CFG, LINK_CLOSED, false, false },
 	{ "stray answer: 1", stray_staged, 1, BAD(CFG, ID), false, false },
 	{ "stray answer: 7", stray_staged, 7, BAD(CFG, ID), false, false },
 	{ "stray answer: 0", stray_staged, 0, BAD(CFG, ID), false, false }

@@ -559,25 +559,37 @@ dw_link(const struct dbdworker *k)
 	return k->theirs;
 }
 
+static unsigned int
+deliver(struct dbdworld *w, enum pair_end to)
+{
+	struct dbdworker *k;
+	unsigned int steps = 0;
+
+	TAILQ_FOREACH(k, &w->workers, all)
+		if (k->pair != NULL && (to == PAIR_B || !k->deaf))
+			while (pair_step(k->pair, to))
+				steps++;
+	return steps;
+}
+
+void
+dw_deliver(struct dbdworld *w)
+{
+	while (deliver(w, PAIR_A) + deliver(w, PAIR_B) != 0)
+		;
+}
+
 void
 dw_run(struct dbdworld *w)
 {
-	struct dbdworker *k;
 	unsigned int steps, calm = 0;
 
 	/* Once more after it is quiet: what a turn sent may be answered. */
 	while (calm < 2) {
-		steps = 0;
-		TAILQ_FOREACH(k, &w->workers, all)
-			if (k->pair != NULL)
-				while (pair_step(k->pair, PAIR_B))
-					steps++;
+		steps = deliver(w, PAIR_B);
 		fakeenv_advance(w->fe, 0);
 		dbd_turn(w->d);
-		TAILQ_FOREACH(k, &w->workers, all)
-			if (k->pair != NULL && !k->deaf)
-				while (pair_step(k->pair, PAIR_A))
-					steps++;
+		steps += deliver(w, PAIR_A);
 		calm = steps == 0 ? calm + 1 : 0;
 	}
 }

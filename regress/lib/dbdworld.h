@@ -32,6 +32,8 @@ void		 dw_no_memfd(struct dbdworld *);
 void		 dw_restart(struct dbdworld *, bool full);
 /* Delivers all that is on the way, ends dbd's turns, until it is quiet. */
 void		 dw_run(struct dbdworld *);
+/* Only delivers, to both sides; no turn ends. */
+void		 dw_deliver(struct dbdworld *);
 /* Time passes, in steps of 100 ms at most; turns end. */
 void		 dw_pass(struct dbdworld *, uint64_t us);
 

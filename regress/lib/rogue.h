@@ -16,7 +16,10 @@
 #define ROGUE_RECORD	64	/* longest recorded first record */
 
 struct rogue_ops {
-	/* Puts octets on one of its links as they are; takes over fd. */
+	/*
+	 * Puts octets on one of its links as they are, to be on their way at
+	 * the next wait(); takes over fd.
+	 */
 	void	(*send)(enum msg_link, uint32_t type, uint32_t id,
 		    const void *, size_t, int fd, void *arg);
 	/* Lets all others work until nothing more comes back. */
@@ -114,10 +117,11 @@ struct attack {
 	/* Before DB_HELLO_DONE, without a client of its own. */
 	bool		 early;
 	/*
-	 * A descriptor goes with it: over a socket that is read with read(2)
-	 * the system drops that, and the message may pass.
+	 * Between processes it may cost nothing: the system drops a
+	 * descriptor that is not taken, and credit comes back while the rest
+	 * is still on its way.
 	 */
-	bool		 fd;
+	bool		 maybe;
 };
 
 /* The k-th, or NULL when there are no more. */

@@ -62,6 +62,9 @@ static struct {
 
 static char logged[4096];
 
+static int called(char *, size_t, const char *, ...)
+    __attribute__((__format__(printf, 3, 4)));
+
 static int
 called(char *why, size_t n, const char *fmt, ...)
 {
@@ -243,12 +246,6 @@ batch_forget(struct dbd *d, const struct link *l)
 	for (i = 0; i < f->nsent; i++)
 		if (f->sent[i].link == l)
 			f->sent[i].link = NULL;
-}
-
-struct tailnet_list *
-tailnet_all(struct dbd *d)
-{
-	return &d->tailnets;
 }
 
 struct user *

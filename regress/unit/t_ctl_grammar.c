@@ -12,7 +12,7 @@
 #include "ctl/ask.h"
 #include "ctl/grammar.h"
 
-#define NOW	1790000000LL	/* 2026-09-21T13:33:20Z */
+#define NOW	1790000000LL	/* 2026-09-21T14:13:20Z */
 #define WORDS	16
 
 /* Splits at spaces; '' is an empty word, _ within a word a space. */

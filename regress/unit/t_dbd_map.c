@@ -742,7 +742,7 @@ t_fit(void **state)
 		h = &node(id)->r.hostinfo;
 		assert_int_equal(h->ssh_host_keys.count, 0);
 		assert_int_equal(h->device_model.n, 128);
-		assert_non_null(strstr(logged, "left_out=ssh_host_keys"));
+		assert_non_null(strstr(logged, "left_out=services,ssh_host_keys"));
 	}
 	buf_free(&b);
 	buf_free(&c);

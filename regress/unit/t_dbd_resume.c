@@ -385,6 +385,37 @@ t_full_start_all_back(void **state)
 	assert_null(dw_differs(n));
 }
 
+static void
+on_exposure(const struct exposure_row *row, void *arg)
+{
+	*(struct exposure_row *)arg = *row;
+}
+
+/* What is known of exposures survives that dbd does not know it. */
+static void
+t_exposure(void **state)
+{
+	struct exposure_row row;
+	char why[128];
+	int64_t first = env_wall(fakeenv_env(dw_env(w)));
+	uint32_t n;
+
+	(void)state;
+	assert_int_equal(op_exposure_revoke(dw_dbd(w), 1, 1, &n, 0, why,
+	    sizeof(why)), 0);
+	dw_pass(w, 10 * US_PER_S);
+	dw_restart(w, false);
+	come_back();
+	dw_pass(w, 10 * US_PER_S);
+	ask_close(k, one, 1);
+	assert_int_equal(op_exposure_list(dw_dbd(w), 1, 1, on_exposure, &row),
+	    0);
+	assert_int_equal(row.node, one);
+	assert_int_equal(row.first, first);
+	assert_int_equal(row.last, first + 20);
+	assert_true(row.revoked);
+}
+
 /* A clean end leaves the last word in the store. */
 static void
 t_finish(void **state)
@@ -466,6 +497,7 @@ main(void)
 		T(t_resume_older_second),
 		T(t_full_start),
 		T(t_full_start_all_back),
+		T(t_exposure),
 		T(t_finish),
 		T(t_ephemeral),
 		T(t_online_map_far)

@@ -639,9 +639,11 @@ t_memory(void **state)
 		wire_close(x[i]);
 	after = mallinfo2();
 	each = (before.uordblks - after.uordblks) / 200;
-	print_message("an idle session: %zu octets\n", each);
-	assert_true(each < 16384);
-	assert_true(each > 1000);
+	if (before.uordblks != 0) {	/* a sanitizer counts nothing */
+		print_message("an idle session: %zu octets\n", each);
+		assert_true(each < 16384);
+		assert_true(each > 1000);
+	}
 	for (i = 0; i < 200; i++)
 		h2_client_free(client[i]);
 }

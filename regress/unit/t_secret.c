@@ -1,3 +1,4 @@
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <fcntl.h>
@@ -24,6 +25,18 @@ on_line(int level, const char *line, void *arg)
 	(void)arg;
 	assert_non_null(strstr(line, "locked"));
 	lines++;
+}
+
+/* The sanitizers put a mlock() in place that does nothing and succeeds. */
+static bool
+mlock_is_real(void)
+{
+	void *p;
+
+	p = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANON, -1, 0);
+	assert_true(p != MAP_FAILED);
+	assert_int_equal(munmap(p, 4096), 0);
+	return mlock(p, 4096) == -1;
 }
 
 static void
@@ -102,7 +115,8 @@ flags(void **state)
 	assert_non_null(p);
 	assert_non_null(strstr(p, " dd"));
 	assert_non_null(strstr(p, " wf"));
-	assert_non_null(strstr(p, " lo"));
+	if (mlock_is_real())
+		assert_non_null(strstr(p, " lo"));
 	if ((pid = fork()) == 0)
 		_exit(secret_data(s)[0]);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -118,9 +132,10 @@ refused(void **state)
 	struct rlimit none = { 0, 0 };
 	struct secret *s;
 	pid_t pid;
-	int status, i;
+	int status, i, want;
 
 	(void)state;
+	want = mlock_is_real() ? 1 : 0;
 	if ((pid = fork()) == 0) {
 		(void)setrlimit(RLIMIT_MEMLOCK, &none);
 		if (getuid() == 0 && setuid(65534) == -1)
@@ -129,8 +144,9 @@ refused(void **state)
 		for (i = 0; i < 3; i++) {
 			s = secret_new(100);
 			secret_data(s)[99] = 1;
+			secret_free(s);
 		}
-		_exit(lines == 1 ? 0 : 1);
+		_exit(lines == want ? 0 : 1);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));

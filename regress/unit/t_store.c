@@ -1067,8 +1067,8 @@ test_bad_rows(void **state)
 		"UPDATE nodes SET endpoints = '1.2.3.4'",
 		"UPDATE nodes SET endpoints = '1.2.3.4:1  1.2.3.4:2'",
 		"UPDATE nodes SET hostinfo = x''",
-		"UPDATE nodes SET hostinfo = CAST(x'0002' ||"
-		    " substr(hostinfo, 3) AS BLOB)",
+		("UPDATE nodes SET hostinfo = CAST(x'0002' ||"
+		    " substr(hostinfo, 3) AS BLOB)"),
 		"UPDATE nodes SET hostinfo = substr(hostinfo, 1, 40)",
 		"UPDATE nodes SET hostinfo = CAST(hostinfo || x'00' AS BLOB)",
 		"INSERT INTO routes VALUES (1, 5, '10.0.0.1/8', 0, 1)",

@@ -318,6 +318,8 @@ on_sent(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 static void
 put(struct h2 *h, const uint8_t *p, size_t n)
 {
+	if (n == 0)
+		return;
 	if (h->spill.n != 0 || n > h->max - h->n) {
 		buf_put(&h->spill, p, n);
 		return;

@@ -1,0 +1,301 @@
+#!/bin/bash
+# headscalectl against a live server:
+#
+#	ctl.sh OUT [SOCKET]
+#
+# OUT is the build folder.  Without SOCKET a server is started in a folder of
+# its own, with nodes written into its store, and stopped in the end.  With
+# SOCKET only what adds and takes away its own things is done, against the
+# server that listens there.
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 2
+out=$(cd "${1:?usage: ctl.sh OUT [SOCKET]}" && pwd) || exit 2
+socket=${2-}
+ctl=$out/headscalectl
+unset COLUMNS NO_COLOR HEADSCALED_SOCKET
+dir=$(mktemp -d "${TMPDIR:-/tmp}/ctl.XXXXXX") || exit 2
+nodes=2000
+server= failed=0 rc=0
+
+# call ARG ...: runs it without a terminal; what came of it is in $rc, out, err
+call() {
+	"$ctl" -s "$socket" "$@" >"$dir/out" 2>"$dir/err" </dev/null
+	rc=$?
+}
+# Judges of the last call.
+has() { grep -qF -- "$1" "$dir/out"; }
+says() { grep -qF -- "$1" "$dir/err"; }
+line() { grep -q -- "$1" "$dir/out"; }
+quiet() { [ ! -s "$dir/err" ]; }
+lines() { [ "$(grep -c -- "$1" "$dir/out")" -eq "$2" ]; }
+# want NAME STATUS JUDGE ...: each judge is a command line
+want() {
+	local name=$1 status=$2 judge
+	shift 2
+	for judge in "[ $rc -eq $status ]" "$@"; do
+		eval "$judge" && continue
+		echo "FAIL $name"
+		echo "      not so: $judge"
+		head -20 "$dir/out" | sed 's/^/      out: /'
+		head -20 "$dir/err" | sed 's/^/      err: /'
+		failed=1
+		return
+	done
+	echo "ok $name"
+}
+
+start() {
+	local n=0
+	"$out/headscaled" -d -f "$dir/headscaled.conf" >>"$dir/log" 2>&1 \
+	    </dev/null &
+	server=$!
+	until "$ctl" -s "$socket" status >/dev/null 2>&1; do
+		n=$((n + 1))
+		if [ $n -gt 200 ] || ! kill -0 $server 2>/dev/null; then
+			echo "FAIL the server starts"
+			sed 's/^/      /' "$dir/log"
+			exit 1
+		fi
+		sleep 0.1
+	done
+}
+stop() {
+	[ -n "$server" ] || return 0
+	kill -TERM "$server" 2>/dev/null
+	wait "$server" 2>/dev/null
+	server=
+}
+cleanup() {
+	stop
+	rm -rf "$dir"
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM
+
+free_port() {
+	local p
+	for p in $(seq $((20000 + $$ % 20000)) 45000); do
+		(exec 3<>"/dev/tcp/127.0.0.1/$p") 2>/dev/null && continue
+		echo "$p"
+		return
+	done
+}
+own_server() {
+	mkdir -p "$dir/run/empty"
+	chmod 755 "$dir" "$dir/run"
+	chmod 555 "$dir/run/empty"
+	socket=$dir/run/headscaled.sock
+	cat >"$dir/headscaled.conf" <<-CONF
+	server_url = "http://127.0.0.1:9"
+	workers = 2
+	state_dir = "$dir/run"
+	run_dir = "$dir/run"
+	control_socket = "$socket"
+	pid_file = "$dir/run/headscaled.pid"
+	chroot = "$dir/run/empty"
+	libexec_dir = "$out"
+	listen "main" {
+	    address = "127.0.0.1"
+	    port = $(free_port)
+	}
+	CONF
+	start
+	stop
+	"$out/b/seed" "$(find "$dir/run" -name headscaled.db)" $nodes || exit 1
+	start
+}
+
+no_server() {
+	local keep=$socket
+	socket=$dir/none
+	call status
+	want "no socket" 1 'says "no such socket: does headscaled run?"'
+	HEADSCALED_SOCKET=$dir/elsewhere "$ctl" status >"$dir/out" \
+	    2>"$dir/err" </dev/null
+	rc=$?
+	want "HEADSCALED_SOCKET is used" 1 'says "$dir/elsewhere"'
+	call version
+	want "version" 0 'has "headscalectl "' quiet
+	call help
+	want "help" 0 'has "nodes delete NODE"' quiet
+	call nodse list
+	want "a wrong word" 2 'says "did you mean nodes?"' '[ ! -s "$dir/out" ]'
+	call nodes expire x tomorrow
+	want "a wrong value" 2 'says "is no time"'
+	socket=$keep
+}
+
+users_and_keys() {
+	local u=ctl-$$ key id
+	call users add "$u" --display "C T L"
+	want "users add" 0 'has "user $u added, id "' quiet
+	call users add "$u"
+	want "users add: not twice" 1 'says "users add: "'
+	call users list
+	want "users list" 0 'has "$u"' 'has "C T L"' quiet
+	call -j users list
+	want "users list -j" 0 'has "\"name\": \"$u\""' 'has "\"nodes\": 0"'
+
+	call keys create -u "$u"
+	want "keys create prints the key alone" 0 quiet 'lines "" 1' \
+	    'line "^hskey-[a-z0-9-]*-[0-9a-f]\{64\}$"' '! has "--TL"'
+	key=$(cat "$dir/out")
+	call -j keys create -u "$u" --reusable --ephemeral -e never
+	want "keys create -j" 0 'has "\"expires\": null"' 'has "\"key\": \"hskey-"'
+	id=$(sed -n 's/.*"id": \([0-9]*\).*/\1/p' "$dir/out")
+	call keys create -t a,tag:b -e 2h
+	want "keys create for tags" 0 'line "^hskey-"'
+	call -y keys delete "$(cat "$dir/out")"
+	want "keys delete by the whole text" 0 quiet
+	call keys list
+	want "keys list" 0 'has reusable,ephemeral' 'line " $u "' \
+	    '! has "${key##*-}"'
+	call keys expire "$id"
+	want "keys expire asks, and there is nobody" 1 'says "say -y"'
+	call -y keys expire "$id"
+	want "keys expire" 0 quiet
+	call keys list
+	want "keys list: it is of no use now" 0 \
+	    'line "^ *$id .*\(revoked\|expired\)"'
+	call -y keys delete "$id"
+	want "keys delete by id" 0 quiet
+	call -y keys delete "$id"
+	want "keys delete: not twice" 1 'says "no such key"'
+	call keys create -u "nobody-$$"
+	want "keys create: no such user" 1 'says "no such user"'
+
+	call users rename "$u" "$u-b"
+	want "users rename" 0 quiet
+	call users delete "$u-b"
+	want "users delete asks" 1 'says "nobody to ask"'
+	call -y users delete "$u-"
+	want "users delete -y: only a whole name" 1 'says "if $u-b is meant"'
+	call -y users delete "$u-b"
+	want "users delete" 0 'has "user $u-b deleted"'
+	call keys list
+	want "its keys went with it" 0 '! has "$u"'
+}
+
+the_server() {
+	call status
+	want "status" 0 'has master' 'has keyd' 'has dbd' \
+	    'line "^worker  *1 .* ready"' 'has "policy allow-all"'
+	call -j status
+	want "status -j" 0 'has "\"processes\": ["' \
+	    'has "\"role\": \"worker\""' 'has "\"seq\": "'
+	call log verbose
+	want "log verbose" 0 quiet
+	call log brief
+	want "log brief" 0 quiet
+	call worker exposure
+	want "worker exposure" 0 quiet
+	call worker exposure --slot 1 --revoke
+	want "worker exposure --revoke asks" 1 'says "say -y"'
+	call -y worker exposure --slot 1 --generation 999 --revoke
+	want "worker exposure --revoke" 0 quiet
+	call reload
+	want "reload" 0 'has "configuration read"'
+}
+
+lists_of_nodes() {
+	call nodes list
+	want "nodes list: all of them" 0 "lines seed- $nodes" quiet
+	call -j nodes list
+	want "nodes list -j" 0 "lines '\"stable_id\"' $nodes" \
+	    '! line "$(printf "\033")"' 'has "\\u001b[2Jevil\\n"'
+	COLUMNS=60 call nodes list
+	want "nodes list fits" 0 '! line "^.\{61\}"'
+	call nodes show seed-3
+	want "nodes show" 0 'has "\\033[2Jevil\\n"' 'has 100.65.0.4'
+	call nodes show seed-20
+	want "nodes show: an exact name goes first" 0 'has 100.65.0.21'
+	call nodes show seed-
+	want "nodes show: ambiguous" 1 'says "which node: seed-1 ("'
+	call nodes show sede-17
+	want "nodes show: near" 1 'says "did you mean seed-"'
+}
+
+changes_of_nodes() {
+	call nodes rename seed-4 printer
+	want "nodes rename" 0 'has "renamed to printer"'
+	call nodes rename seed-5 printer
+	want "nodes rename: taken" 1 'says "nodes rename: "'
+	call nodes tag printer a,b
+	want "nodes tag" 0 quiet
+	call -j nodes show printer
+	want "it is tagged" 0 'has "\"tag:b\""' 'has "\"user_id\": null"'
+	call nodes move printer seed
+	want "nodes move" 0 quiet
+	call -j nodes show printer
+	want "it is a user's" 0 'has "\"user\": \"seed\""' 'has "\"tags\": []"'
+	call nodes expire printer 2030-01-02T03:04:05Z
+	want "nodes expire later" 0 quiet
+	call -j nodes show printer
+	want "it expires later" 0 'has "\"expires\": \"2030-01-02T03:04:05Z\""'
+	call nodes expire printer never
+	want "nodes expire never" 0 quiet
+	call -j nodes show printer
+	want "it never expires" 0 'has "\"expires\": null"'
+	call nodes expire printer
+	want "nodes expire now asks" 1 'says "say -y"'
+	call -y nodes expire printer
+	want "nodes expire now" 0 quiet
+	call -y nodes logout seed-6
+	want "nodes logout" 0 quiet
+	call nodes list
+	want "both have expired" 0 'line "printer.*expired"' \
+	    'line "seed-6 .*expired"'
+	call -y nodes delete seed-7
+	want "nodes delete" 0 'has "node seed-7 deleted"'
+	call -y nodes delete seed-7
+	want "nodes delete: not twice" 1 'says "which node: seed-70 ("'
+	call -y users delete seed
+	want "users delete: it owns nodes" 1 'says "users delete: "'
+}
+
+shells() {
+	bash -c 'PATH=$1:$PATH; . etc/completion/headscalectl.bash
+	    try() { COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+	    _headscalectl; echo "${COMPREPLY[*]}"; }
+	    try headscalectl no; try headscalectl keys create --re
+	    try headscalectl -s "$2" nodes show pri' - "$out" "$socket" \
+	    >"$dir/out" 2>"$dir/err"
+	rc=$?
+	want "completion in bash" 0 'line "^nodes$"' 'line "^--reusable$"' \
+	    'line "^printer$"' quiet
+}
+
+others() {
+	if [ "$(id -u)" -ne 0 ] || ! command -v setpriv >/dev/null; then
+		echo "skipped: another user cannot be played without root"
+		return
+	fi
+	setpriv --reuid 65534 --regid 65534 --clear-groups "$ctl" \
+	    -s "$socket" status >"$dir/out" 2>"$dir/err" </dev/null
+	rc=$?
+	want "others may not" 1 'says "permission denied: become root or a member of the group "'
+}
+
+no_server
+[ -n "$socket" ] || own_server
+users_and_keys
+the_server
+if [ -n "$server" ]; then
+	lists_of_nodes
+	changes_of_nodes
+	shells
+	others
+	stop
+	start
+	call nodes list
+	want "all of it is there after a restart" 0 \
+	    "lines 'seed-\|printer' $((nodes - 1))" 'line printer'
+	cp "$dir/log" "$dir/out"
+	want "the log says who changed what" 0 \
+	    "has 'control uid=$(id -u) request=CTL_NODE_DELETE id='"
+	stop
+	call status
+	want "a server that was stopped" 1 \
+	    'says "does headscaled run?" || says "nobody listens"'
+fi
+exit $failed

@@ -1,0 +1,313 @@
+#!/bin/bash
+# The daemon as an administrator meets it: check, start, second start, killed
+# children, reload, files that change, stop, death of master.  As root it runs
+# a second time without.  One "ok" or "FAIL" line a check.
+#
+#	start.sh OUT
+set -uo pipefail
+out=$(cd "${1:-out}" && pwd) || exit 2
+rc=0
+bin=$(mktemp -d /tmp/hs-start-bin.XXXXXX) || exit 2
+chmod 755 "$bin"
+cp "$out"/headscaled "$out"/headscaled-worker "$out"/headscaled-keyd \
+    "$out"/headscaled-dbd "$out"/headscalectl "$bin" || exit 2
+dir= pid=
+
+finish() {
+	[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null
+	rm -rf "$bin" ${dir:+"$dir"}
+}
+trap finish EXIT
+
+ok() { # ok TEXT COMMAND ...
+	local text=$1 said
+	shift
+	if said=$("$@" 2>&1); then
+		echo "ok $mode: $text"
+	else
+		echo "FAIL $mode: $text"
+		echo "$said" | tail -5 | sed 's/^/      /'
+		tail -5 "$dir/log" 2>/dev/null | sed 's/^/      log: /'
+		rc=1
+	fi
+}
+says() { # says RC TEXT COMMAND ...: exits so and prints that
+	local want=$1 text=$2 said got
+	shift 2
+	said=$("$@" 2>&1)
+	got=$?
+	case $said in
+	*"$text"*) [ $got -eq "$want" ] && return 0 ;;
+	esac
+	echo "exit $got, said: $said"
+	return 1
+}
+not() { ! "$@"; }
+within() { # within TENTHS COMMAND ...: retry until it succeeds
+	local n=$1
+	shift
+	until "$@" >/dev/null 2>&1; do
+		n=$((n - 1))
+		[ $n -gt 0 ] || { "$@"; return; }
+		sleep 0.1
+	done
+}
+as() {
+	if [ "$mode" = root ] || [ "$(id -u)" != 0 ]; then
+		"$@"
+	else
+		setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
+	fi
+}
+logged() { grep -qF -- "$1" "$dir/log"; }
+mark() { : >"$dir/log"; }
+alive() { kill -0 "$1" 2>/dev/null; }
+spare() { # a port that nobody listens on
+	local p
+	for _ in 1 2 3 4 5 6 7 8 9; do
+		p=$((20000 + RANDOM % 12000))
+		(exec 3<>/dev/tcp/127.0.0.1/$p) 2>/dev/null || { echo $p; return; }
+	done
+}
+get() { # get PORT PATH
+	exec 5<>"/dev/tcp/127.0.0.1/$1" || return 1
+	printf 'GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n' "$2" >&5
+	timeout 3 cat <&5
+	exec 5>&-
+}
+healthy() { get "$1" /health 2>/dev/null | grep -q '"pass"'; }
+key() { get "$1" '/key?v=113' | grep -o 'publicKey":"mkey:[0-9a-f]*'; }
+child() { ps --ppid "$pid" -o pid=,args= | awk -v n="headscaled-$1:" '$2 == n {print $1; exit}'; }
+renewed() { # renewed ROLE OLDPID
+	local p
+	p=$(child "$1")
+	[ -n "$p" ] && [ "$p" != "$2" ]
+}
+settled() { # settled: the pid file names a living process that serves
+	pid=$(cat "$dir/headscaled.pid" 2>/dev/null)
+	[ -n "$pid" ] && alive "$pid" && healthy "$port"
+}
+conf() { # conf [LINES ...]: a configuration, in its own folder
+	{
+		echo "server_url = \"http://127.0.0.1:$port\""
+		echo 'run_dir = "." state_dir = "state" chroot = "empty"'
+		echo 'workers = 2'
+		echo "listen \"one\" { address = \"127.0.0.1\" port = $port }"
+		printf '%s\n' "$@"
+	} >"$dir/conf.new"
+	chmod 644 "$dir/conf.new"
+	mv "$dir/conf.new" "$dir/conf"
+}
+start() {
+	as "$bin/headscaled" -d -f "$dir/conf" 2>>"$dir/log" &
+	within 50 settled
+}
+stop_ms() { # how long a stop takes, in milliseconds
+	local t0 t1
+	t0=$(date +%s%N)
+	kill -TERM "$pid"
+	while alive "$pid"; do sleep 0.01; done
+	t1=$(date +%s%N)
+	echo $(((t1 - t0) / 1000000))
+}
+stopped_in_time() {
+	local ms
+	ms=$(stop_ms)
+	echo "$ms ms"
+	[ "$ms" -le 2000 ]
+}
+map() { # map HOST: a DERP map
+	printf '{"Regions":{"900":{"RegionID":900,"RegionCode":"t","RegionName":"T","Nodes":[{"Name":"900a","RegionID":900,"HostName":"%s"}]}}}\n' "$1"
+}
+
+suite() {
+	local old old_key p others
+	mode=$1
+	dir=$(mktemp -d "/tmp/hs-start.XXXXXX") || exit 2
+	chmod 755 "$dir"
+	port=$(spare) port2=$(spare)
+	: >"$dir/log"
+	[ "$mode" = root ] || [ "$(id -u)" != 0 ] || chown -R 65534:65534 "$dir"
+
+	# -n
+	conf
+	ok "-n: a good configuration" says 0 "configuration OK" as "$bin/headscaled" -n -f "$dir/conf"
+	conf 'workers = 3'
+	ok "-n: a bad one, with file and line" says 1 \
+	    "$dir/conf:5: workers is given twice, first in line 3" as "$bin/headscaled" -n -f "$dir/conf"
+	ok "a bad one does not start" says 1 "$dir/conf:5: " as "$bin/headscaled" -f "$dir/conf"
+	map relay.example >"$dir/map"
+	conf "derp { map_file = \"map\" }"
+	ok "-n: a good DERP map" says 0 "configuration OK" as "$bin/headscaled" -n -f "$dir/conf"
+	echo '{"Regions":' >"$dir/map"
+	ok "-n: a bad DERP map, judged by a sandboxed worker" says 1 "$dir/map:" as "$bin/headscaled" -n -f "$dir/conf"
+	conf "dns { extra_records_file = \"records\" }"
+	echo '[{"name":"a b","type":"A","value":"1.2.3.4"}]' >"$dir/records"
+	ok "-n: bad extra records" says 1 "$dir/records:1: " as "$bin/headscaled" -n -f "$dir/conf"
+	rm "$dir/records"
+	ok "-n: no file of extra records" says 1 "$dir/conf:5: $dir/records: No such file" as "$bin/headscaled" -n -f "$dir/conf"
+	conf
+	chmod 666 "$dir/conf"
+	ok "a configuration that others can write" says 1 "not safe" as "$bin/headscaled" -n -f "$dir/conf"
+	conf 'log { level = $level }'
+	ok "-D name=value" says 0 "configuration OK" as "$bin/headscaled" -n -D level=debug -f "$dir/conf"
+	ok "-D: undefined" says 1 'macro $level is not defined' as "$bin/headscaled" -n -f "$dir/conf"
+	ok "-V" says 0 "headscaled " as "$bin/headscaled" -V
+	ok "usage" says 2 "usage: headscaled" as "$bin/headscaled" -x
+	ok "a child by hand" says 2 "is started by headscaled(8) alone" as "$bin/headscaled-keyd" 3</dev/null
+	conf 'libexec_dir = "/usr/share"'
+	ok "programs that are missing" says 1 "/usr/share/headscaled-keyd: No such file" as "$bin/headscaled" -d -f "$dir/conf"
+	[ "$mode" != root ] || {
+		conf 'users { dbd = "_hsnobody" }'
+		ok "a user that is missing" says 1 "there is no user _hsnobody" "$bin/headscaled" -d -f "$dir/conf"
+	}
+
+	# start
+	conf
+	ok "start" start
+	ok "it says so" logged "ready: 2 workers, listening on 127.0.0.1:$port"
+	[ "$mode" = root ] || ok "without root it says what is weaker" logged "no root: one uid"
+	p=$(stat -c %a "$dir/headscaled.sock")
+	if [ "$mode" = root ]; then
+		ok "control socket 0660 root:_headscaled" [ "$(stat -c %a:%U:%G "$dir/headscaled.sock")" = 660:root:_headscaled ]
+		ok "dbd's folder is its own" [ "$(stat -c %a:%U "$dir/state/db")" = 700:_hsdbd ]
+		for p in worker keyd dbd; do
+			ok "$p runs as _hs$p" [ "$(stat -c %U "/proc/$(child $p)/task" 2>/dev/null)" != x -a \
+			    "$(ps -o uid= -p "$(child $p)" | tr -d ' ')" = "$(id -u _hs$p)" ]
+		done
+		ok "worker is in the empty folder" [ "$(readlink "/proc/$(child worker)/root")" = "$dir/empty" ]
+		ok "keyd holds nothing but its links" \
+		    [ "$(ls -l "/proc/$(child keyd)/fd" | grep -cvE 'socket|null|anon_inode|pipe|^total|/log$')" = 0 ]
+		ok "the environment of a child is empty" [ "$(tr '\0' '\n' <"/proc/$(child worker)/environ" | grep -c =)" = 0 ]
+	else
+		ok "control socket 0600" [ "$p" = 600 ]
+	fi
+	ok "the key file is 0600" [ "$(stat -c %a "$dir/state/noise.key")" = 600 ]
+	ok "a second one: already running" says 1 "already running as pid $pid" as "$bin/headscaled" -d -f "$dir/conf"
+	ok "and the first one still serves" healthy "$port"
+	old_key=$(key "$port")
+	ok "the server has a key" [ -n "$old_key" ]
+
+	# children die
+	for p in keyd dbd worker; do
+		old=$(child $p)
+		others=$(ps --ppid "$pid" -o pid= | grep -vw "$old" | sort)
+		kill -9 "$old"
+		ok "$p is killed and comes back" within 30 renewed $p "$old"
+		ok "the others live on" [ "$(ps --ppid "$pid" -o pid= | grep -vw "$(child $p)" | sort)" = "$others" ]
+	done
+	ok "it serves" within 30 healthy "$port"
+	ok "with the same key" [ "$(key "$port")" = "$old_key" ]
+	for _ in 1 2 3; do
+		old=$(child dbd)
+		kill -9 "$old"
+		within 30 renewed dbd "$old"
+	done
+	ok "dbd killed three times more is back" within 30 as "$bin/headscalectl" -s "$dir/headscaled.sock" status
+
+	# reload
+	mark
+	map relay.example >"$dir/map"
+	chmod 644 "$dir/map"
+	conf "listen \"two\" { address = \"127.0.0.1\" port = $port2 }" "derp { map_file = \"map\" }"
+	old=$(child worker)
+	kill -HUP "$pid"
+	ok "reload: a second address" within 50 healthy "$port2"
+	ok "no process was replaced" [ "$(child worker)" = "$old" ]
+	ok "the first address stays" healthy "$port"
+	mark
+	echo '{"Regions":' >"$dir/map.bad"
+	conf "derp { map_file = \"map.bad\" }"
+	kill -HUP "$pid"
+	ok "reload: a bad DERP map is refused" within 50 logged "reload: $dir/map.bad:"
+	ok "and nothing of it is in force" healthy "$port2"
+	mark
+	conf 'wrokers = 2'
+	kill -HUP "$pid"
+	ok "reload: a bad file is refused" within 50 logged "reload: $dir/conf:5: unknown key wrokers"
+	mark
+	conf 'allocation = "random"' 'state_dir = "elsewhere"'
+	sed -i 's/ state_dir = "state"//' "$dir/conf"
+	kill -HUP "$pid"
+	ok "reload: what needs a restart says so" within 50 logged "state_dir changes only with a restart"
+	mark
+	conf "listen \"three\" { address = \"192.0.2.1\" port = $port }"
+	kill -HUP "$pid"
+	ok "reload: an address that is not ours" within 50 logged "cannot listen on 192.0.2.1:$port"
+	ok "it serves on both as before" healthy "$port2"
+	conf "derp { map_file = \"map\" }"
+	ok "reload by headscalectl" as "$bin/headscalectl" -s "$dir/headscaled.sock" reload
+	ok "the second address is gone" within 20 not healthy "$port2"
+	ok "the first is not" healthy "$port"
+	conf "derp { map_file = \"map\" "
+	ok "reload by headscalectl tells the reason" says 1 "$dir/conf:5: section derp is not closed" \
+	    as "$bin/headscalectl" -s "$dir/headscaled.sock" reload
+	conf "derp { map_file = \"map\" }"
+
+	# files that change
+	mark
+	map other.example >"$dir/map.new"
+	chmod 644 "$dir/map.new"
+	mv "$dir/map.new" "$dir/map"
+	ok "a changed DERP map is read" within 80 logged "$dir/map: read again"
+	mark
+	echo 'no map' >"$dir/map"
+	ok "a bad one keeps the old one" within 80 logged "; the old one stays"
+	old=$(child worker)
+	kill -9 "$old"
+	ok "a worker that starts now gets no bad one" within 60 renewed worker "$old"
+	ok "and serves" within 60 logged "with"
+	ok "really" within 60 healthy "$port"
+	map other.example >"$dir/map"
+
+	# stop
+	ok "stop within 2 s" stopped_in_time
+	ok "no child is left" within 10 not pgrep -f "^headscaled-[a-z]*: .*$dir"
+	ok "pid file and socket are gone" [ ! -e "$dir/headscaled.pid" -a ! -e "$dir/headscaled.sock" ]
+	ok "nobody listens" not healthy "$port"
+
+	# death of master
+	mark
+	ok "start again" start
+	ok "with the same key" [ "$(key "$port")" = "$old_key" ]
+	others=$(ps --ppid "$pid" -o pid= | tr '\n' ' ')
+	kill -9 "$pid"
+	ok "master killed: its children end" within 20 not ps -p "${others% }" 
+	ok "start after that: old pid file and socket do not matter" start
+	kill -9 "$pid"
+	ok "start at once after that" start
+	kill -STOP "$(child worker)"
+	ok "a stopped worker does not hold up the end" stopped_in_time
+
+	# the key file
+	chmod 644 "$dir/state/noise.key"
+	ok "a key that others can read is refused" says 1 "a secret must have mode 0600" as "$bin/headscaled" -d -f "$dir/conf"
+	chmod 600 "$dir/state/noise.key"
+	cp -p "$dir/state/noise.key" "$dir/key.kept"
+	echo 'privkey:zz' >"$dir/state/noise.key"
+	ok "a malformed key is refused" says 1 "keyd does not start" as "$bin/headscaled" -d -f "$dir/conf"
+	ok "and not overwritten" [ "$(cat "$dir/state/noise.key")" = "privkey:zz" ]
+	cp -p "$dir/key.kept" "$dir/state/noise.key"
+
+	# in the background
+	if [ -S /dev/log ]; then
+		ok "without -d it returns when it serves" as "$bin/headscaled" -f "$dir/conf"
+		ok "and does" healthy "$port"
+		pid=$(cat "$dir/headscaled.pid")
+		ok "a second one fails where it was typed" says 1 "already running" as "$bin/headscaled" -f "$dir/conf"
+		ok "stop within 2 s" stopped_in_time
+	else
+		conf 'log { target = "stderr" }'
+		as "$bin/headscaled" -f "$dir/conf" 2>>"$dir/log"
+		ok "without -d it returns when it serves" healthy "$port"
+		pid=$(cat "$dir/headscaled.pid")
+		ok "a second one fails where it was typed" says 1 "already running" as "$bin/headscaled" -f "$dir/conf"
+		ok "stop within 2 s" stopped_in_time
+	fi
+	pid=
+	rm -rf "$dir"
+}
+
+[ "$(id -u)" != 0 ] || suite root
+suite "no root"
+exit $rc

@@ -1,0 +1,476 @@
+/* From a command line to what is asked of the server and what is printed. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "ctl/client.h"
+#include "ctl/find.h"
+#include "ctl/run.h"
+
+#define NOW	1790000000LL
+
+/* A server: the double of ctl/client.c. */
+
+struct client {
+	int	open;
+};
+
+static struct {
+	struct client	 client;
+	bool		 absent;
+	bool		 dies;		/* in the middle of an answer */
+	const char	*no;		/* refuses changes */
+	bool		 no_lists;
+	struct buf	 asked;		/* msg_print of each request */
+	unsigned int	 calls;
+} srv;
+
+static struct {
+	bool		 answer;
+	char		 question[256];
+	unsigned int	 times;
+} tty;
+
+struct client *
+client_open(const char *path, char *why, size_t n)
+{
+	assert_string_equal(path, "/sock");
+	if (srv.absent) {
+		(void)strlcpy(why, "nobody there", n);
+		return NULL;
+	}
+	srv.client.open++;
+	return &srv.client;
+}
+
+void
+client_close(struct client *c)
+{
+	if (c != NULL)
+		c->open--;
+}
+
+static void
+send_users(void (*fn)(const struct msg *, void *), void *arg)
+{
+	static const char *const name[] = { "alice", "Bob", "bobby", "17" };
+	struct msg m;
+	size_t i;
+
+	for (i = 0; i < 4; i++) {
+		msg_init(&m, M_CTL_USER);
+		m.u.ctl_user.user.id = i + 1;
+		m.u.ctl_user.user.name = slice_str(name[i]);
+		fn(&m, arg);
+	}
+}
+
+static void
+send_nodes(void (*fn)(const struct msg *, void *), void *arg)
+{
+	static const char *const name[] = { "laptop", "laptop-1", "phone",
+	    "la\033" };
+	struct msg m;
+	size_t i;
+
+	for (i = 0; i < 4; i++) {
+		msg_init(&m, M_CTL_NODE);
+		m.u.ctl_node.node.id = 10 + i;
+		m.u.ctl_node.node.stable_id = slice_str("n");
+		m.u.ctl_node.node.name = slice_str(name[i]);
+		m.u.ctl_node.user_name = slice_str("alice");
+		fn(&m, arg);
+	}
+}
+
+static void
+send_keys(void (*fn)(const struct msg *, void *), void *arg)
+{
+	static const char *const name[] = { "hskey-0123456789ab",
+	    "hskey-0123456789cd", "" };
+	struct msg m;
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		msg_init(&m, M_CTL_KEY);
+		m.u.ctl_key.id = 20 + i;
+		m.u.ctl_key.prefix = slice_str(name[i]);
+		fn(&m, arg);
+	}
+}
+
+static void
+send_end(enum msg_type type, void (*fn)(const struct msg *, void *), void *arg)
+{
+	struct msg m;
+
+	msg_init(&m, type);
+	if (type == M_CTL_NO)
+		m.u.ctl_no.text = slice_str(srv.no);
+	else if (type == M_CTL_OK)
+		m.u.ctl_ok.id = 77;
+	else if (type == M_CTL_KEY_MADE) {
+		m.u.ctl_key_made.id = 5;
+		m.u.ctl_key_made.secret = slice_str("hskey-x-y");
+	}
+	fn(&m, arg);
+}
+
+int
+client_call(struct client *c, const struct msg *m,
+    void (*fn)(const struct msg *, void *), void *arg, char *why, size_t n)
+{
+	bool list = true;
+
+	assert_int_equal(c->open, 1);
+	assert_true(msg_ok(m));
+	if (srv.calls++ > 0)
+		buf_str(&srv.asked, "; ");
+	msg_print(&srv.asked, m);
+	if (m->type == M_CTL_USER_LIST)
+		send_users(fn, arg);
+	else if (m->type == M_CTL_NODE_LIST)
+		send_nodes(fn, arg);
+	else if (m->type == M_CTL_KEY_LIST)
+		send_keys(fn, arg);
+	else
+		list = m->type == M_CTL_EXPOSURE || m->type == M_CTL_STATUS;
+	if (srv.dies) {
+		(void)strlcpy(why, "it died", n);
+		return -1;
+	}
+	if (srv.no != NULL && (!list || srv.no_lists))
+		send_end(M_CTL_NO, fn, arg);
+	else
+		send_end(list ? M_CTL_END : m->type == M_CTL_KEY_CREATE ?
+		    M_CTL_KEY_MADE : M_CTL_OK, fn, arg);
+	return 0;
+}
+
+static bool
+on_question(const char *question, void *arg)
+{
+	(void)arg;
+	tty.times++;
+	(void)strlcpy(tty.question, question, sizeof(tty.question));
+	return tty.answer;
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	buf_free(&srv.asked);
+	memset(&srv, 0, sizeof(srv));
+	memset(&tty, 0, sizeof(tty));
+	return 0;
+}
+
+/* One run: "STATUS|OUTPUT|WHY". */
+static const char *
+run(const char *line, bool can_ask)
+{
+	static char text[8192];
+	char copy[256], *word[16], *p, *rest = copy, why[512] = "";
+	struct run_conf conf;
+	struct command cmd;
+	struct out o;
+	int n = 0, rc;
+
+	(void)strlcpy(copy, line, sizeof(copy));
+	while ((p = strsep(&rest, " ")) != NULL && n < 16)
+		word[n++] = strcmp(p, "''") == 0 ? p + 2 : p;
+	assert_int_equal(grammar_parse(&cmd, n, word, why, sizeof(why)), 0);
+	memset(&conf, 0, sizeof(conf));
+	conf.socket = "/sock";
+	conf.confirm = can_ask ? on_question : NULL;
+	memset(&o, 0, sizeof(o));
+	o.json = (cmd.flags & F_JSON) != 0;
+	o.now = NOW;
+	buf_free(&srv.asked);
+	srv.calls = 0;
+	rc = run_command(&cmd, &conf, &o, why, sizeof(why));
+	assert_int_equal(srv.client.open, 0);
+	buf_u8(&o.text, 0);
+	buf_u8(&srv.asked, 0);
+	(void)snprintf(text, sizeof(text), "%d|%s|%s", rc,
+	    (const char *)o.text.p, rc == 0 ? "" : why);
+	buf_free(&o.text);
+	return text;
+}
+
+static const char *
+asked(void)
+{
+	return (const char *)srv.asked.p;
+}
+
+static void
+test_names(void **state)
+{
+	static const struct {
+		const char	*line;
+		const char	*asked;
+		const char	*want;
+	} t[] = {
+		{ "users rename alice x", "CTL_USER_RENAME id=0 id=1 "
+		    "name=\"x\"", "0|user alice renamed to x\n|" },
+		{ "users rename ALICE x", "id=0 id=1 ",
+		    "0|user alice renamed to x\n|" },
+		{ "users rename bob x", "id=0 id=2 ",
+		    "0|user Bob renamed to x\n|" },
+		{ "users rename al x", "id=0 id=1 ",
+		    "0|user alice renamed to x\n|" },
+		{ "users rename 2 x", "id=0 id=2 ",
+		    "0|user Bob renamed to x\n|" },
+		{ "users rename 17 x", "id=0 id=4 ",
+		    "0|user 17 renamed to x\n|" },
+		{ "users rename bo x", NULL,
+		    "1||bo: which user: Bob (2), bobby (3)?" },
+		{ "users rename alcie x", NULL,
+		    "1||alcie: no such user; did you mean alice?" },
+		{ "users rename zzzz x", NULL, "1||zzzz: no such user" },
+		{ "users rename 99 x", NULL, "1||99: no such user" },
+		{ "users rename '' x", NULL, "1||: no such user" },
+		{ "nodes rename laptop x", "CTL_NODE_RENAME id=0 id=10 ",
+		    "0|node laptop renamed to x\n|" },
+		{ "nodes rename laptop- x", "id=0 id=11 ",
+		    "0|node laptop-1 renamed to x\n|" },
+		{ "nodes rename la x", NULL, "1||la: which node: laptop (10),"
+		    " laptop-1 (11), la\\033 (13)?" },
+		{ "nodes move phone alice", "CTL_NODE_MOVE id=0 id=12 user=1",
+		    "0|node phone moved\n|" },
+		{ "nodes tag 12 a", "CTL_NODE_TAG id=0 id=12 tags=[1 ",
+		    "0|node phone tagged\n|" },
+		{ "nodes expire phone never", "CTL_NODE_EXPIRE id=0 id=12 "
+		    "at=0", "0|node phone: expiry set\n|" },
+		{ "keys delete -y 21", "CTL_KEY_DELETE id=0 id=21",
+		    "0|key hskey-0123456789cd deleted\n|" },
+		{ "keys expire -y hskey-0123456789AB", "CTL_KEY_EXPIRE id=0 "
+		    "id=20", "0|key hskey-0123456789ab expired\n|" },
+		{ "keys expire -y hskey-0123456789a", NULL, "1||"
+		    "hskey-0123456789a: no such key; if hskey-0123456789ab is"
+		    " meant, say so: with -y only a whole name will do" },
+		{ "nodes delete -y ph", NULL, "1||ph: no such node; if phone "
+		    "is meant, say so: with -y only a whole name will do" },
+		{ "nodes expire -y ph never", "CTL_NODE_EXPIRE id=0 id=12 ",
+		    "0|node phone: expiry set\n|" },
+		{ "keys expire -y hskey-0123456789cd-5ec2e7", "CTL_KEY_EXPIRE"
+		    " id=0 id=21", "0|key hskey-0123456789cd expired\n|" },
+		{ "keys expire -y 22", "CTL_KEY_EXPIRE id=0 id=22",
+		    "0|key  expired\n|" },
+		{ "keys expire -y hskey-", NULL, "1||hskey-: which key: "
+		    "hskey-0123456789ab (20), hskey-0123456789cd (21)?" },
+		{ "keys expire -y hskey-ffff", NULL,
+		    "1||hskey-ffff: no such key" },
+	};
+	const char *got;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		got = run(t[i].line, false);
+		if (strcmp(got, t[i].want) != 0)
+			fail_msg("%s\n\tgives\t%s\n\tnot\t%s", t[i].line, got,
+			    t[i].want);
+		if (t[i].asked == NULL)
+			assert_int_equal(srv.calls, 1);	/* only looked */
+		else if (strstr(asked(), t[i].asked) == NULL)
+			fail_msg("%s asks %s", t[i].line, asked());
+	}
+}
+
+static void
+test_changes(void **state)
+{
+	(void)state;
+	assert_string_equal(run("users add carol", false),
+	    "0|user carol added, id 77\n|");
+	assert_string_equal(run("users add carol -j", false),
+	    "0|{\n  \"id\": 77\n}\n|");
+	assert_string_equal(run("keys create -u alice", false),
+	    "0|hskey-x-y\n|");
+	assert_non_null(strstr(asked(), "CTL_KEY_CREATE id=0 user=1 "));
+	assert_string_equal(run("keys create -j --tags a", false), "0|{\n"
+	    "  \"id\": 5,\n  \"key\": \"hskey-x-y\",\n  \"expires\": null\n}"
+	    "\n|");
+	assert_int_equal(srv.calls, 1);		/* nobody to look up */
+	assert_string_equal(run("reload", false), "0|configuration read\n|");
+	assert_string_equal(run("log verbose", false), "0|done\n|");
+}
+
+static void
+test_lists(void **state)
+{
+	(void)state;
+	assert_non_null(strstr(run("users list", false), "0|ID  NAME"));
+	assert_non_null(strstr(run("keys list", false), "0|ID  KEY"));
+	assert_non_null(strstr(run("nodes list -j", false), "\"la\\u001b\""));
+	assert_non_null(strstr(run("nodes list", false), "12  phone"));
+	assert_non_null(strstr(run("nodes show phone", false),
+	    "0|name           phone\nid             12 (n)\n"));
+	assert_null(strstr(run("nodes show phone", false), "laptop"));
+	assert_string_equal(run("worker exposure", false), "0||");
+	assert_string_equal(run("status -j", false), "0|{\n"
+	    "  \"processes\": [],\n  \"tailnets\": []\n}\n|");
+}
+
+static void
+test_asking(void **state)
+{
+	static const struct {
+		const char	*line;
+		const char	*question;
+	} t[] = {
+		{ "users delete alice", "This deletes user alice and its keys.  "
+		    "Go on?" },
+		{ "nodes delete phone", "This deletes node phone.  Go on?" },
+		{ "nodes logout phone", "This logs out node phone.  Go on?" },
+		{ "nodes expire phone", "This logs out node phone.  Go on?" },
+		{ "keys delete 20", "This deletes key hskey-0123456789ab.  "
+		    "Go on?" },
+		{ "keys expire 20", "This makes key hskey-0123456789ab "
+		    "useless for ever.  Go on?" },
+		{ "worker exposure --revoke", "This logs out all nodes that "
+		    "the worker has held.  Go on?" },
+	};
+	unsigned int calls;
+	char want[256];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		tty.answer = false;
+		(void)run(t[i].line, true);
+		assert_string_equal(tty.question, t[i].question);
+		assert_true(srv.calls <= 1);	/* a look, no change */
+		calls = srv.calls;
+		assert_non_null(strstr(run(t[i].line, true),
+		    ": nothing was done"));
+		assert_non_null(strstr(run(t[i].line, false),
+		    ": nobody to ask: say -y if it is meant"));
+		assert_int_equal(srv.calls, calls);
+		tty.answer = true;
+		assert_memory_equal(run(t[i].line, true), "0|", 2);
+		assert_int_equal(srv.calls, calls + 1);
+		tty.times = 0;
+		(void)snprintf(want, sizeof(want), "-y %s", t[i].line);
+		assert_memory_equal(run(want, true), "0|", 2);
+		assert_int_equal(tty.times, 0);
+	}
+	/* These lose nothing. */
+	assert_memory_equal(run("nodes expire phone 1h", true), "0|", 2);
+	assert_memory_equal(run("nodes rename phone x", true), "0|", 2);
+	assert_memory_equal(run("worker exposure", true), "0|", 2);
+	assert_int_equal(tty.times, 0);
+}
+
+static void
+test_failures(void **state)
+{
+	(void)state;
+	srv.absent = true;
+	assert_string_equal(run("status", false), "1||nobody there");
+	srv.absent = false;
+	srv.dies = true;
+	assert_string_equal(run("nodes list", false), "1||it died");
+	assert_string_equal(run("nodes rename phone x", false),
+	    "1||it died");
+	assert_string_equal(run("keys create --tags a", false),
+	    "1||it died");
+	srv.dies = false;
+	srv.no = "not \033[2J today";
+	assert_string_equal(run("users add x", false),
+	    "1||users add: not \\033[2J today");
+	srv.no_lists = true;
+	assert_string_equal(run("nodes rename phone x", false),
+	    "1||nodes rename: not \\033[2J today");
+	assert_string_equal(run("status", false),
+	    "1||status: not \\033[2J today");
+	/* Values are checked before anybody is asked. */
+	srv.absent = true;
+	assert_memory_equal(run("keys create", false), "2||keys create: ",
+	    15);
+	assert_memory_equal(run("nodes expire x y", false), "2||", 3);
+}
+
+static void
+test_without_server(void **state)
+{
+	(void)state;
+	srv.absent = true;
+	assert_memory_equal(run("version", false), "0|headscalectl ", 15);
+	assert_non_null(strstr(run("version -j", false), "\"version\": \""));
+	assert_memory_equal(run("help", false), "0|usage: ", 9);
+	assert_non_null(strstr(run("help nodes delete", false),
+	    "nodes delete NODE"));
+	assert_memory_equal(run("help frob", false), "2|usage", 7);
+	assert_non_null(strstr(run("keys create -h", false),
+	    "0|usage: headscalectl"));
+	assert_string_equal(run("complete nodes sh", false),
+	    "0|show\tshow all of one node\n|");
+	assert_string_equal(run("complete nodes show ''", false), "0||");
+	srv.absent = false;
+	assert_string_equal(run("complete nodes show ''", false),
+	    "0|laptop\t\nlaptop-1\t\nphone\t\nla\\033\t\n|");
+	assert_string_equal(run("complete keys create --user ''", false),
+	    "0|alice\t\nBob\t\nbobby\t\n17\t\n|");
+	assert_string_equal(run("complete keys delete ''", false),
+	    "0|hskey-0123456789ab\t\nhskey-0123456789cd\t\n|");
+}
+
+/* Many that begin alike are not all named. */
+static void
+test_many(void **state)
+{
+	struct find *f;
+	char why[256];
+	uint64_t id;
+	int i;
+
+	(void)state;
+	f = find_new(FIND_NODE, "web", false);
+	for (i = 1; i <= 9; i++) {
+		(void)snprintf(why, sizeof(why), "web-%d", i);
+		find_row(f, (uint64_t)i, slice_str(why));
+	}
+	assert_int_equal(find_result(f, &id, why, sizeof(why)), -1);
+	assert_string_equal(why, "web: which node: web-1 (1), web-2 (2), "
+	    "web-3 (3), web-4 (4), web-5 (5) ...?");
+	assert_string_equal(find_name(f), "");
+	/* A short buffer is no harm. */
+	assert_int_equal(find_result(f, &id, why, 10), -1);
+	assert_string_equal(why, "web: whic");
+	find_row(f, 10, slice_str("WEB"));
+	assert_int_equal(find_result(f, &id, why, sizeof(why)), 0);
+	assert_int_equal(id, 10);
+	find_free(f);
+	find_free(NULL);
+}
+
+static int
+group_end(void **state)
+{
+	(void)state;
+	buf_free(&srv.asked);
+	return 0;
+}
+
+int
+main(void)
+{
+#define T(f)	cmocka_unit_test_setup(f, setup)
+	const struct CMUnitTest tests[] = {
+		T(test_names), T(test_changes), T(test_lists),
+		T(test_asking), T(test_failures), T(test_without_server),
+		T(test_many),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, group_end);
+}

@@ -1,0 +1,599 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/log.h"
+#include "regress/lib/tnworld.h"
+#include "worker/tailnet/tailnets_int.h"
+
+static void
+swallow(int level, const char *line, void *arg)
+{
+	(void)level;
+	(void)line;
+	(void)arg;
+}
+
+/* A world with a replica of n published nodes and one user. */
+static struct world *
+make(unsigned int n)
+{
+	struct world *w = world_new(1);
+	struct fuser u = { 1, "alice@example.com" };
+	struct buf b = { 0 };
+	struct fnode f;
+	unsigned int i;
+
+	snap_tailnet(&b, "default", 1);
+	snap_user(&b, &u);
+	for (i = 1; i <= n; i++) {
+		fnode_init(&f, i, 1);
+		snap_node(&b, &f);
+	}
+	snap_batch(&b, ++w->seq);
+	assert_int_equal(tailnets_snapshot(w->tn, FEED_TAILNET, b.p, b.n), 0);
+	buf_free(&b);
+	return w;
+}
+
+static struct replica *
+replica(struct world *w)
+{
+	return idmap_get(&w->tn->by_id, FEED_TAILNET);
+}
+
+static struct node *
+node(struct world *w, uint64_t id)
+{
+	return idmap_get(&replica(w)->nodes, id);
+}
+
+/* The newest change is the last of the list. */
+static const struct mark *
+last(struct world *w)
+{
+	return TAILQ_LAST(&replica(w)->changes, mark_list);
+}
+
+static void
+t_same_is_no_change(void **state)
+{
+	struct world *w = make(3);
+	struct fnode f;
+	uint64_t ver = replica(w)->ver;
+
+	(void)state;
+	fnode_init(&f, 2, 1);
+	assert_int_equal(feed_node(w->tn, &f), 0);
+	world_batch(w);
+	assert_int_equal(replica(w)->ver, ver);
+	assert_int_equal(replica(w)->seq, w->seq);
+	/* Nor when the last time seen moves while it is online. */
+	f.online = true;
+	assert_int_equal(feed_node(w->tn, &f), 0);
+	world_batch(w);
+	assert_int_equal(replica(w)->ver, ver + 1);
+	f.last_seen += 60;
+	assert_int_equal(feed_node(w->tn, &f), 0);
+	world_batch(w);
+	assert_int_equal(replica(w)->ver, ver + 1);
+	world_free(w);
+}
+
+static void
+t_kinds(void **state)
+{
+	struct world *w = make(3);
+	struct node *n = node(w, 2);
+	struct fnode f;
+	uint64_t ver;
+
+	(void)state;
+	fnode_init(&f, 2, 1);
+	f.endpoint = 77;
+	assert_int_equal(feed_node(w->tn, &f), 0);
+	world_batch(w);
+	ver = replica(w)->ver;
+	assert_int_equal(n->field_ver[NF_ENDPOINTS], ver);
+	assert_int_equal(n->field_ver[NF_DISCO], 0);
+	assert_int_equal(n->whole_ver, 0);
+	assert_ptr_equal(last(w)->node, n);
+	/* A new node key is no patch. */
+	f.key = 99;
+	assert_int_equal(feed_node(w->tn, &f), 0);
+	world_batch(w);
+	assert_int_equal(n->whole_ver, ver + 1);
+	assert_int_equal(n->self_ver, ver + 1);
+	/* What only the node itself is told. */
+	f.advertised = 2;
+	assert_int_equal(feed_node(w->tn, &f), 0);
+	world_batch(w);
+	assert_int_equal(n->self_ver, ver + 2);
+	assert_int_equal(n->whole_ver, ver + 1);
+	assert_int_equal(n->mark.ver, ver + 1);
+	/* The home relay gone: neither patch nor whole node says it. */
+	f.derp = 0;
+	assert_int_equal(feed_node(w->tn, &f), 0);
+	world_batch(w);
+	assert_int_equal(n->reset_ver, ver + 3);
+	world_free(w);
+}
+
+static void
+t_batch_is_atomic(void **state)
+{
+	struct world *w = make(2);
+	struct fnode f;
+
+	(void)state;
+	fnode_init(&f, 9, 1);
+	assert_int_equal(feed_node(w->tn, &f), 0);
+	assert_int_equal(feed_node_del(w->tn, 1), 0);
+	/* A session fact within it waits as well. */
+	assert_int_equal(feed_online(w->tn, 2, true, 0), 0);
+	assert_null(node(w, 9));
+	assert_non_null(node(w, 1));
+	assert_false(node(w, 2)->online);
+	world_batch(w);
+	assert_non_null(node(w, 9));
+	assert_null(node(w, 1));
+	assert_true(node(w, 2)->online);
+	/* Between batches it counts at once. */
+	assert_int_equal(feed_online(w->tn, 2, false, 1790000001), 0);
+	assert_false(node(w, 2)->online);
+	assert_int_equal(node(w, 2)->last_seen, 1790000001);
+	world_free(w);
+}
+
+/* A batch that was cut off comes again whole. */
+static void
+t_batch_again(void **state)
+{
+	struct world *w = make(3);
+	struct fuser bob = { 2, "bob" };
+	struct fnode f;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		fnode_init(&f, 4, 2);
+		assert_int_equal(feed_user(w->tn, &bob), 0);
+		assert_int_equal(feed_node(w->tn, &f), 0);
+		assert_int_equal(feed_node_del(w->tn, 3), 0);
+	}
+	world_batch(w);
+	assert_null(w->why);
+	assert_non_null(node(w, 4));
+	assert_null(node(w, 3));
+	world_free(w);
+}
+
+static void
+t_users(void **state)
+{
+	struct world *w = make(1);
+	struct fuser bob = { 2, "bob" };
+	struct fnode f;
+
+	(void)state;
+	log_capture(swallow, NULL);
+	/* The owner may come after its node within a batch. */
+	fnode_init(&f, 2, 2);
+	assert_int_equal(feed_node(w->tn, &f), 0);
+	assert_int_equal(feed_user(w->tn, &bob), 0);
+	world_batch(w);
+	assert_null(w->why);
+	assert_int_equal(node(w, 2)->user->id, 2);
+	/* And goes after it. */
+	assert_int_equal(feed_user_del(w->tn, 2), 0);
+	assert_int_equal(feed_node_del(w->tn, 2), 0);
+	world_batch(w);
+	assert_null(w->why);
+	assert_null(idmap_get(&replica(w)->users, 2));
+	assert_false(group_has_user(TAILQ_FIRST(&replica(w)->groups),
+	    replica(w)->tagged));
+	/* A node of nobody makes no sense, nor an owner that goes first. */
+	assert_int_equal(feed_node(w->tn, &f), 0);
+	assert_int_equal(feed_batch(w->tn, ++w->seq), -1);
+	assert_int_equal(feed_user_del(w->tn, 1), 0);
+	assert_int_equal(feed_batch(w->tn, ++w->seq), -1);
+	log_capture(NULL, NULL);
+	world_free(w);
+}
+
+/* An owner counts in a group only while nodes of the group are its. */
+static void
+t_owners(void **state)
+{
+	struct world *w = make(2);
+	struct fuser bob = { 2, "bob" };
+	struct group *g = TAILQ_FIRST(&replica(w)->groups);
+	struct fnode f;
+
+	(void)state;
+	assert_int_equal(g->users.n, 1);
+	assert_int_equal(feed_user(w->tn, &bob), 0);
+	fnode_init(&f, 1, 2);
+	assert_int_equal(feed_node(w->tn, &f), 0);
+	world_batch(w);
+	assert_int_equal(g->users.n, 2);
+	fnode_init(&f, 2, 2);
+	assert_int_equal(feed_node(w->tn, &f), 0);
+	world_batch(w);
+	assert_int_equal(g->users.n, 1);
+	assert_true(group_has_user(g, node(w, 1)->user));
+	/* A tagged node's owner is one for all. */
+	f.user = 0;
+	f.tags = 1;
+	assert_int_equal(feed_node(w->tn, &f), 0);
+	world_batch(w);
+	assert_int_equal(node(w, 2)->user->id, USER_TAGGED);
+	assert_int_equal(node(w, 1)->user->nodes, 1);
+	world_free(w);
+}
+
+static void
+t_nonsense(void **state)
+{
+	struct world *w = make(1);
+	struct fnode f;
+	struct fuser u = { USER_TAGGED, "mallory" };
+	struct msg m;
+
+	(void)state;
+	log_capture(swallow, NULL);
+	fnode_init(&f, 2, 1);
+	(void)snprintf(f.name, sizeof(f.name), "two.labels");
+	assert_int_equal(feed_node(w->tn, &f), 0);
+	assert_int_equal(feed_batch(w->tn, ++w->seq), -1);
+	fnode_init(&f, ID_MAX + 1, 1);
+	assert_int_equal(feed_node(w->tn, &f), 0);
+	assert_int_equal(feed_batch(w->tn, ++w->seq), -1);
+	assert_int_equal(feed_user(w->tn, &u), 0);
+	assert_int_equal(feed_batch(w->tn, ++w->seq), -1);
+	assert_int_equal(feed_tailnet(w->tn, "a..b", 1), 0);
+	assert_int_equal(feed_batch(w->tn, ++w->seq), -1);
+	assert_int_equal(feed_batch(w->tn, 1), -1);	/* back in time */
+	msg_init(&m, M_DB_HELLO_DONE);
+	assert_int_equal(tailnets_apply(w->tn, &m), -1);
+	log_capture(NULL, NULL);
+	world_free(w);
+}
+
+static void
+t_dropped(void **state)
+{
+	struct world *w = make(2);
+	struct fnode f;
+
+	(void)state;
+	assert_non_null(world_open(w, 1, 1, true, false));
+	assert_int_equal(tailnets_streams(w->tn, FEED_TAILNET), 1);
+	tailnets_drop(w->tn, FEED_TAILNET);	/* not while it has one */
+	assert_non_null(replica(w));
+	world_close(&w->client[WORLD_STREAMS - 1]);
+	tailnets_drop(w->tn, FEED_TAILNET);
+	assert_null(replica(w));
+	assert_int_equal(tailnets_streams(w->tn, FEED_TAILNET), 0);
+	/* What was on its way comes to nothing. */
+	fnode_init(&f, 3, 1);
+	assert_int_equal(feed_node(w->tn, &f), 0);
+	assert_int_equal(feed_batch(w->tn, 99), 0);
+	assert_null(world_open(w, 1, 1, true, false));
+	world_free(w);
+}
+
+static void
+t_snapshot_differs(void **state)
+{
+	struct world *w = make(5);
+	struct fuser u = { 1, "alice@example.com" };
+	struct buf b = { 0 };
+	struct fnode f;
+	uint64_t ver = replica(w)->ver;
+	unsigned int i;
+
+	(void)state;
+	/* 2 is gone, 3 has other endpoints, 6 is new; the rest is as it was. */
+	for (i = 1; i <= 6; i++) {
+		fnode_init(&f, i, 1);
+		if (i == 3)
+			f.endpoint = 1000;
+		if (i != 2)
+			snap_node(&b, &f);
+	}
+	snap_user(&b, &u);		/* order is free */
+	snap_tailnet(&b, "default", 1);
+	snap_batch(&b, 77);
+	assert_int_equal(tailnets_snapshot(w->tn, FEED_TAILNET, b.p, b.n), 0);
+	assert_int_equal(replica(w)->ver, ver + 1);
+	assert_int_equal(replica(w)->seq, 77);
+	assert_int_equal(replica(w)->batch[3], 77);
+	assert_null(node(w, 2));
+	assert_int_equal(replica(w)->ntombs, 1);
+	assert_int_equal(node(w, 3)->field_ver[NF_ENDPOINTS], ver + 1);
+	assert_int_equal(node(w, 6)->shown_ver, ver + 1);
+	assert_int_equal(node(w, 1)->mark.ver, ver);
+	assert_int_equal(node(w, 5)->mark.ver, ver);
+	/* Once more: nothing. */
+	assert_int_equal(tailnets_snapshot(w->tn, FEED_TAILNET, b.p, b.n), 0);
+	assert_int_equal(replica(w)->ver, ver + 1);
+	buf_free(&b);
+	world_free(w);
+}
+
+static void
+t_snapshot_bad(void **state)
+{
+	struct world *w = world_new(1);
+	struct fuser u = { 1, "alice" };
+	struct buf b = { 0 };
+	struct fnode f;
+	size_t n, whole;
+
+	(void)state;
+	log_capture(swallow, NULL);
+	snap_tailnet(&b, "default", 1);
+	snap_user(&b, &u);
+	fnode_init(&f, 1, 1);
+	snap_node(&b, &f);
+	n = b.n;
+	snap_batch(&b, 5);
+	whole = b.n;
+	/* Each cut is noticed, whatever is left. */
+	for (n = 0; n < whole; n++)
+		assert_int_equal(tailnets_snapshot(w->tn, FEED_TAILNET, b.p,
+		    n), -1);
+	assert_int_equal(tailnets_snapshot(w->tn, FEED_TAILNET + 1, b.p,
+	    whole), -1);
+	assert_int_equal(tailnets_snapshot(w->tn, FEED_TAILNET, b.p, whole),
+	    0);
+	/* Something after the end. */
+	buf_u8(&b, 0);
+	assert_int_equal(tailnets_snapshot(w->tn, FEED_TAILNET, b.p, b.n), -1);
+	log_capture(NULL, NULL);
+	buf_free(&b);
+	world_free(w);
+}
+
+static void
+t_tombs(void **state)
+{
+	struct world *w = make(1);
+	struct fnode f;
+	unsigned int i;
+
+	(void)state;
+	for (i = 2; i < TOMBS_MIN + 20; i++) {
+		fnode_init(&f, i, 1);
+		assert_int_equal(feed_node(w->tn, &f), 0);
+		world_batch(w);
+		assert_int_equal(feed_node_del(w->tn, i), 0);
+		world_batch(w);
+		assert_true(replica(w)->ntombs <= TOMBS_MIN);
+	}
+	assert_int_equal(replica(w)->ntombs, TOMBS_MIN);
+	/* 18 are forgotten: each took two versions, the removal the second. */
+	assert_int_equal(replica(w)->floor, 1 + 1 + 2 * 18);
+	/* One that nobody was told of leaves none. */
+	fnode_init(&f, 5000, 1);
+	f.published = false;
+	assert_int_equal(feed_node(w->tn, &f), 0);
+	world_batch(w);
+	i = (unsigned int)replica(w)->floor;
+	assert_int_equal(feed_node_del(w->tn, 5000), 0);
+	assert_int_equal(feed_node_del(w->tn, 12345), 0);
+	world_batch(w);
+	assert_int_equal(replica(w)->floor, i);
+	assert_null(w->why);
+	world_free(w);
+}
+
+/* Trap 67: one owner for each prefix; the lowest that is online. */
+static void
+t_routes(void **state)
+{
+	struct world *w = make(1);
+	struct fnode f;
+	unsigned int i;
+
+	(void)state;
+	for (i = 2; i <= 4; i++) {
+		fnode_init(&f, i, 1);
+		f.advertised = 7;
+		f.approved = i == 4 ? 4 : 3;
+		f.online = i != 2;
+		assert_int_equal(feed_node(w->tn, &f), 0);
+	}
+	world_batch(w);
+	/* 0.0.0.0/0, ::/0 and 10.1.0.0/16 of 2 and 3; fd00:1::/64 of 4. */
+	assert_int_equal(node(w, 2)->nroutes, 3);
+	assert_true(node(w, 2)->routes[0].exit);
+	assert_true(node(w, 2)->routes[1].exit);
+	assert_false(node(w, 2)->routes[0].primary);
+	assert_false(node(w, 2)->routes[2].primary);
+	assert_true(node(w, 3)->routes[2].primary);
+	assert_true(node(w, 4)->routes[0].primary);
+	/* 3 goes: nobody is online, the lowest of all has it. */
+	assert_int_equal(feed_online(w->tn, 3, false, 1), 0);
+	assert_true(node(w, 2)->routes[2].primary);
+	assert_false(node(w, 3)->routes[2].primary);
+	assert_int_equal(node(w, 2)->whole_ver, replica(w)->ver);
+	/* 2 advertises it no more. */
+	fnode_init(&f, 2, 1);
+	f.approved = 3;
+	f.advertised = 1;
+	assert_int_equal(feed_node(w->tn, &f), 0);
+	world_batch(w);
+	assert_int_equal(node(w, 2)->nroutes, 2);
+	assert_true(node(w, 3)->routes[2].primary);
+	/* The router leaves. */
+	assert_int_equal(feed_node_del(w->tn, 3), 0);
+	world_batch(w);
+	assert_null(w->why);
+	world_free(w);
+}
+
+static void
+t_expiry(void **state)
+{
+	struct world *w = make(2);
+	struct fnode f;
+	uint64_t ver;
+
+	(void)state;
+	fnode_init(&f, 2, 1);
+	f.expiry = FAKEENV_WALL + 7200;
+	assert_int_equal(feed_node(w->tn, &f), 0);
+	world_batch(w);
+	ver = replica(w)->ver;
+	assert_false(node(w, 2)->expired);
+	fakeenv_advance(w->fake, 7199 * US_PER_S);
+	assert_false(node(w, 2)->expired);
+	assert_int_equal(replica(w)->ver, ver);
+	fakeenv_advance(w->fake, 2 * US_PER_S);
+	assert_true(node(w, 2)->expired);
+	assert_int_equal(node(w, 2)->whole_ver, ver + 1);
+	assert_int_equal(node(w, 2)->self_ver, ver + 1);
+	assert_false(timer_pending(&replica(w)->expiry));
+	/* A later one takes it back. */
+	f.expiry = 0;
+	assert_int_equal(feed_node(w->tn, &f), 0);
+	world_batch(w);
+	assert_false(node(w, 2)->expired);
+	world_free(w);
+}
+
+/* The wall clock is set forward: it is noticed within the hour. */
+static void
+t_expiry_clock(void **state)
+{
+	struct world *w = make(1);
+	struct fnode f;
+
+	(void)state;
+	fnode_init(&f, 1, 1);
+	f.expiry = FAKEENV_WALL + 86400 * 30;
+	assert_int_equal(feed_node(w->tn, &f), 0);
+	world_batch(w);
+	fakeenv_set_wall(w->fake, FAKEENV_WALL + 86400 * 31);
+	fakeenv_advance(w->fake, 3601 * US_PER_S);
+	assert_true(node(w, 1)->expired);
+	world_free(w);
+}
+
+static void
+t_online_map(void **state)
+{
+	struct world *w = make(20);
+	uint8_t bits[2] = { 0x05, 0x01 };	/* 3, 5, 11 of 3..18 */
+	uint64_t ver;
+
+	(void)state;
+	assert_int_equal(feed_online(w->tn, 1, true, 0), 0);
+	assert_int_equal(feed_online(w->tn, 4, true, 0), 0);
+	assert_int_equal(feed_online(w->tn, 5, true, 0), 0);
+	ver = replica(w)->ver;
+	assert_int_equal(feed_online_map(w->tn, 3, bits, 2, 1790001234), 0);
+	assert_int_equal(replica(w)->ver, ver + 1);
+	assert_true(node(w, 1)->online);	/* not covered */
+	assert_true(node(w, 3)->online);
+	assert_false(node(w, 4)->online);
+	assert_int_equal(node(w, 4)->last_seen, 1790001234);
+	assert_true(node(w, 5)->online);
+	assert_true(node(w, 11)->online);
+	assert_false(node(w, 12)->online);
+	/* Who was away before keeps the time. */
+	assert_int_equal(node(w, 12)->last_seen, 1780000000);
+	assert_int_equal(node(w, 5)->mark.ver, ver);
+	assert_int_equal(feed_online_map(w->tn, 3, bits, 2, 1790001299), 0);
+	assert_int_equal(replica(w)->ver, ver + 1);
+	world_free(w);
+}
+
+static void
+note_have(uint64_t tailnet, const uint8_t batch[16], uint64_t seq, void *arg)
+{
+	uint64_t *got = arg;
+
+	got[0] = tailnet;
+	got[1] = seq;
+	got[2] = batch[0];
+}
+
+static void
+t_each(void **state)
+{
+	struct world *w = make(1);
+	uint64_t got[3] = { 0 };
+
+	(void)state;
+	w->seq = 4;
+	world_batch(w);
+	tailnets_each(w->tn, note_have, got);
+	assert_int_equal(got[0], FEED_TAILNET);
+	assert_int_equal(got[1], 5);
+	assert_int_equal(got[2], 5);
+	world_free(w);
+}
+
+static void
+t_idmap(void **state)
+{
+	struct idmap m = { 0 };
+	bool there[512] = { false };
+	uint64_t r = 1;
+	unsigned int i, id;
+	int val[512];
+
+	(void)state;
+	assert_null(idmap_get(&m, 5));
+	idmap_del(&m, 5);
+	for (i = 0; i < 20000; i++) {
+		r = r * 6364136223846793005ULL + 1;
+		id = 1 + (unsigned int)(r >> 40) % 511;
+		if ((r >> 33 & 3) != 0 && (i < 10000 || (r >> 35 & 3) == 0)) {
+			idmap_put(&m, id, &val[id]);
+			there[id] = true;
+		} else {
+			idmap_del(&m, id);
+			there[id] = false;
+		}
+		if (i % 500 != 0)
+			continue;
+		for (id = 1; id < 512; id++)
+			assert_ptr_equal(idmap_get(&m, id),
+			    there[id] ? &val[id] : NULL);
+	}
+	idmap_free(&m);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(t_same_is_no_change),
+		cmocka_unit_test(t_kinds),
+		cmocka_unit_test(t_batch_is_atomic),
+		cmocka_unit_test(t_batch_again),
+		cmocka_unit_test(t_users),
+		cmocka_unit_test(t_owners),
+		cmocka_unit_test(t_nonsense),
+		cmocka_unit_test(t_dropped),
+		cmocka_unit_test(t_snapshot_differs),
+		cmocka_unit_test(t_snapshot_bad),
+		cmocka_unit_test(t_tombs),
+		cmocka_unit_test(t_routes),
+		cmocka_unit_test(t_expiry),
+		cmocka_unit_test(t_expiry_clock),
+		cmocka_unit_test(t_online_map),
+		cmocka_unit_test(t_each),
+		cmocka_unit_test(t_idmap)
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,467 @@
+/* The outer part over real sockets of this machine. */
+
+#include <sys/types.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/log.h"
+#include "common/noise.h"
+#include "worker/net/sock.h"
+
+#define TURNS_MAX	2000000
+#define PEERS		200
+
+struct world {
+	struct ev	*ev;
+	struct net	*net;
+	struct sock_set	*set;
+	struct sockaddr_in addr;
+	unsigned int	 asked, gone, drained, pauses, resumes, turns;
+	bool		 paused;
+	struct req	*req;		/* the last one asked */
+	bool		 stream;	/* keep it instead of answering */
+	bool		(*until)(struct world *);
+	int		 fd[PEERS];
+	size_t		 got;
+	bool		 closed;
+	struct timer	 clock;		/* so that turns come */
+};
+
+static void
+on_req(struct req *r, void *arg)
+{
+	struct req_head h = { 200, "text/plain", -1, NULL, NULL };
+	struct world *w = arg;
+
+	w->asked++;
+	w->req = r;
+	if (!w->stream)
+		req_reply(r, &h, "hello", 5);
+}
+
+static void
+on_gone(struct req *r, void *arg)
+{
+	struct world *w = arg;
+
+	(void)r;
+	w->gone++;
+	w->req = NULL;
+}
+
+static void
+on_drained(struct req *r, void *arg)
+{
+	struct world *w = arg;
+
+	(void)r;
+	w->drained++;
+}
+
+static void
+on_kick(struct conn *c, void *arg)
+{
+	struct world *w = arg;
+
+	sock_kick(w->set, c);
+}
+
+static void
+on_pause(bool paused, void *arg)
+{
+	struct world *w = arg;
+
+	w->paused = paused;
+	if (paused)
+		w->pauses++;
+	else
+		w->resumes++;
+}
+
+static void
+on_clock(void *arg)
+{
+	struct world *w = arg;
+
+	timer_in(&w->clock, 2000);
+}
+
+static void
+on_turn(void *arg)
+{
+	struct world *w = arg;
+
+	sock_turn(w->set);
+	if (w->until(w)) {
+		ev_stop(w->ev);
+		return;
+	}
+	if (++w->turns > TURNS_MAX)
+		fail_msg("nothing happens");
+}
+
+static void
+run(struct world *w, bool (*until)(struct world *))
+{
+	w->until = until;
+	w->turns = 0;
+	ev_run(w->ev, on_turn, w);
+}
+
+static int
+listen_any(struct sockaddr_in *sin)
+{
+	socklen_t len = sizeof(*sin);
+	int fd;
+
+	memset(sin, 0, sizeof(*sin));
+	sin->sin_family = AF_INET;
+	sin->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(bind(fd, (struct sockaddr *)sin, len), 0);
+	assert_int_equal(listen(fd, 128), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)sin, &len), 0);
+	return fd;
+}
+
+static int
+setup(void **state)
+{
+	static const struct net_conf conf = { 10, 300, 60, 16384, 1 << 20,
+	    100 };
+	struct net_ops ops = { on_req, on_req, on_gone, on_drained, on_kick,
+	    NULL };
+	struct world *w;
+	int i;
+
+	if (noise_init() == -1)
+		return -1;
+	w = xcalloc(1, sizeof(*w));
+	for (i = 0; i < PEERS; i++)
+		w->fd[i] = -1;
+	ops.arg = w;
+	w->ev = ev_new();
+	w->net = net_new(ev_env(w->ev), &conf, &ops);
+	w->set = sock_new(w->ev, w->net, on_pause, w);
+	sock_listen(w->set, 1, 3, listen_any(&w->addr));
+	sock_accept(w->set, 3, true);
+	timer_init(&w->clock, ev_env(w->ev), on_clock, w);
+	timer_in(&w->clock, 2000);
+	*state = w;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct world *w = *state;
+	int i;
+
+	for (i = 0; i < PEERS; i++)
+		if (w->fd[i] != -1)
+			close(w->fd[i]);
+	timer_stop(&w->clock);
+	sock_free(w->set);
+	net_free(w->net);
+	ev_free(w->ev);
+	free(w);
+	return 0;
+}
+
+static int
+dial(struct world *w)
+{
+	int fd;
+
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(connect(fd, (struct sockaddr *)&w->addr,
+	    sizeof(w->addr)), 0);
+	(void)fcntl(fd, F_SETFL, O_NONBLOCK);
+	return fd;
+}
+
+/* Reads what is there of fd[0]. */
+static void
+slurp(struct world *w)
+{
+	char b[65536];
+	ssize_t n;
+
+	while ((n = read(w->fd[0], b, sizeof(b))) > 0)
+		w->got += (size_t)n;
+	if (n == 0)
+		w->closed = true;
+}
+
+static uint32_t
+conns(const struct world *w)
+{
+	uint32_t a, b, c;
+
+	net_count(w->net, &a, &b, &c);
+	return c;
+}
+
+static bool
+closed(struct world *w)
+{
+	slurp(w);
+	return w->closed;
+}
+
+static bool
+none_left(struct world *w)
+{
+	return conns(w) == 0;
+}
+
+static const char ask[] = "GET /a HTTP/1.1\r\nHost: a\r\n";
+
+static void
+say(int fd, const char *s)
+{
+	assert_int_equal(write(fd, s, strlen(s)), strlen(s));
+}
+
+static bool
+was_asked(struct world *w)
+{
+	return w->asked != 0;
+}
+
+static void
+t_request(void **state)
+{
+	struct world *w = *state;
+
+	w->fd[0] = dial(w);
+	say(w->fd[0], ask);
+	say(w->fd[0], "Connection: close\r\n\r\n");
+	run(w, closed);
+	assert_int_equal(w->asked, 1);
+	assert_true(w->got > 50);
+	assert_int_equal(req_peer(w->req) == NULL, 0);
+	run(w, none_left);
+}
+
+static bool
+stalled(struct world *w)
+{
+	static size_t last;
+	static unsigned int same;
+
+	if (w->req == NULL)
+		return true;
+	same = req_queued(w->req) == last ? same + 1 : 0;
+	last = req_queued(w->req);
+	return same > 50;
+}
+
+/* The rest waits as frames, not as octets in the kernel. */
+static void
+t_slow_reader(void **state)
+{
+	struct world *w = *state;
+	struct frame *f;
+	uint8_t *p;
+	size_t taken, n = 16 << 20;
+
+	w->stream = true;
+	w->fd[0] = dial(w);
+	say(w->fd[0], ask);
+	say(w->fd[0], "\r\n");
+	run(w, was_asked);
+	p = xcalloc(1, n);
+	f = frame_new(p, n);
+	free(p);
+	req_begin(w->req, &(struct req_head){ 200, NULL, -1, NULL, NULL });
+	req_send(w->req, f);
+	frame_unref(f);
+	run(w, stalled);
+	taken = n - req_queued(w->req);
+	print_message("taken by the kernel: %zu KB\n", taken / 1024);
+	assert_true(taken < 8 << 20);
+	assert_int_equal(w->drained, 0);
+	req_end(w->req);
+	run(w, closed);
+	assert_true(w->got > n && w->got < n + 300);
+	run(w, none_left);
+}
+
+static bool
+is_paused(struct world *w)
+{
+	return w->paused;
+}
+
+static bool
+is_back(struct world *w)
+{
+	return !w->paused;
+}
+
+static bool
+all_there(struct world *w)
+{
+	return conns(w) == 100;
+}
+
+/* At max_conns the backlog waits; one that leaves lets one in. */
+static void
+t_full(void **state)
+{
+	struct world *w = *state;
+	int i;
+
+	for (i = 0; i < 110; i++)
+		w->fd[i] = dial(w);
+	run(w, is_paused);
+	assert_int_equal(conns(w), 100);
+	assert_int_equal(net_counters(w->net)->refused, 0);
+	for (i = 0; i < 5; i++) {
+		close(w->fd[i]);
+		w->fd[i] = -1;
+	}
+	run(w, is_back);
+	run(w, is_paused);
+	assert_int_equal(conns(w), 100);
+	assert_int_equal(net_counters(w->net)->conns, 105);
+}
+
+/* Descriptors run out: a pause of a second, then on. */
+static void
+t_emfile(void **state)
+{
+	struct world *w = *state;
+	struct rlimit old, few;
+	uint64_t at;
+	int i, fd;
+
+	for (i = 0; i < 20; i++)
+		w->fd[i] = dial(w);
+	fd = dup(0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	few = old;
+	few.rlim_cur = (rlim_t)fd + 6;
+	close(fd);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	log_verbose(0);
+	run(w, is_paused);
+	assert_true(conns(w) < 20);
+	at = env_now(ev_env(w->ev));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	run(w, is_back);
+	assert_true(env_now(ev_env(w->ev)) - at > 900 * US_PER_MS);
+	w->fd[20] = dial(w);
+	for (i = 21; i < 100; i++)
+		w->fd[i] = dial(w);
+	run(w, all_there);
+	assert_int_equal(w->pauses, 2);
+}
+
+static bool
+a_while(struct world *w)
+{
+	return w->turns > 20;
+}
+
+static void
+t_slots(void **state)
+{
+	struct world *w = *state;
+	struct sockaddr_in other;
+
+	/* a sibling's slot, not ours */
+	sock_listen(w->set, 1, 4, listen_any(&other));
+	w->addr = other;
+	w->fd[0] = dial(w);
+	say(w->fd[0], ask);
+	say(w->fd[0], "\r\n");
+	run(w, a_while);
+	assert_int_equal(conns(w), 0);
+	sock_accept(w->set, 4, true);	/* it is down */
+	run(w, was_asked);
+	sock_accept(w->set, 4, false);
+	w->fd[1] = dial(w);
+	run(w, a_while);
+	assert_int_equal(conns(w), 1);	/* it lives on, no new ones */
+	sock_accept(w->set, 4, true);
+	run(w, a_while);
+	assert_int_equal(conns(w), 2);
+	sock_unlisten(w->set, 1);
+	w->fd[2] = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(w->fd[2], (struct sockaddr *)&other,
+	    sizeof(other)), -1);
+	assert_int_equal(conns(w), 2);
+}
+
+static bool
+is_gone(struct world *w)
+{
+	return w->gone != 0;
+}
+
+/* The client vanishes under a request, with RST. */
+static void
+t_reset(void **state)
+{
+	struct linger l = { 1, 0 };
+	struct world *w = *state;
+
+	w->stream = true;
+	w->fd[0] = dial(w);
+	say(w->fd[0], ask);
+	say(w->fd[0], "\r\n");
+	run(w, was_asked);
+	(void)setsockopt(w->fd[0], SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+	close(w->fd[0]);
+	w->fd[0] = -1;
+	run(w, is_gone);
+	run(w, none_left);
+}
+
+/* An error text reaches the client although more input is on its way. */
+static void
+t_lingers(void **state)
+{
+	struct world *w = *state;
+	char junk[20000];
+
+	memset(junk, 'a', sizeof(junk));
+	w->fd[0] = dial(w);
+	say(w->fd[0], "GET /");
+	assert_int_equal(write(w->fd[0], junk, sizeof(junk)), sizeof(junk));
+	run(w, closed);
+	assert_true(w->got > 60);
+	run(w, none_left);
+	assert_int_equal(net_counters(w->net)->head_large, 1);
+}
+
+#define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(t_request), T(t_slow_reader), T(t_full), T(t_emfile),
+		T(t_slots), T(t_reset), T(t_lingers)
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
