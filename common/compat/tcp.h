@@ -7,7 +7,7 @@ struct compat_tcp {
 	int	idle_s;		/* silence before the first keep-alive probe */
 	int	probe_s;	/* between two */
 	int	probes;		/* unanswered: the peer is gone */
-	int	user_ms;	/* sent octets may stay unacknowledged so long */
+	int	user_ms;	/* how long octets may stay unacknowledged */
 	int	notsent;	/* octets not yet sent before it is writable */
 };
 

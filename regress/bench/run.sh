@@ -13,7 +13,7 @@ swarm=${LAB_CACHE:-$HOME/.cache/headscaled-lab}/swarm
 [ -x "$swarm" ] || regress/lab/clients || exit 1
 dir=$(mktemp -d)
 chmod 755 "$dir"
-port=${PORT:-18080}
+port=${PORT:-18470}
 url=http://127.0.0.1:$port
 sock=$dir/s/headscaled.sock
 export SWARM_PIDFILE=$dir/s/headscaled.pid
@@ -34,18 +34,30 @@ start() {
 	pid=$(cat "$SWARM_PIDFILE")
 }
 stop() {
-	[ -z "$pid" ] || kill "$(cat "$SWARM_PIDFILE")" 2>/dev/null
+	local p
+	[ -n "$pid" ] || return 0
+	p=$(cat "$SWARM_PIDFILE")
+	kill "$p" 2>/dev/null
 	[ -z "${run-}" ] || wait "$run" 2>/dev/null
+	while kill -0 "$p" 2>/dev/null; do sleep 0.05; done
 	pid= run=
 	rm -rf "$dir/s"
 }
 one() { # one N STEP ...: a fresh server, JSON lines to $dir/json
-	local n=$1
+	local n=$1 watch
 	shift
 	start
+	: >"$dir/streams"
+	while sleep 0.5; do
+		"$bin/headscalectl" -s "$sock" -j status 2>/dev/null |
+		    jq -c '[.processes[] | select(.role=="worker") | .streams] | [add, .]' >>"$dir/streams"
+	done &
+	watch=$!
 	"$swarm" -url "$url" -key "$key" -n "$n" -pid "$pid" \
 	    -restart "bash $PWD/regress/bench/restart.sh $bin $dir/s" "$@" \
 	    >"$dir/json" 2>"$dir/err" || { echo "swarm failed:"; tail -20 "$dir/err"; rc=1; }
+	kill $watch
+	wait $watch 2>/dev/null
 }
 get() { # get STEP FIELD
 	jq -r "select(.step == \"$1\") | .$2" "$dir/json" | head -1
@@ -74,9 +86,8 @@ row "join 1,000: quiet, server CPU, killed" "$(get join quiet_s) s, $(get join s
 row "one endpoint update: last delivery p50 / max, CPU each" "$(get update:10 last_delivery_p50_s) / $(get update:10 last_delivery_max_s) s, $(get update:10 server_cpu_per_update_ms) ms"
 row "updates 50 ms apart: last delivery p50, CPU each" "$(get update:40:50ms last_delivery_p50_s) s, $(get update:40:50ms server_cpu_per_update_ms) ms"
 row "identical MapRequest again: messages to others" "$(get noop:5 messages_per_noop)"
-start_pid=$pid
 row "memory (PSS), 1,000 streams (at the end of the steps)" "$(jq -r 'select(.step=="noop:5") | .server_pss_mb' "$dir/json")"
-row "streams per worker" "$(jq -r 'select(.step=="join") | .n' "$dir/json") in all: $("$bin/headscalectl" -s "$sock" -j status 2>/dev/null | jq -c '[.processes[]? | select(.role=="worker") | .streams]')"
+row "streams per worker" "$(sort -n -t[ -k2 "$dir/streams" | tail -1)"
 stop
 one 1000 join restart
 row "restart (SIGKILL), 1,000 nodes: first maps, quiet" "$(get restart all_first_maps_s) s, $(get restart quiet_s) s"

@@ -611,6 +611,17 @@ judge_former(void)
 		note("ok", last + 6, NULL);
 }
 
+/* It accepts nobody: a sibling shall do it. */
+static void
+say_paused(void)
+{
+	struct msg m;
+
+	msg_init(&m, M_CFG_STAT);
+	m.u.cfg_stat.paused = true;
+	(void)rogue_send(&rogue, LINK_CFG, &m);
+}
+
 int
 main(void)
 {
@@ -633,6 +644,7 @@ main(void)
 	rogue_init(&rogue, &ops, slot, generation);
 	while (!has_links())
 		(void)turn(1000);
+	say_paused();
 	if (slot == VICTIM)
 		be_victim();
 	judge_former();

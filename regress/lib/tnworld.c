@@ -5,7 +5,7 @@
 #include "regress/lib/tnworld.h"
 
 static void
-wrong(struct world *w, const char *why)
+wrong(struct tnworld *w, const char *why)
 {
 	static char t[5000];
 
@@ -20,7 +20,7 @@ on_out(struct stream *s, struct frame *const *f, size_t n, bool first,
     void *arg)
 {
 	struct client *c = stream_tag(s);
-	struct world *w = arg;
+	struct tnworld *w = arg;
 	size_t i;
 
 	if (first != (c->outs == 0))
@@ -29,22 +29,22 @@ on_out(struct stream *s, struct frame *const *f, size_t n, bool first,
 	for (i = 0; i < n; i++)
 		buf_put(&c->wire, f[i]->data, f[i]->len);
 	if (w->sync)
-		world_take(c);
+		tnw_take(c);
 }
 
 static void
 on_over(struct stream *s, void *arg)
 {
 	struct client *c = stream_tag(s);
-	struct world *w = arg;
+	struct tnworld *w = arg;
 
 	w->overs++;
 	c->over = true;
-	world_close(c);
+	tnw_close(c);
 }
 
 void
-world_conf(struct world *w, const char *base, const char *search,
+tnw_conf(struct tnworld *w, const char *base, const char *search,
     bool taildrop)
 {
 	struct tn_conf c = { 0 };
@@ -65,35 +65,35 @@ world_conf(struct world *w, const char *base, const char *search,
 	buf_free(&names);
 }
 
-struct world *
-world_new(uint64_t seed)
+struct tnworld *
+tnw_new(uint64_t seed)
 {
 	struct tn_ops ops = { on_out, on_over, NULL };
-	struct world *w;
+	struct tnworld *w;
 
 	w = xcalloc(1, sizeof(*w));
 	w->fake = fakeenv_new(seed);
 	w->env = fakeenv_env(w->fake);
 	ops.arg = w;
 	w->tn = tailnets_new(w->env, &ops);
-	world_conf(w, "ts.example", "corp.example", true);
+	tnw_conf(w, "ts.example", "corp.example", true);
 	return w;
 }
 
 void
-world_free(struct world *w)
+tnw_free(struct tnworld *w)
 {
 	unsigned int i;
 
-	for (i = 0; i < WORLD_STREAMS; i++)
-		world_close(&w->client[i]);
+	for (i = 0; i < TNW_STREAMS; i++)
+		tnw_close(&w->client[i]);
 	tailnets_free(w->tn);
 	fakeenv_free(w->fake);
 	free(w);
 }
 
 struct client *
-world_open(struct world *w, uint64_t node, uint32_t key, bool compress,
+tnw_open(struct tnworld *w, uint64_t node, uint32_t key, bool compress,
     bool alone)
 {
 	struct client *c = NULL;
@@ -102,7 +102,7 @@ world_open(struct world *w, uint64_t node, uint32_t key, bool compress,
 	struct buf b[6];
 	unsigned int i;
 
-	for (i = 0; i < WORLD_STREAMS; i++)
+	for (i = 0; i < TNW_STREAMS; i++)
 		if (w->client[i].stream == NULL)
 			c = &w->client[i];
 	if (c == NULL)
@@ -126,7 +126,7 @@ world_open(struct world *w, uint64_t node, uint32_t key, bool compress,
 }
 
 void
-world_close(struct client *c)
+tnw_close(struct client *c)
 {
 	if (c->stream != NULL)
 		stream_close(c->stream);
@@ -137,7 +137,7 @@ world_close(struct client *c)
 }
 
 void
-world_take(struct client *c)
+tnw_take(struct client *c)
 {
 	if (c->stream == NULL || c->wire.n == 0)
 		return;
@@ -149,7 +149,7 @@ world_take(struct client *c)
 }
 
 const char *
-world_settle(struct world *w)
+tnw_settle(struct tnworld *w)
 {
 	unsigned int round, i, quiet = 0;
 	bool moved;
@@ -158,10 +158,10 @@ world_settle(struct world *w)
 	for (round = 0; round < 1000 && quiet < 4 && w->why == NULL; round++) {
 		fakeenv_advance(w->fake, 300 * US_PER_MS);
 		moved = false;
-		for (i = 0; i < WORLD_STREAMS; i++) {
+		for (i = 0; i < TNW_STREAMS; i++) {
 			if (w->client[i].slow || w->client[i].wire.n == 0)
 				continue;
-			world_take(&w->client[i]);
+			tnw_take(&w->client[i]);
 			moved = true;
 		}
 		quiet = moved ? 0 : quiet + 1;
@@ -172,7 +172,7 @@ world_settle(struct world *w)
 }
 
 const char *
-world_check(struct client *c)
+tnw_check(struct client *c)
 {
 	struct frame *f[8];
 	struct mapview *t;
@@ -196,7 +196,7 @@ world_check(struct client *c)
 }
 
 void
-world_batch(struct world *w)
+tnw_batch(struct tnworld *w)
 {
 	if (feed_batch(w->tn, ++w->seq) == -1)
 		wrong(w, "batch refused");

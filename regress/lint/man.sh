@@ -3,7 +3,9 @@
 rc=0
 order='NAME SYNOPSIS DESCRIPTION CONFIGURATION ENVIRONMENT FILES EXIT EXAMPLES DIAGNOSTICS SEE STANDARDS HISTORY AUTHORS CAVEATS BUGS SECURITY'
 for m in man/*.[0-9]; do
-	mandoc -T lint -W style "$m" || rc=1
+	# our own pages and OpenBSD's are not installed here
+	mandoc -T lint -W style "$m" 2>&1 |
+	    grep -vE 'referenced manual not found|outdated mandoc.db' | grep . && rc=1
 	last=0
 	for s in $(sed -n 's/^\.Sh \([A-Z]*\).*/\1/p' "$m"); do
 		n=$(echo "$order" | tr ' ' '\n' | grep -nx "$s" | cut -d: -f1)

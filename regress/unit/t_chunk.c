@@ -202,10 +202,10 @@ t_parts(void **state)
 
 /* Maps of a world. */
 
-static struct world *
+static struct tnworld *
 make(unsigned int n)
 {
-	struct world *w = world_new(1);
+	struct tnworld *w = tnw_new(1);
 	struct fuser u = { 1, "alice@example.com" };
 	struct buf b = { 0 };
 	struct fnode f;
@@ -225,7 +225,7 @@ make(unsigned int n)
 
 /* A one-shot map, decoded; its frames in f. */
 static struct mapview *
-once(struct world *w, uint64_t id, bool compress, struct frame **f, size_t *n)
+once(struct tnworld *w, uint64_t id, bool compress, struct frame **f, size_t *n)
 {
 	struct stream_conf sc = { 0 };
 	struct mapview *v = mapview_new(id, compress);
@@ -262,7 +262,7 @@ t_sizes(void **state)
 	    52, 99, 100, 101, 102, 151 };
 	struct frame *f[200];
 	struct mapview *v;
-	struct world *w;
+	struct tnworld *w;
 	unsigned int i, id, peer;
 	size_t n;
 	bool zip;
@@ -279,7 +279,7 @@ t_sizes(void **state)
 					assert_non_null(mapview_peer(v, peer));
 			done(v, f, n);
 		}
-		world_free(w);
+		tnw_free(w);
 	}
 	assert_int_equal(frame_bytes(), 0);
 }
@@ -287,7 +287,7 @@ t_sizes(void **state)
 static void
 t_shared(void **state)
 {
-	struct world *w = make(300);
+	struct tnworld *w = make(300);
 	struct frame *f[200], *g[200];
 	struct mapview *v, *u;
 	size_t n, k, i, same = 0;
@@ -309,14 +309,14 @@ t_shared(void **state)
 	assert_ptr_equal(f[6], g[7]);
 	done(u, g, k);
 	done(v, f, n);
-	world_free(w);
+	tnw_free(w);
 }
 
 /* A viewer who is in no group: the first shared peer comes twice. */
 static void
 t_outsider(void **state)
 {
-	struct world *w = make(120);
+	struct tnworld *w = make(120);
 	struct frame *f[200];
 	struct mapview *v;
 	struct fnode n;
@@ -327,7 +327,7 @@ t_outsider(void **state)
 	n.tags = 1;
 	n.published = false;
 	assert_int_equal(feed_node(w->tn, &n), 0);
-	world_batch(w);
+	tnw_batch(w);
 	v = once(w, 500, true, f, &k);
 	assert_int_equal(mapview_peers(v), 120);
 	/* Its own profile is there though nobody has it among peers. */
@@ -338,14 +338,14 @@ t_outsider(void **state)
 	assert_int_equal(mapview_peers(v), 119);
 	assert_null(mapview_profile(v, (1ULL << 53) - 1));
 	done(v, f, k);
-	world_free(w);
+	tnw_free(w);
 }
 
 /* Many owners: their profiles are shared, too. */
 static void
 t_profiles(void **state)
 {
-	struct world *w = world_new(1);
+	struct tnworld *w = tnw_new(1);
 	struct frame *f[200], *g[200];
 	struct mapview *v, *u;
 	struct buf b = { 0 };
@@ -376,7 +376,7 @@ t_profiles(void **state)
 	assert_ptr_not_equal(f[6], g[6]);
 	done(v, f, k);
 	done(u, g, m);
-	world_free(w);
+	tnw_free(w);
 }
 
 static const char *
@@ -393,66 +393,66 @@ text_of(const struct client *c, uint64_t id, const char *member)
 static void
 t_lagging_map(void **state)
 {
-	struct world *w = make(120);
+	struct tnworld *w = make(120);
 	struct client *a, *b, *c;
 	struct fnode f;
 
 	(void)state;
-	a = world_open(w, 1, 1, true, false);
-	assert_null(world_settle(w));
+	a = tnw_open(w, 1, 1, true, false);
+	assert_null(tnw_settle(w));
 	fnode_init(&f, 100, 1);
 	f.endpoint = 4321;
 	f.derp = 950;
 	assert_int_equal(feed_node(w->tn, &f), 0);
-	world_batch(w);
-	b = world_open(w, 2, 2, true, false);
+	tnw_batch(w);
+	b = tnw_open(w, 2, 2, true, false);
 	b->slow = true;
 	fakeenv_advance(w->fake, 0);
 	assert_int_equal(b->outs, 1);
-	world_take(b);
+	tnw_take(b);
 	assert_string_equal(text_of(b, 100, "HomeDERP"), "900");
 	fakeenv_advance(w->fake, 60 * US_PER_MS);
 	assert_int_equal(b->outs, 2);
-	world_take(b);
+	tnw_take(b);
 	assert_string_equal(text_of(b, 100, "HomeDERP"), "950");
 	assert_int_equal(mapview_count(b->view)->patched, 1);
 	/* In the background it is made afresh. */
 	fakeenv_advance(w->fake, 2 * US_PER_S);
-	c = world_open(w, 3, 3, true, false);
+	c = tnw_open(w, 3, 3, true, false);
 	c->slow = true;
 	fakeenv_advance(w->fake, 0);
-	world_take(c);
+	tnw_take(c);
 	assert_string_equal(text_of(c, 100, "HomeDERP"), "950");
 	fakeenv_advance(w->fake, 2 * US_PER_S);
 	assert_int_equal(c->outs, 1);
 	/* A name is right at once. */
 	(void)snprintf(f.name, sizeof(f.name), "renamed");
 	assert_int_equal(feed_node(w->tn, &f), 0);
-	world_batch(w);
-	b = world_open(w, 4, 4, true, false);
+	tnw_batch(w);
+	b = tnw_open(w, 4, 4, true, false);
 	b->slow = true;
 	fakeenv_advance(w->fake, 0);
-	world_take(b);
+	tnw_take(b);
 	assert_string_equal(text_of(b, 100, "Name"), "renamed.ts.example.");
 	/* So is an expiry, which a patch could say. */
 	f.expiry = FAKEENV_WALL + 1000;
 	assert_int_equal(feed_node(w->tn, &f), 0);
-	world_batch(w);
-	b = world_open(w, 5, 5, true, false);
+	tnw_batch(w);
+	b = tnw_open(w, 5, 5, true, false);
 	b->slow = true;
 	fakeenv_advance(w->fake, 0);
-	world_take(b);
+	tnw_take(b);
 	assert_non_null(text_of(b, 100, "KeyExpiry"));
-	assert_null(world_settle(w));
-	assert_null(world_check(a));
-	world_free(w);
+	assert_null(tnw_settle(w));
+	assert_null(tnw_check(a));
+	tnw_free(w);
 }
 
 /* One-shot maps never lag. */
 static void
 t_once_is_fresh(void **state)
 {
-	struct world *w = make(120);
+	struct tnworld *w = make(120);
 	struct frame *f[200];
 	struct mapview *v;
 	struct fnode n;
@@ -464,18 +464,18 @@ t_once_is_fresh(void **state)
 	fnode_init(&n, 100, 1);
 	n.derp = 950;
 	assert_int_equal(feed_node(w->tn, &n), 0);
-	world_batch(w);
+	tnw_batch(w);
 	v = once(w, 1, true, f, &k);
 	assert_int_equal(json_object_get_int(json_object_object_get(
 	    mapview_peer(v, 100), "HomeDERP")), 950);
 	done(v, f, k);
-	world_free(w);
+	tnw_free(w);
 }
 
 static void
 t_once_limits(void **state)
 {
-	struct world *w = make(300);
+	struct tnworld *w = make(300);
 	struct stream_conf sc = { .tailnet = FEED_TAILNET, .node = 999 };
 	struct frame *f[2];
 	struct mapview *v;
@@ -495,7 +495,7 @@ t_once_limits(void **state)
 	frame_unref(f[1]);
 	sc.tailnet++;
 	assert_int_equal(map_once(w->tn, &sc, f, 2), 0);
-	world_free(w);
+	tnw_free(w);
 }
 
 int

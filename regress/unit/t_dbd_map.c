@@ -947,6 +947,79 @@ t_overflow(void **state)
 	assert_null(dw_differs(k2));
 }
 
+/* Nor one that takes all the time in the world. */
+static void
+t_slow(void **state)
+{
+	struct ask_lite q = { .machine = 2, .key = 2, .disco = 1 };
+	uint64_t one, two;
+	unsigned int i;
+
+	(void)state;
+	dw_conf(w)->budget_refill_ms = 0;
+	dw_reconf(w);
+	one = ask_join(k, 1, 1, key, "one");
+	two = ask_join(k2, 2, 2, key, "two");
+	ask_stream(k, 1, 1, 1, 1, one);
+	ask_stream(k2, 2, 1, 2, 1, two);
+	dw_deaf(k, true);
+	for (i = 1; i < 5000; i++) {
+		q.h2 = i;
+		q.port = (uint16_t)i;
+		(void)ask_lite_send(k2, &q);
+		if (i % 100 == 0)
+			dw_run(w);
+	}
+	dw_run(w);
+	dw_pass(w, 29 * US_PER_S);
+	assert_true(dw_is_up(k));
+	dw_pass(w, 20 * US_PER_S);
+	assert_true(dw_blamed(k, LINK_OVERFLOW));
+	assert_true(dw_is_up(k2));
+}
+
+static int
+on_result(const struct result_row *row, void *arg)
+{
+	(void)row;
+	(void)arg;
+	return 0;
+}
+
+/* Answers are kept while they may be asked for, and no longer. */
+static void
+t_results(void **state)
+{
+	struct ask_lite q = { .machine = 1, .key = 1, .disco = 1 };
+	uint32_t i, first = 0, last = 0;
+
+	(void)state;
+	dw_conf(w)->budget_refill_ms = 0;
+	dw_reconf(w);
+	(void)ask_join(k, 1, 1, key, "one");
+	for (i = 1; i < 21000; i++) {
+		q.h2 = i;
+		q.port = (uint16_t)i;
+		last = ask_lite_send(k, &q);
+		if (i == 1)
+			first = last;
+		if (i % 256 == 0) {
+			dw_run(w);
+			dw_forget(k);
+		}
+	}
+	dw_run(w);
+	assert_int_equal(store_find_result(dw_store(w), 1, 1, last, on_result,
+	    NULL), 1);
+	assert_int_equal(store_find_result(dw_store(w), 1, 1, first,
+	    on_result, NULL), 0);
+	/* The next instance of the slot has come. */
+	dw_kill(k);
+	(void)dw_worker(w, 1, 5);
+	assert_int_equal(store_find_result(dw_store(w), 1, 1, last, on_result,
+	    NULL), 0);
+}
+
 int
 main(void)
 {
@@ -976,7 +1049,9 @@ main(void)
 		T(t_foreign_session),
 		T(t_close_after_delete),
 		T(t_leave),
-		T(t_overflow)
+		T(t_overflow),
+		T(t_slow),
+		T(t_results)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

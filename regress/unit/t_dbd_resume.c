@@ -232,6 +232,70 @@ t_replay_false_place(void **state)
 	assert_null(dw_differs(k));
 }
 
+/* Rows of the log are input: a broken one means a snapshot, not trouble. */
+static void
+t_replay_broken(void **state)
+{
+	struct tailnet *tn;
+	struct tailnet_row row;
+	struct log_row log;
+
+	(void)state;
+	dw_restart(w, false);
+	tn = tailnet_default(dw_dbd(w));
+	memset(&log, 0, sizeof(log));
+	log.tailnet = tn->id;
+	log.seq = tn->seq + 1;
+	memset(log.batch, 7, BATCH_LEN);
+	log.changes = slice_mem("\0\1\0\0", 4);
+	memset(&row, 0, sizeof(row));
+	row.id = tn->id;
+	row.name = slice_str(tn->name);
+	row.stable_id = slice_str(tn->stable_id);
+	row.seq = log.seq;
+	memset(row.batch, 7, BATCH_LEN);
+	row.policy = tn->policy;
+	assert_int_equal(store_begin(dw_store(w)), 0);
+	assert_int_equal(store_add_log(dw_store(w), &log), 0);
+	assert_int_equal(store_put_tailnet(dw_store(w), &row), 0);
+	assert_int_equal(store_commit(dw_store(w)), 0);
+	dw_restart(w, false);
+	come_back();
+	assert_int_equal(dw_count(k, M_DB_SNAPSHOT), 1);
+	assert_int_equal(dw_count(k, M_DB_BATCH), 0);
+	dw_pass(w, 6 * US_PER_S);
+	assert_null(dw_differs(k));
+	assert_int_equal(dw_seq(k), log.seq);
+}
+
+/* A hello cannot make us keep more than there is. */
+static void
+t_hello_too_long(void **state)
+{
+	struct dbdworker *bad;
+	struct msg m;
+	int i, type;
+
+	(void)state;
+	for (type = 0; type < 2; type++) {
+		bad = dw_worker_quiet(w, 3, (uint64_t)type + 1);
+		for (i = 0; i < 5000 && dw_is_up(bad); i++) {
+			if (type == 0) {
+				msg_init(&m, M_DB_HAVE);
+				m.u.db_have.tailnet = (uint64_t)i;
+				(void)dw_send(bad, &m);
+			} else
+				resume(bad, 1, (uint64_t)i + 2, one,
+				    (uint64_t)i, true);
+			if (i % 100 == 0)
+				dw_run(w);
+		}
+		dw_run(w);
+		assert_true(dw_blamed(bad, LINK_OVERFLOW));
+	}
+	assert_true(dw_is_up(k2));
+}
+
 /* Who holds no node of a tailnet hears nothing of it. */
 static void
 t_have_without_session(void **state)
@@ -490,6 +554,8 @@ main(void)
 		T(t_replay),
 		T(t_replay_too_old),
 		T(t_replay_false_place),
+		T(t_replay_broken),
+		T(t_hello_too_long),
 		T(t_have_without_session),
 		T(t_resume_forged),
 		T(t_resume_refused),

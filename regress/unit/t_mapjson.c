@@ -74,7 +74,7 @@ t_least(void **state)
 	    "\"AllowedIPs\":[\"100.64.0.7/32\",\"fd7a:115c:a1e0::7/128\"],"
 	    "\"Endpoints\":[],\"Created\":\"2026-02-02T02:40:00Z\","
 	    "\"MachineAuthorized\":true,\"Online\":true,\"Hostinfo\":{}}");
-	node_free(n);
+	replica_node_free(n);
 	buf_free(&b);
 }
 
@@ -159,7 +159,7 @@ full(struct r_node *r, struct buf b[6])
 #define NODE(key) "{\"ID\":7,\"StableID\":\"nSTABLE\"," \
     "\"Name\":\"box.ts.example.\",\"User\":42," \
     "\"Key\":\"nodekey:" KEY(key) "\"," \
-    "\"KeyExpiry\":\"2029-11-21T22:40:00Z\"," \
+    "\"KeyExpiry\":\"2029-11-22T00:00:00Z\"," \
     "\"Machine\":\"mkey:" KEY("cd") "\"," \
     "\"DiscoKey\":\"discokey:" KEY("ef") "\"," \
     "\"Addresses\":[\"100.64.0.7/32\",\"fd7a:115c:a1e0::7/128\"]," \
@@ -195,7 +195,7 @@ t_full(void **state)
 	mapjson_self(&b, n, slice_str("ts.example"), &sc);
 	buf_u8(&b, 0);
 	assert_null(strstr((const char *)b.p, "StableTailnetID"));
-	node_free(n);
+	replica_node_free(n);
 	for (i = 0; i < 6; i++)
 		buf_free(&lists[i]);
 	buf_free(&b);
@@ -218,7 +218,7 @@ t_routes_of_another(void **state)
 	    "\"Endpoints\""));
 	/* A node with nothing but a route in its Hostinfo. */
 	memset(&r.hostinfo.ipn_version, 0, sizeof(struct slice));
-	node_free(n);
+	replica_node_free(n);
 	fnode_record_free(lists);
 	buf_free(&b);
 }
@@ -238,7 +238,7 @@ t_expired(void **state)
 	buf_u8(&b, 0);
 	assert_non_null(strstr((const char *)b.p, "\"Expired\":true"));
 	assert_non_null(strstr((const char *)b.p, "\"Name\":\"box.\""));
-	node_free(n);
+	replica_node_free(n);
 	buf_free(&b);
 }
 
@@ -258,7 +258,7 @@ t_patch(void **state)
 	expect(&b, "{\"NodeID\":7,\"Endpoints\":[\"[2001:db8::1]:41641\","
 	    "\"192.0.2.1:1\"]}");
 	mapjson_patch(&b, n, NF_BIT(NF_EXPIRY));
-	expect(&b, "{\"NodeID\":7,\"KeyExpiry\":\"2029-11-21T22:40:00Z\"}");
+	expect(&b, "{\"NodeID\":7,\"KeyExpiry\":\"2029-11-22T00:00:00Z\"}");
 	n->expiry = 0;
 	mapjson_patch(&b, n, NF_BIT(NF_EXPIRY));
 	expect(&b, "{\"NodeID\":7,\"KeyExpiry\":\"0001-01-01T00:00:00Z\"}");
@@ -270,7 +270,7 @@ t_patch(void **state)
 	mapjson_patch(&b, n, NF_BIT(NF_DISCO) | NF_BIT(NF_ONLINE));
 	expect(&b, "{\"NodeID\":7,\"DiscoKey\":\"discokey:" KEY("ef") "\","
 	    "\"Online\":true}");
-	node_free(n);
+	replica_node_free(n);
 	fnode_record_free(lists);
 	buf_free(&b);
 }
@@ -375,7 +375,7 @@ t_changes(void **state)
 	assert_int_equal(UP(), NC_SELF);
 	assert_int_equal(node_update(n, &r, &bob, 1790000000),
 	    NC_WHOLE | NC_SELF);
-	node_free(n);
+	replica_node_free(n);
 	fnode_record_free(lists);
 }
 
@@ -385,7 +385,7 @@ t_first(void **state)
 {
 	static const char *const must[] = { "DNSConfig", "Domain",
 	    "CollectServices", "PacketFilters", "ControlTime" };
-	struct world *w = world_new(1);
+	struct tnworld *w = tnw_new(1);
 	struct fuser u = { 1, "alice@example.com" };
 	struct buf b = { 0 };
 	struct client *c;
@@ -402,8 +402,8 @@ t_first(void **state)
 	snap_batch(&b, ++w->seq);
 	assert_int_equal(tailnets_snapshot(w->tn, FEED_TAILNET, b.p, b.n), 0);
 	buf_free(&b);
-	c = world_open(w, 1, 77, true, false);
-	assert_null(world_settle(w));
+	c = tnw_open(w, 1, 77, true, false);
+	assert_null(tnw_settle(w));
 	for (i = 0; i < sizeof(must) / sizeof(must[0]); i++)
 		assert_non_null(mapview_get(c->view, must[i]));
 	assert_null(mapview_get(c->view, "DERPMap"));
@@ -421,7 +421,7 @@ t_first(void **state)
 	assert_non_null(json_object_object_get(mapview_self(c->view),
 	    "StableTailnetID"));
 	assert_non_null(mapview_profile(c->view, 1));
-	world_free(w);
+	tnw_free(w);
 }
 
 int

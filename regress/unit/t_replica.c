@@ -19,10 +19,10 @@ swallow(int level, const char *line, void *arg)
 }
 
 /* A world with a replica of n published nodes and one user. */
-static struct world *
+static struct tnworld *
 make(unsigned int n)
 {
-	struct world *w = world_new(1);
+	struct tnworld *w = tnw_new(1);
 	struct fuser u = { 1, "alice@example.com" };
 	struct buf b = { 0 };
 	struct fnode f;
@@ -41,20 +41,20 @@ make(unsigned int n)
 }
 
 static struct replica *
-replica(struct world *w)
+replica(struct tnworld *w)
 {
 	return idmap_get(&w->tn->by_id, FEED_TAILNET);
 }
 
 static struct node *
-node(struct world *w, uint64_t id)
+node(struct tnworld *w, uint64_t id)
 {
 	return idmap_get(&replica(w)->nodes, id);
 }
 
 /* The newest change is the last of the list. */
 static const struct mark *
-last(struct world *w)
+last(struct tnworld *w)
 {
 	return TAILQ_LAST(&replica(w)->changes, mark_list);
 }
@@ -62,32 +62,32 @@ last(struct world *w)
 static void
 t_same_is_no_change(void **state)
 {
-	struct world *w = make(3);
+	struct tnworld *w = make(3);
 	struct fnode f;
 	uint64_t ver = replica(w)->ver;
 
 	(void)state;
 	fnode_init(&f, 2, 1);
 	assert_int_equal(feed_node(w->tn, &f), 0);
-	world_batch(w);
+	tnw_batch(w);
 	assert_int_equal(replica(w)->ver, ver);
 	assert_int_equal(replica(w)->seq, w->seq);
 	/* Nor when the last time seen moves while it is online. */
 	f.online = true;
 	assert_int_equal(feed_node(w->tn, &f), 0);
-	world_batch(w);
+	tnw_batch(w);
 	assert_int_equal(replica(w)->ver, ver + 1);
 	f.last_seen += 60;
 	assert_int_equal(feed_node(w->tn, &f), 0);
-	world_batch(w);
+	tnw_batch(w);
 	assert_int_equal(replica(w)->ver, ver + 1);
-	world_free(w);
+	tnw_free(w);
 }
 
 static void
 t_kinds(void **state)
 {
-	struct world *w = make(3);
+	struct tnworld *w = make(3);
 	struct node *n = node(w, 2);
 	struct fnode f;
 	uint64_t ver;
@@ -96,7 +96,7 @@ t_kinds(void **state)
 	fnode_init(&f, 2, 1);
 	f.endpoint = 77;
 	assert_int_equal(feed_node(w->tn, &f), 0);
-	world_batch(w);
+	tnw_batch(w);
 	ver = replica(w)->ver;
 	assert_int_equal(n->field_ver[NF_ENDPOINTS], ver);
 	assert_int_equal(n->field_ver[NF_DISCO], 0);
@@ -105,28 +105,28 @@ t_kinds(void **state)
 	/* A new node key is no patch. */
 	f.key = 99;
 	assert_int_equal(feed_node(w->tn, &f), 0);
-	world_batch(w);
+	tnw_batch(w);
 	assert_int_equal(n->whole_ver, ver + 1);
 	assert_int_equal(n->self_ver, ver + 1);
 	/* What only the node itself is told. */
 	f.advertised = 2;
 	assert_int_equal(feed_node(w->tn, &f), 0);
-	world_batch(w);
+	tnw_batch(w);
 	assert_int_equal(n->self_ver, ver + 2);
 	assert_int_equal(n->whole_ver, ver + 1);
 	assert_int_equal(n->mark.ver, ver + 1);
 	/* The home relay gone: neither patch nor whole node says it. */
 	f.derp = 0;
 	assert_int_equal(feed_node(w->tn, &f), 0);
-	world_batch(w);
+	tnw_batch(w);
 	assert_int_equal(n->reset_ver, ver + 3);
-	world_free(w);
+	tnw_free(w);
 }
 
 static void
 t_batch_is_atomic(void **state)
 {
-	struct world *w = make(2);
+	struct tnworld *w = make(2);
 	struct fnode f;
 
 	(void)state;
@@ -138,7 +138,7 @@ t_batch_is_atomic(void **state)
 	assert_null(node(w, 9));
 	assert_non_null(node(w, 1));
 	assert_false(node(w, 2)->online);
-	world_batch(w);
+	tnw_batch(w);
 	assert_non_null(node(w, 9));
 	assert_null(node(w, 1));
 	assert_true(node(w, 2)->online);
@@ -146,14 +146,14 @@ t_batch_is_atomic(void **state)
 	assert_int_equal(feed_online(w->tn, 2, false, 1790000001), 0);
 	assert_false(node(w, 2)->online);
 	assert_int_equal(node(w, 2)->last_seen, 1790000001);
-	world_free(w);
+	tnw_free(w);
 }
 
 /* A batch that was cut off comes again whole. */
 static void
 t_batch_again(void **state)
 {
-	struct world *w = make(3);
+	struct tnworld *w = make(3);
 	struct fuser bob = { 2, "bob" };
 	struct fnode f;
 	unsigned int i;
@@ -165,17 +165,17 @@ t_batch_again(void **state)
 		assert_int_equal(feed_node(w->tn, &f), 0);
 		assert_int_equal(feed_node_del(w->tn, 3), 0);
 	}
-	world_batch(w);
+	tnw_batch(w);
 	assert_null(w->why);
 	assert_non_null(node(w, 4));
 	assert_null(node(w, 3));
-	world_free(w);
+	tnw_free(w);
 }
 
 static void
 t_users(void **state)
 {
-	struct world *w = make(1);
+	struct tnworld *w = make(1);
 	struct fuser bob = { 2, "bob" };
 	struct fnode f;
 
@@ -185,13 +185,13 @@ t_users(void **state)
 	fnode_init(&f, 2, 2);
 	assert_int_equal(feed_node(w->tn, &f), 0);
 	assert_int_equal(feed_user(w->tn, &bob), 0);
-	world_batch(w);
+	tnw_batch(w);
 	assert_null(w->why);
 	assert_int_equal(node(w, 2)->user->id, 2);
 	/* And goes after it. */
 	assert_int_equal(feed_user_del(w->tn, 2), 0);
 	assert_int_equal(feed_node_del(w->tn, 2), 0);
-	world_batch(w);
+	tnw_batch(w);
 	assert_null(w->why);
 	assert_null(idmap_get(&replica(w)->users, 2));
 	assert_false(group_has_user(TAILQ_FIRST(&replica(w)->groups),
@@ -202,14 +202,14 @@ t_users(void **state)
 	assert_int_equal(feed_user_del(w->tn, 1), 0);
 	assert_int_equal(feed_batch(w->tn, ++w->seq), -1);
 	log_capture(NULL, NULL);
-	world_free(w);
+	tnw_free(w);
 }
 
 /* An owner counts in a group only while nodes of the group are its. */
 static void
 t_owners(void **state)
 {
-	struct world *w = make(2);
+	struct tnworld *w = make(2);
 	struct fuser bob = { 2, "bob" };
 	struct group *g = TAILQ_FIRST(&replica(w)->groups);
 	struct fnode f;
@@ -219,27 +219,27 @@ t_owners(void **state)
 	assert_int_equal(feed_user(w->tn, &bob), 0);
 	fnode_init(&f, 1, 2);
 	assert_int_equal(feed_node(w->tn, &f), 0);
-	world_batch(w);
+	tnw_batch(w);
 	assert_int_equal(g->users.n, 2);
 	fnode_init(&f, 2, 2);
 	assert_int_equal(feed_node(w->tn, &f), 0);
-	world_batch(w);
+	tnw_batch(w);
 	assert_int_equal(g->users.n, 1);
 	assert_true(group_has_user(g, node(w, 1)->user));
 	/* A tagged node's owner is one for all. */
 	f.user = 0;
 	f.tags = 1;
 	assert_int_equal(feed_node(w->tn, &f), 0);
-	world_batch(w);
+	tnw_batch(w);
 	assert_int_equal(node(w, 2)->user->id, USER_TAGGED);
 	assert_int_equal(node(w, 1)->user->nodes, 1);
-	world_free(w);
+	tnw_free(w);
 }
 
 static void
 t_nonsense(void **state)
 {
-	struct world *w = make(1);
+	struct tnworld *w = make(1);
 	struct fnode f;
 	struct fuser u = { USER_TAGGED, "mallory" };
 	struct msg m;
@@ -261,21 +261,21 @@ t_nonsense(void **state)
 	msg_init(&m, M_DB_HELLO_DONE);
 	assert_int_equal(tailnets_apply(w->tn, &m), -1);
 	log_capture(NULL, NULL);
-	world_free(w);
+	tnw_free(w);
 }
 
 static void
 t_dropped(void **state)
 {
-	struct world *w = make(2);
+	struct tnworld *w = make(2);
 	struct fnode f;
 
 	(void)state;
-	assert_non_null(world_open(w, 1, 1, true, false));
+	assert_non_null(tnw_open(w, 1, 1, true, false));
 	assert_int_equal(tailnets_streams(w->tn, FEED_TAILNET), 1);
 	tailnets_drop(w->tn, FEED_TAILNET);	/* not while it has one */
 	assert_non_null(replica(w));
-	world_close(&w->client[WORLD_STREAMS - 1]);
+	tnw_close(&w->client[TNW_STREAMS - 1]);
 	tailnets_drop(w->tn, FEED_TAILNET);
 	assert_null(replica(w));
 	assert_int_equal(tailnets_streams(w->tn, FEED_TAILNET), 0);
@@ -283,14 +283,14 @@ t_dropped(void **state)
 	fnode_init(&f, 3, 1);
 	assert_int_equal(feed_node(w->tn, &f), 0);
 	assert_int_equal(feed_batch(w->tn, 99), 0);
-	assert_null(world_open(w, 1, 1, true, false));
-	world_free(w);
+	assert_null(tnw_open(w, 1, 1, true, false));
+	tnw_free(w);
 }
 
 static void
 t_snapshot_differs(void **state)
 {
-	struct world *w = make(5);
+	struct tnworld *w = make(5);
 	struct fuser u = { 1, "alice@example.com" };
 	struct buf b = { 0 };
 	struct fnode f;
@@ -323,13 +323,13 @@ t_snapshot_differs(void **state)
 	assert_int_equal(tailnets_snapshot(w->tn, FEED_TAILNET, b.p, b.n), 0);
 	assert_int_equal(replica(w)->ver, ver + 1);
 	buf_free(&b);
-	world_free(w);
+	tnw_free(w);
 }
 
 static void
 t_snapshot_bad(void **state)
 {
-	struct world *w = world_new(1);
+	struct tnworld *w = tnw_new(1);
 	struct fuser u = { 1, "alice" };
 	struct buf b = { 0 };
 	struct fnode f;
@@ -357,13 +357,13 @@ t_snapshot_bad(void **state)
 	assert_int_equal(tailnets_snapshot(w->tn, FEED_TAILNET, b.p, b.n), -1);
 	log_capture(NULL, NULL);
 	buf_free(&b);
-	world_free(w);
+	tnw_free(w);
 }
 
 static void
 t_tombs(void **state)
 {
-	struct world *w = make(1);
+	struct tnworld *w = make(1);
 	struct fnode f;
 	unsigned int i;
 
@@ -371,9 +371,9 @@ t_tombs(void **state)
 	for (i = 2; i < TOMBS_MIN + 20; i++) {
 		fnode_init(&f, i, 1);
 		assert_int_equal(feed_node(w->tn, &f), 0);
-		world_batch(w);
+		tnw_batch(w);
 		assert_int_equal(feed_node_del(w->tn, i), 0);
-		world_batch(w);
+		tnw_batch(w);
 		assert_true(replica(w)->ntombs <= TOMBS_MIN);
 	}
 	assert_int_equal(replica(w)->ntombs, TOMBS_MIN);
@@ -383,21 +383,21 @@ t_tombs(void **state)
 	fnode_init(&f, 5000, 1);
 	f.published = false;
 	assert_int_equal(feed_node(w->tn, &f), 0);
-	world_batch(w);
+	tnw_batch(w);
 	i = (unsigned int)replica(w)->floor;
 	assert_int_equal(feed_node_del(w->tn, 5000), 0);
 	assert_int_equal(feed_node_del(w->tn, 12345), 0);
-	world_batch(w);
+	tnw_batch(w);
 	assert_int_equal(replica(w)->floor, i);
 	assert_null(w->why);
-	world_free(w);
+	tnw_free(w);
 }
 
 /* Trap 67: one owner for each prefix; the lowest that is online. */
 static void
 t_routes(void **state)
 {
-	struct world *w = make(1);
+	struct tnworld *w = make(1);
 	struct fnode f;
 	unsigned int i;
 
@@ -409,7 +409,7 @@ t_routes(void **state)
 		f.online = i != 2;
 		assert_int_equal(feed_node(w->tn, &f), 0);
 	}
-	world_batch(w);
+	tnw_batch(w);
 	/* 0.0.0.0/0, ::/0 and 10.1.0.0/16 of 2 and 3; fd00:1::/64 of 4. */
 	assert_int_equal(node(w, 2)->nroutes, 3);
 	assert_true(node(w, 2)->routes[0].exit);
@@ -428,20 +428,20 @@ t_routes(void **state)
 	f.approved = 3;
 	f.advertised = 1;
 	assert_int_equal(feed_node(w->tn, &f), 0);
-	world_batch(w);
+	tnw_batch(w);
 	assert_int_equal(node(w, 2)->nroutes, 2);
 	assert_true(node(w, 3)->routes[2].primary);
 	/* The router leaves. */
 	assert_int_equal(feed_node_del(w->tn, 3), 0);
-	world_batch(w);
+	tnw_batch(w);
 	assert_null(w->why);
-	world_free(w);
+	tnw_free(w);
 }
 
 static void
 t_expiry(void **state)
 {
-	struct world *w = make(2);
+	struct tnworld *w = make(2);
 	struct fnode f;
 	uint64_t ver;
 
@@ -449,7 +449,7 @@ t_expiry(void **state)
 	fnode_init(&f, 2, 1);
 	f.expiry = FAKEENV_WALL + 7200;
 	assert_int_equal(feed_node(w->tn, &f), 0);
-	world_batch(w);
+	tnw_batch(w);
 	ver = replica(w)->ver;
 	assert_false(node(w, 2)->expired);
 	fakeenv_advance(w->fake, 7199 * US_PER_S);
@@ -463,33 +463,33 @@ t_expiry(void **state)
 	/* A later one takes it back. */
 	f.expiry = 0;
 	assert_int_equal(feed_node(w->tn, &f), 0);
-	world_batch(w);
+	tnw_batch(w);
 	assert_false(node(w, 2)->expired);
-	world_free(w);
+	tnw_free(w);
 }
 
 /* The wall clock is set forward: it is noticed within the hour. */
 static void
 t_expiry_clock(void **state)
 {
-	struct world *w = make(1);
+	struct tnworld *w = make(1);
 	struct fnode f;
 
 	(void)state;
 	fnode_init(&f, 1, 1);
 	f.expiry = FAKEENV_WALL + 86400 * 30;
 	assert_int_equal(feed_node(w->tn, &f), 0);
-	world_batch(w);
+	tnw_batch(w);
 	fakeenv_set_wall(w->fake, FAKEENV_WALL + 86400 * 31);
 	fakeenv_advance(w->fake, 3601 * US_PER_S);
 	assert_true(node(w, 1)->expired);
-	world_free(w);
+	tnw_free(w);
 }
 
 static void
 t_online_map(void **state)
 {
-	struct world *w = make(20);
+	struct tnworld *w = make(20);
 	uint8_t bits[2] = { 0x05, 0x01 };	/* 3, 5, 11 of 3..18 */
 	uint64_t ver;
 
@@ -512,7 +512,7 @@ t_online_map(void **state)
 	assert_int_equal(node(w, 5)->mark.ver, ver);
 	assert_int_equal(feed_online_map(w->tn, 3, bits, 2, 1790001299), 0);
 	assert_int_equal(replica(w)->ver, ver + 1);
-	world_free(w);
+	tnw_free(w);
 }
 
 static void
@@ -528,17 +528,17 @@ note_have(uint64_t tailnet, const uint8_t batch[16], uint64_t seq, void *arg)
 static void
 t_each(void **state)
 {
-	struct world *w = make(1);
+	struct tnworld *w = make(1);
 	uint64_t got[3] = { 0 };
 
 	(void)state;
 	w->seq = 4;
-	world_batch(w);
+	tnw_batch(w);
 	tailnets_each(w->tn, note_have, got);
 	assert_int_equal(got[0], FEED_TAILNET);
 	assert_int_equal(got[1], 5);
 	assert_int_equal(got[2], 5);
-	world_free(w);
+	tnw_free(w);
 }
 
 static void

@@ -33,6 +33,7 @@ struct world {
 	unsigned int	 asked, gone, drained, pauses, resumes, turns;
 	bool		 paused;
 	struct req	*req;		/* the last one asked */
+	struct ipport	 peer;		/* ... and who asked */
 	bool		 stream;	/* keep it instead of answering */
 	bool		(*until)(struct world *);
 	int		 fd[PEERS];
@@ -49,6 +50,7 @@ on_req(struct req *r, void *arg)
 
 	w->asked++;
 	w->req = r;
+	w->peer = *req_peer(r);
 	if (!w->stream)
 		req_reply(r, &h, "hello", 5);
 }
@@ -256,7 +258,9 @@ t_request(void **state)
 	run(w, closed);
 	assert_int_equal(w->asked, 1);
 	assert_true(w->got > 50);
-	assert_int_equal(req_peer(w->req) == NULL, 0);
+	assert_int_equal(w->peer.addr.family, 4);
+	assert_int_equal(w->peer.addr.b[0], 127);
+	assert_int_not_equal(w->peer.port, 0);
 	run(w, none_left);
 }
 

@@ -2,437 +2,27 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <cmocka.h>
 
-#include <sqlite3.h>
-
-#include "common/buf.h"
-#include "common/log.h"
-#include "dbd/store.h"
-
-static const uint8_t boot_a[16] = { 0xa1 }, boot_b[16] = { 0xb2 };
-
-struct fix {
-	char		 dir[64];
-	char		 path[80];
-	struct store	*s;
-	struct buf	 got;		/* rows as text */
-	int		 rows;
-	int		 stop_at;
-};
-
-static void
-on_log(int level, const char *line, void *arg)
-{
-	(void)level;
-	(void)strlcpy(arg, line, 1024);
-}
-
-static char logged[1024];
-
-static void
-open_as(struct fix *f, const uint8_t boot[16])
-{
-	char why[512] = "";
-
-	f->s = store_open_sqlite(f->path, NULL, boot, why, sizeof(why));
-	if (f->s == NULL)
-		fail_msg("%s", why);
-}
-
-static void
-again(struct fix *f)
-{
-	store_close(f->s);
-	open_as(f, boot_a);
-}
-
-static int
-setup(void **state)
-{
-	struct fix *f;
-
-	f = xcalloc(1, sizeof(*f));
-	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/t_store.XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
-	(void)snprintf(f->path, sizeof(f->path), "%s/db", f->dir);
-	log_capture(on_log, logged);
-	open_as(f, boot_a);
-	*state = f;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	static const char *const name[] = { "db", "db-wal", "db-shm" };
-	struct fix *f = *state;
-	char path[96];
-	size_t i;
-
-	store_close(f->s);
-	for (i = 0; i < sizeof(name) / sizeof(name[0]); i++) {
-		(void)snprintf(path, sizeof(path), "%s/%s", f->dir, name[i]);
-		(void)unlink(path);
-	}
-	assert_int_equal(rmdir(f->dir), 0);
-	buf_free(&f->got);
-	free(f);
-	log_capture(NULL, NULL);
-	return 0;
-}
-
-/* Rows to write. */
-
-static void
-fill(uint8_t *p, size_t n, unsigned int seed)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		p[i] = (uint8_t)(seed * 31 + i * 7 + 1);
-}
-
-static struct tailnet_row
-tailnet(uint64_t id, const char *name)
-{
-	struct tailnet_row r;
-
-	memset(&r, 0, sizeof(r));
-	r.id = id;
-	r.name = slice_str(name);
-	r.stable_id = slice_str(name);
-	r.seq = 7;
-	fill(r.batch, sizeof(r.batch), 3);
-	r.created = 1700000000;
-	return r;
-}
-
-static struct user_row
-user(uint64_t id, const char *name)
-{
-	struct user_row r;
-
-	memset(&r, 0, sizeof(r));
-	r.tailnet = 1;
-	r.user.id = id;
-	r.user.name = slice_str(name);
-	r.user.display = slice_str("J\xc3\xbcrgen");
-	r.user.picture = slice_str("https://x.invalid/p");
-	r.user.created = 1700000001;
-	return r;
-}
-
-static void
-add_text(struct msg_list *l, struct buf *b, struct slice s)
-{
-	struct r_text t = { s };
-
-	msg_list_add(l, b, MR_TEXT, &t);
-	msg_list_close(l, b);
-}
-
-static void
-add_route(struct msg_list *l, struct buf *b, const char *text)
-{
-	struct r_route r;
-
-	assert_true(prefix_parse(&r.v, slice_str(text)));
-	msg_list_add(l, b, MR_ROUTE, &r);
-	msg_list_close(l, b);
-}
-
-static void
-add_endpoint(struct msg_list *l, struct buf *b, const char *text)
-{
-	struct r_addr a;
-
-	assert_true(ipport_parse(&a.v, slice_str(text)));
-	msg_list_add(l, b, MR_ADDR, &a);
-	msg_list_close(l, b);
-}
-
-/* A node of user 1; lists empty. */
-static struct node_row
-node(uint64_t id, const char *name, const char *ip4)
-{
-	struct node_row r;
-
-	memset(&r, 0, sizeof(r));
-	r.tailnet = 1;
-	r.node.id = id;
-	r.node.stable_id = slice_str("n123CNTRL");
-	r.node.user = 1;
-	r.node.name = slice_str(name);
-	fill(r.node.node_key, KEY_LEN, (unsigned int)id);
-	fill(r.node.machine_key, KEY_LEN, 100);
-	fill(r.node.disco_key, KEY_LEN, 101);
-	fill(r.nl_key, KEY_LEN, 102);
-	if (ip4 != NULL)
-		assert_true(ip_parse(&r.node.ip4, slice_str(ip4)));
-	r.node.created = 1700000002;
-	r.node.expiry = -5;
-	r.node.last_seen = 1700000003;
-	r.node.capver = 140;
-	r.node.home_derp = 901;
-	r.key_id = 9;
-	return r;
-}
-
-static struct authkey_row
-authkey(uint64_t id, uint64_t owner)
-{
-	struct authkey_row r;
-
-	memset(&r, 0, sizeof(r));
-	r.tailnet = 1;
-	r.id = id;
-	fill(r.hash, HASH_LEN, (unsigned int)id);
-	r.prefix = slice_str("hskey-0a1b2c3d4e5f");
-	r.user = owner;
-	r.created = 1700000004;
-	r.expiry = 1700003604;
-	return r;
-}
-
-static void
-base(struct fix *f)
-{
-	struct tailnet_row t = tailnet(1, "default");
-	struct user_row u = user(1, "alice");
-
-	assert_int_equal(store_begin(f->s), 0);
-	assert_int_equal(store_put_tailnet(f->s, &t), 0);
-	assert_int_equal(store_put_user(f->s, &u), 0);
-	assert_int_equal(store_commit(f->s), 0);
-}
-
-/* Rows read back. */
-
-static int
-count(struct fix *f)
-{
-	return ++f->rows == f->stop_at ? -1 : 0;
-}
-
-static int
-on_tailnet(const struct tailnet_row *r, void *arg)
-{
-	struct fix *f = arg;
-
-	buf_printf(&f->got, "%llu %.*s %.*s %llu %02x %d %lld;",
-	    (unsigned long long)r->id, SLICE_FMT(r->name),
-	    SLICE_FMT(r->stable_id), (unsigned long long)r->seq, r->batch[0],
-	    r->policy, (long long)r->created);
-	return count(f);
-}
-
-static int
-on_user(const struct user_row *r, void *arg)
-{
-	struct fix *f = arg;
-
-	buf_printf(&f->got, "%llu/%llu ", (unsigned long long)r->tailnet,
-	    (unsigned long long)r->user.id);
-	msg_rec_encode(&f->got, MR_USER, &r->user);
-	return count(f);
-}
-
-static int
-on_node(const struct node_row *r, void *arg)
-{
-	struct fix *f = arg;
-
-	buf_printf(&f->got, "%llu %llu %d %d ", (unsigned long long)r->tailnet,
-	    (unsigned long long)r->key_id, r->mapped, r->renamed);
-	buf_put(&f->got, r->nl_key, KEY_LEN);
-	msg_rec_encode(&f->got, MR_NODE, &r->node);
-	return count(f);
-}
-
-static int
-on_key(const struct authkey_row *r, void *arg)
-{
-	struct fix *f = arg;
-	struct msg_list it = r->tags;
-	struct r_text tag;
-
-	buf_printf(&f->got, "%llu %llu %02x %.*s %llu %d%d%d %u %llu %02x "
-	    "%lld %lld", (unsigned long long)r->tailnet,
-	    (unsigned long long)r->id, r->hash[31], SLICE_FMT(r->prefix),
-	    (unsigned long long)r->user, r->reusable, r->ephemeral, r->revoked,
-	    r->used, (unsigned long long)r->used_node, r->used_machine[0],
-	    (long long)r->created, (long long)r->expiry);
-	while (msg_list_next(&it, MR_TEXT, &tag))
-		buf_printf(&f->got, " [%.*s]", SLICE_FMT(tag.v));
-	buf_str(&f->got, ";");
-	return count(f);
-}
-
-static int
-on_rest(const struct rest_row *r, void *arg)
-{
-	struct fix *f = arg;
-	char a[IP_TEXT], b[IP_TEXT];
-
-	(void)ip_print(a, &r->ip4);
-	(void)ip_print(b, &r->ip6);
-	buf_printf(&f->got, "%llu %s %s %lld;", (unsigned long long)r->tailnet,
-	    a, b, (long long)r->until);
-	return count(f);
-}
-
-static int
-on_exposure(const struct exposure_row *r, void *arg)
-{
-	struct fix *f = arg;
-
-	buf_printf(&f->got, "%02x %u %llu %llu %llu %02x %lld %lld %d;",
-	    r->boot[0], r->slot, (unsigned long long)r->generation,
-	    (unsigned long long)r->tailnet, (unsigned long long)r->node,
-	    r->node_key[0], (long long)r->first, (long long)r->last,
-	    r->revoked);
-	return count(f);
-}
-
-static int
-on_row(const struct log_row *r, void *arg)
-{
-	struct fix *f = arg;
-
-	buf_printf(&f->got, "%llu %llu %02x %lld %.*s;",
-	    (unsigned long long)r->tailnet, (unsigned long long)r->seq,
-	    r->batch[15], (long long)r->at, SLICE_FMT(r->changes));
-	return count(f);
-}
-
-static int
-on_result(const struct result_row *r, void *arg)
-{
-	struct fix *f = arg;
-
-	buf_printf(&f->got, "%u %llu %u %u %d %.*s;", r->slot,
-	    (unsigned long long)r->generation, r->request, r->type, r->secret,
-	    SLICE_FMT(r->body));
-	return count(f);
-}
-
-static int
-on_policy(const struct policy_row *r, void *arg)
-{
-	struct fix *f = arg;
-
-	buf_printf(&f->got, "%llu %u %d %u %lld %.*s %.*s;",
-	    (unsigned long long)r->tailnet, r->version, r->kind, r->uid,
-	    (long long)r->at, SLICE_FMT(r->reason), SLICE_FMT(r->text));
-	return count(f);
-}
-
-static int
-on_audit(const struct audit_row *r, void *arg)
-{
-	struct fix *f = arg;
-
-	buf_printf(&f->got, "%llu %lld %u %s %llu %.*s;",
-	    (unsigned long long)r->tailnet, (long long)r->at, r->uid, r->what,
-	    (unsigned long long)r->target, SLICE_FMT(r->detail));
-	return count(f);
-}
-
-/* What was read since the last call. */
-static const char *
-got(struct fix *f)
-{
-	static char text[4096];
-
-	assert_true(f->got.n < sizeof(text));
-	memcpy(text, f->got.p == NULL ? (const uint8_t *)"" : f->got.p,
-	    f->got.n);
-	text[f->got.n] = '\0';
-	buf_clear(&f->got);
-	f->rows = 0;
-	return text;
-}
-
-static unsigned int
-nodes_left(struct fix *f)
-{
-	int n;
-
-	f->rows = 0;
-	assert_int_equal(store_load_nodes(f->s, on_node, f), 0);
-	n = f->rows;
-	(void)got(f);
-	return (unsigned int)n;
-}
-
-/* True if the one node that is loaded is the same in every field. */
-static bool
-same_node(struct fix *f, const struct node_row *r)
-{
-	struct buf want = { 0 };
-	bool same;
-
-	buf_clear(&f->got);
-	assert_int_equal(on_node(r, f), 0);
-	buf_put(&want, f->got.p, f->got.n);
-	buf_clear(&f->got);
-	assert_int_equal(store_load_nodes(f->s, on_node, f), 0);
-	same = want.n == f->got.n && memcmp(want.p, f->got.p, want.n) == 0;
-	buf_clear(&f->got);
-	buf_free(&want);
-	return same;
-}
-
-/* Reads one number with a connection of its own. */
-static long long
-ask(struct fix *f, const char *sql)
-{
-	sqlite3 *db;
-	sqlite3_stmt *st;
-	long long n = -1;
-
-	assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL),
-	    SQLITE_OK);
-	if (sqlite3_step(st) == SQLITE_ROW)
-		n = sqlite3_column_int64(st, 0);
-	(void)sqlite3_finalize(st);
-	(void)sqlite3_close(db);
-	return n;
-}
-
-static void
-poke(struct fix *f, const char *sql)
-{
-	sqlite3 *db;
-
-	assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
-	if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
-		fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-	(void)sqlite3_close(db);
-}
+#include "regress/lib/storekit.h"
 
 /* Tests. */
 
 static void
 test_tailnets_and_policies(void **state)
 {
-	struct fix *f = *state;
-	struct tailnet_row t = tailnet(1, "default");
+	struct storekit *f = *state;
+	struct tailnet_row t = sk_tailnet(1, "default");
 	struct policy_row p;
 
 	assert_int_equal(store_begin(f->s), 0);
 	assert_int_equal(store_put_tailnet(f->s, &t), 0);
-	t = tailnet(2, "other");
+	t = sk_tailnet(2, "other");
 	assert_int_equal(store_put_tailnet(f->s, &t), 0);
 	/* No policy yet: deny-all. */
-	assert_int_equal(store_load_tailnets(f->s, on_tailnet, f), 0);
-	assert_string_equal(got(f), "1 default default 7 5e 0 1700000000;"
+	assert_int_equal(store_load_tailnets(f->s, sk_on_tailnet, f), 0);
+	assert_string_equal(sk_got(f), "1 default default 7 5e 0 1700000000;"
 	    "2 other other 7 5e 0 1700000000;");
 	memset(&p, 0, sizeof(p));
 	p.tailnet = 1;
@@ -457,30 +47,30 @@ test_tailnets_and_policies(void **state)
 	assert_int_equal(store_put_tailnet(f->s, &t), 0);
 	t.name = slice_str("default");
 	assert_int_equal(store_put_tailnet(f->s, &t), -1);
-	assert_non_null(strstr(logged, "UNIQUE"));
+	assert_non_null(strstr(f->logged, "UNIQUE"));
 	assert_int_equal(store_commit(f->s), 0);
-	again(f);
-	assert_int_equal(store_load_tailnets(f->s, on_tailnet, f), 0);
-	assert_string_equal(got(f), "1 default default 7 5e 1 1700000000;"
+	sk_again(f);
+	assert_int_equal(store_load_tailnets(f->s, sk_on_tailnet, f), 0);
+	assert_string_equal(sk_got(f), "1 default default 7 5e 1 1700000000;"
 	    "2 renamed other 8 11 0 1700000000;");
-	assert_int_equal(store_load_policies(f->s, 1, 2, on_policy, f), 0);
-	assert_string_equal(got(f), "1 3 1 0 20  {};1 2 0 1000 20  {};");
-	assert_int_equal(store_load_policies(f->s, 1, 9, on_policy, f), 0);
-	assert_non_null(strstr(got(f),
+	assert_int_equal(store_load_policies(f->s, 1, 2, sk_on_policy, f), 0);
+	assert_string_equal(sk_got(f), "1 3 1 0 20  {};1 2 0 1000 20  {};");
+	assert_int_equal(store_load_policies(f->s, 1, 9, sk_on_policy, f), 0);
+	assert_non_null(strstr(sk_got(f),
 	    "1 1 1 4294967295 10 made with the tailnet ;"));
-	assert_int_equal(store_load_policies(f->s, 2, 9, on_policy, f), 0);
-	assert_string_equal(got(f), "");
+	assert_int_equal(store_load_policies(f->s, 2, 9, sk_on_policy, f), 0);
+	assert_string_equal(sk_got(f), "");
 }
 
 static void
 test_users(void **state)
 {
-	struct fix *f = *state;
-	struct user_row u = user(2, "bob");
-	struct node_row n = node(5, "laptop", NULL);
-	struct authkey_row k = authkey(3, 2);
+	struct storekit *f = *state;
+	struct user_row u = sk_user(2, "bob");
+	struct node_row n = sk_node(5, "laptop", NULL);
+	struct authkey_row k = sk_authkey(3, 2);
 
-	base(f);
+	sk_base(f);
 	assert_int_equal(store_begin(f->s), 0);
 	assert_int_equal(store_put_user(f->s, &u), 0);
 	assert_int_equal(store_put_authkey(f->s, &k), 0);
@@ -500,27 +90,27 @@ test_users(void **state)
 	assert_int_equal(store_del_node(f->s, 1, 5), 0);
 	assert_int_equal(store_del_user(f->s, 1, 2), 0);
 	assert_int_equal(store_commit(f->s), 0);
-	again(f);
-	assert_int_equal(store_load_users(f->s, on_user, f), 0);
+	sk_again(f);
+	assert_int_equal(store_load_users(f->s, sk_on_user, f), 0);
 	assert_int_equal(f->rows, 1);
-	assert_memory_equal(got(f), "1/1 ", 4);
-	assert_int_equal(store_load_authkeys(f->s, on_key, f), 0);
+	assert_memory_equal(sk_got(f), "1/1 ", 4);
+	assert_int_equal(store_load_authkeys(f->s, sk_on_key, f), 0);
 	assert_int_equal(f->rows, 0);
 }
 
 static void
 test_user_fields(void **state)
 {
-	struct fix *f = *state;
-	struct user_row u = user(1, "alice");
+	struct storekit *f = *state;
+	struct user_row u = sk_user(1, "alice");
 	struct buf want = { 0 };
 
-	base(f);
-	assert_int_equal(on_user(&u, f), 0);
+	sk_base(f);
+	assert_int_equal(sk_on_user(&u, f), 0);
 	buf_put(&want, f->got.p, f->got.n);
 	buf_clear(&f->got);
-	again(f);
-	assert_int_equal(store_load_users(f->s, on_user, f), 0);
+	sk_again(f);
+	assert_int_equal(store_load_users(f->s, sk_on_user, f), 0);
 	assert_int_equal(want.n, f->got.n);
 	assert_memory_equal(want.p, f->got.p, want.n);
 	buf_free(&want);
@@ -530,30 +120,30 @@ test_user_fields(void **state)
 static void
 test_node_fields(void **state)
 {
-	struct fix *f = *state;
-	struct node_row n = node(5, "laptop", "100.64.0.9");
+	struct storekit *f = *state;
+	struct node_row n = sk_node(5, "laptop", "100.64.0.9");
 	struct buf tags = { 0 }, ends = { 0 }, routes = { 0 }, adv = { 0 };
 	struct buf svc = { 0 }, req = { 0 };
 	struct r_service service;
 
-	base(f);
+	sk_base(f);
 	assert_true(ip_parse(&n.node.ip6, slice_str("fd7a:115c:a1e0::9")));
 	n.node.online = n.node.ephemeral = n.node.published = true;
 	n.mapped = true;
 	n.renamed = true;
-	add_text(&n.node.tags, &tags, slice_str("tag:web"));
-	add_text(&n.node.tags, &tags, slice_str(""));
-	add_text(&n.node.tags, &tags, slice_str("a,b %\xc3\xbc\n"));
-	add_endpoint(&n.node.endpoints, &ends, "192.0.2.1:41641");
-	add_endpoint(&n.node.endpoints, &ends, "[2001:db8::1]:1");
-	add_endpoint(&n.node.endpoints, &ends, "[::ffff:192.0.2.1]:65535");
-	add_route(&n.node.approved, &routes, "10.9.0.0/16");
-	add_route(&n.node.approved, &routes, "0.0.0.0/0");
-	add_route(&n.node.approved, &routes, "::/0");
-	add_route(&n.node.approved, &routes, "::ffff:10.0.0.0/104");
-	add_route(&n.node.hostinfo.routes, &adv, "192.168.7.0/24");
-	add_route(&n.node.hostinfo.routes, &adv, "10.9.0.0/16");
-	add_route(&n.node.hostinfo.routes, &adv, "192.168.7.0/24");
+	sk_add_text(&n.node.tags, &tags, slice_str("tag:web"));
+	sk_add_text(&n.node.tags, &tags, slice_str(""));
+	sk_add_text(&n.node.tags, &tags, slice_str("a,b %\xc3\xbc\n"));
+	sk_add_endpoint(&n.node.endpoints, &ends, "192.0.2.1:41641");
+	sk_add_endpoint(&n.node.endpoints, &ends, "[2001:db8::1]:1");
+	sk_add_endpoint(&n.node.endpoints, &ends, "[::ffff:192.0.2.1]:65535");
+	sk_add_route(&n.node.approved, &routes, "10.9.0.0/16");
+	sk_add_route(&n.node.approved, &routes, "0.0.0.0/0");
+	sk_add_route(&n.node.approved, &routes, "::/0");
+	sk_add_route(&n.node.approved, &routes, "::ffff:10.0.0.0/104");
+	sk_add_route(&n.node.hostinfo.routes, &adv, "192.168.7.0/24");
+	sk_add_route(&n.node.hostinfo.routes, &adv, "10.9.0.0/16");
+	sk_add_route(&n.node.hostinfo.routes, &adv, "192.168.7.0/24");
 	n.node.hostinfo.hostname = slice_str("Laptop");
 	n.node.hostinfo.desktop = 2;
 	n.node.hostinfo.shields_up = true;
@@ -561,17 +151,17 @@ test_node_fields(void **state)
 	service.port = 22;
 	msg_list_add(&n.node.hostinfo.services, &svc, MR_SERVICE, &service);
 	msg_list_close(&n.node.hostinfo.services, &svc);
-	add_text(&n.node.hostinfo.request_tags, &req, slice_str("tag:x"));
+	sk_add_text(&n.node.hostinfo.request_tags, &req, slice_str("tag:x"));
 	assert_int_equal(store_begin(f->s), 0);
 	assert_int_equal(store_put_node(f->s, &n), 0);
 	assert_int_equal(store_commit(f->s), 0);
-	assert_true(same_node(f, &n));
-	again(f);
-	assert_true(same_node(f, &n));
-	assert_int_equal(ask(f, "SELECT count(*) FROM routes"), 5);
-	assert_int_equal(ask(f, "SELECT advertised * 10 + approved FROM routes"
+	assert_true(sk_same_node(f, &n));
+	sk_again(f);
+	assert_true(sk_same_node(f, &n));
+	assert_int_equal(sk_ask(f, "SELECT count(*) FROM routes"), 5);
+	assert_int_equal(sk_ask(f, "SELECT advertised * 10 + approved FROM routes"
 	    " WHERE prefix = '10.9.0.0/16'"), 11);
-	assert_int_equal(ask(f, "SELECT ip4 = '100.64.0.9' AND"
+	assert_int_equal(sk_ask(f, "SELECT ip4 = '100.64.0.9' AND"
 	    " ip6 = 'fd7a:115c:a1e0::9' AND tags ="
 	    " 'tag:web,%,a%2cb%20%25%c3%bc%0a' FROM nodes"), 1);
 	buf_free(&tags);
@@ -586,45 +176,45 @@ test_node_fields(void **state)
 static void
 test_node_update(void **state)
 {
-	struct fix *f = *state;
-	struct node_row n = node(5, "laptop", "100.64.0.9");
+	struct storekit *f = *state;
+	struct node_row n = sk_node(5, "laptop", "100.64.0.9");
 	struct buf ends = { 0 }, routes = { 0 };
 
-	base(f);
+	sk_base(f);
 	assert_int_equal(store_begin(f->s), 0);
 	assert_int_equal(store_put_node(f->s, &n), 0);
-	assert_true(same_node(f, &n));
-	add_endpoint(&n.node.endpoints, &ends, "192.0.2.1:41641");
+	assert_true(sk_same_node(f, &n));
+	sk_add_endpoint(&n.node.endpoints, &ends, "192.0.2.1:41641");
 	n.node.expiry = 1800000000;
 	n.node.capver++;
 	n.mapped = true;
 	n.key_id = 0;
 	n.node.machine_key[4] ^= 1;
 	assert_int_equal(store_put_node(f->s, &n), 0);
-	assert_true(same_node(f, &n));
+	assert_true(sk_same_node(f, &n));
 	n.node.name = slice_str("desktop");
 	n.node.node_key[0] ^= 1;
 	assert_true(ip_parse(&n.node.ip4, slice_str("100.64.0.10")));
 	n.node.user = 0;
 	assert_int_equal(store_put_node(f->s, &n), 0);
-	assert_true(same_node(f, &n));
-	add_route(&n.node.approved, &routes, "10.9.0.0/16");
+	assert_true(sk_same_node(f, &n));
+	sk_add_route(&n.node.approved, &routes, "10.9.0.0/16");
 	assert_int_equal(store_put_node(f->s, &n), 0);
-	assert_true(same_node(f, &n));
-	add_route(&n.node.approved, &routes, "10.1.0.0/16");
+	assert_true(sk_same_node(f, &n));
+	sk_add_route(&n.node.approved, &routes, "10.1.0.0/16");
 	assert_int_equal(store_put_node(f->s, &n), 0);
-	assert_true(same_node(f, &n));
+	assert_true(sk_same_node(f, &n));
 	memset(&n.node.approved, 0, sizeof(n.node.approved));
 	memset(&n.node.ip4, 0, sizeof(n.node.ip4));
 	assert_int_equal(store_put_node(f->s, &n), 0);
-	assert_true(same_node(f, &n));
+	assert_true(sk_same_node(f, &n));
 	assert_int_equal(store_put_seen(f->s, 1, 5, true, 1900000000), 0);
 	n.node.online = true;
 	n.node.last_seen = 1900000000;
-	assert_true(same_node(f, &n));
+	assert_true(sk_same_node(f, &n));
 	assert_int_equal(store_commit(f->s), 0);
-	again(f);
-	assert_true(same_node(f, &n));
+	sk_again(f);
+	assert_true(sk_same_node(f, &n));
 	buf_free(&ends);
 	buf_free(&routes);
 }
@@ -633,19 +223,19 @@ test_node_update(void **state)
 static void
 test_node_rules(void **state)
 {
-	struct fix *f = *state;
-	struct node_row a = node(5, "laptop", "100.64.0.9"), b;
-	struct tailnet_row t = tailnet(2, "other");
+	struct storekit *f = *state;
+	struct node_row a = sk_node(5, "laptop", "100.64.0.9"), b;
+	struct tailnet_row t = sk_tailnet(2, "other");
 
-	base(f);
+	sk_base(f);
 	assert_int_equal(store_begin(f->s), 0);
 	assert_int_equal(store_put_tailnet(f->s, &t), 0);
 	assert_int_equal(store_put_node(f->s, &a), 0);
-	b = node(6, "laptop", "100.64.0.10");
+	b = sk_node(6, "laptop", "100.64.0.10");
 	assert_int_equal(store_put_node(f->s, &b), -1);
-	b = node(6, "phone", "100.64.0.9");
+	b = sk_node(6, "phone", "100.64.0.9");
 	assert_int_equal(store_put_node(f->s, &b), -1);
-	b = node(6, "phone", "100.64.0.10");
+	b = sk_node(6, "phone", "100.64.0.10");
 	memcpy(b.node.node_key, a.node.node_key, KEY_LEN);
 	assert_int_equal(store_put_node(f->s, &b), -1);
 	b.tailnet = 2;		/* keys are unique on the server */
@@ -658,63 +248,63 @@ test_node_rules(void **state)
 	b.node.name = slice_str("laptop");
 	b.node.ip4 = a.node.ip4;
 	assert_int_equal(store_put_node(f->s, &b), 0);
-	b = node(7, "", NULL);
+	b = sk_node(7, "", NULL);
 	assert_int_equal(store_put_node(f->s, &b), -1);
-	b = node(7, "\xff", NULL);
+	b = sk_node(7, "\xff", NULL);
 	assert_int_equal(store_put_node(f->s, &b), -1);
-	b = node(UINT64_MAX, "seven", NULL);
+	b = sk_node(UINT64_MAX, "seven", NULL);
 	assert_int_equal(store_put_node(f->s, &b), -1);
-	b = node(7, "seven", NULL);
+	b = sk_node(7, "seven", NULL);
 	b.node.ip4.family = 6;
 	assert_int_equal(store_put_node(f->s, &b), -1);
 	assert_int_equal(store_commit(f->s), 0);
-	assert_int_equal(nodes_left(f), 2);
+	assert_int_equal(sk_nodes_left(f), 2);
 }
 
 static void
 test_zero_keys(void **state)
 {
-	struct fix *f = *state;
-	struct node_row a = node(5, "a", NULL), b = node(6, "b", NULL);
+	struct storekit *f = *state;
+	struct node_row a = sk_node(5, "a", NULL), b = sk_node(6, "b", NULL);
 
-	base(f);
+	sk_base(f);
 	memset(a.node.node_key, 0, KEY_LEN);
 	memset(b.node.node_key, 0, KEY_LEN);
 	assert_int_equal(store_begin(f->s), 0);
 	assert_int_equal(store_put_node(f->s, &a), 0);
 	assert_int_equal(store_put_node(f->s, &b), 0);
 	assert_int_equal(store_commit(f->s), 0);
-	assert_int_equal(nodes_left(f), 2);
+	assert_int_equal(sk_nodes_left(f), 2);
 }
 
 static void
 test_authkeys(void **state)
 {
-	struct fix *f = *state;
-	struct authkey_row k = authkey(3, 1);
+	struct storekit *f = *state;
+	struct authkey_row k = sk_authkey(3, 1);
 	struct buf tags = { 0 };
 
-	base(f);
+	sk_base(f);
 	assert_int_equal(store_begin(f->s), 0);
 	assert_int_equal(store_put_authkey(f->s, &k), 0);
 	k.id = 4;
 	assert_int_equal(store_put_authkey(f->s, &k), -1);	/* the hash */
-	k = authkey(4, 0);
-	add_text(&k.tags, &tags, slice_str("tag:a"));
-	add_text(&k.tags, &tags, slice_str("tag:b"));
+	k = sk_authkey(4, 0);
+	sk_add_text(&k.tags, &tags, slice_str("tag:a"));
+	sk_add_text(&k.tags, &tags, slice_str("tag:b"));
 	k.reusable = k.ephemeral = true;
 	k.expiry = 0;
 	assert_int_equal(store_put_authkey(f->s, &k), 0);
-	k = authkey(3, 1);
+	k = sk_authkey(3, 1);
 	k.revoked = true;
 	k.used = 4000000000U;
 	k.used_node = 77;
 	memset(k.used_machine, 0xee, KEY_LEN);
 	assert_int_equal(store_put_authkey(f->s, &k), 0);
 	assert_int_equal(store_commit(f->s), 0);
-	again(f);
-	assert_int_equal(store_load_authkeys(f->s, on_key, f), 0);
-	assert_string_equal(got(f),
+	sk_again(f);
+	assert_int_equal(store_load_authkeys(f->s, sk_on_key, f), 0);
+	assert_string_equal(sk_got(f),
 	    "1 3 37 hskey-0a1b2c3d4e5f 1 001 4000000000 77 ee "
 	    "1700000004 1700003604;"
 	    "1 4 56 hskey-0a1b2c3d4e5f 0 110 0 0 00 1700000004 0"
@@ -723,7 +313,7 @@ test_authkeys(void **state)
 	assert_int_equal(store_del_authkey(f->s, 2, 4), 0);	/* not there */
 	assert_int_equal(store_del_authkey(f->s, 1, 3), 0);
 	assert_int_equal(store_commit(f->s), 0);
-	assert_int_equal(store_load_authkeys(f->s, on_key, f), 0);
+	assert_int_equal(store_load_authkeys(f->s, sk_on_key, f), 0);
 	assert_int_equal(f->rows, 1);
 	buf_free(&tags);
 }
@@ -731,10 +321,10 @@ test_authkeys(void **state)
 static void
 test_rests(void **state)
 {
-	struct fix *f = *state;
+	struct storekit *f = *state;
 	struct rest_row r;
 
-	base(f);
+	sk_base(f);
 	memset(&r, 0, sizeof(r));
 	r.tailnet = 1;
 	r.until = 200;
@@ -745,24 +335,24 @@ test_rests(void **state)
 	assert_true(ip_parse(&r.ip6, slice_str("fd7a:115c:a1e0::9")));
 	assert_int_equal(store_put_rest(f->s, &r), 0);
 	assert_int_equal(store_commit(f->s), 0);
-	again(f);
-	assert_int_equal(store_load_rests(f->s, on_rest, f), 0);
-	assert_string_equal(got(f), "1 100.64.0.9 fd7a:115c:a1e0::9 100;"
+	sk_again(f);
+	assert_int_equal(store_load_rests(f->s, sk_on_rest, f), 0);
+	assert_string_equal(sk_got(f), "1 100.64.0.9 fd7a:115c:a1e0::9 100;"
 	    "1 100.64.0.9  200;");
 	assert_int_equal(store_begin(f->s), 0);
 	assert_int_equal(store_del_rests(f->s, 100), 0);
 	assert_int_equal(store_commit(f->s), 0);
-	assert_int_equal(store_load_rests(f->s, on_rest, f), 0);
-	assert_string_equal(got(f), "1 100.64.0.9  200;");
+	assert_int_equal(store_load_rests(f->s, sk_on_rest, f), 0);
+	assert_string_equal(sk_got(f), "1 100.64.0.9  200;");
 }
 
 static void
 test_exposures(void **state)
 {
-	struct fix *f = *state;
+	struct storekit *f = *state;
 	struct exposure_row r;
 
-	base(f);
+	sk_base(f);
 	memset(&r, 0, sizeof(r));
 	r.tailnet = 1;
 	r.node = 5;
@@ -778,35 +368,36 @@ test_exposures(void **state)
 	assert_int_equal(store_commit(f->s), 0);
 	store_close(f->s);
 	/* Another life of master counts generations from 1 again. */
-	open_as(f, boot_b);
+	sk_open_as(f, 1);
 	r.first = 40;
 	r.last = 50;
 	assert_int_equal(store_begin(f->s), 0);
 	assert_int_equal(store_put_exposure(f->s, &r), 0);
-	memcpy(r.boot, boot_a, sizeof(r.boot));
+	memset(r.boot, 0, sizeof(r.boot));
+	r.boot[0] = 0xa1;
 	r.first = 10;
 	r.last = 30;
 	r.revoked = true;
 	assert_int_equal(store_put_exposure(f->s, &r), 0);
 	assert_int_equal(store_commit(f->s), 0);
-	assert_int_equal(store_load_exposures(f->s, on_exposure, f), 0);
-	assert_string_equal(got(f), "a1 2 3 1 5 44 10 30 1;"
+	assert_int_equal(store_load_exposures(f->s, sk_on_exposure, f), 0);
+	assert_string_equal(sk_got(f), "a1 2 3 1 5 44 10 30 1;"
 	    "b2 2 3 1 5 44 40 50 0;");
 	assert_int_equal(store_begin(f->s), 0);
 	assert_int_equal(store_del_exposures(f->s, 50), 0);
 	assert_int_equal(store_commit(f->s), 0);
-	assert_int_equal(store_load_exposures(f->s, on_exposure, f), 0);
-	assert_string_equal(got(f), "b2 2 3 1 5 44 40 50 0;");
+	assert_int_equal(store_load_exposures(f->s, sk_on_exposure, f), 0);
+	assert_string_equal(sk_got(f), "b2 2 3 1 5 44 40 50 0;");
 }
 
 static void
 test_log(void **state)
 {
-	struct fix *f = *state;
+	struct storekit *f = *state;
 	struct log_row r;
 	uint64_t seq;
 
-	base(f);
+	sk_base(f);
 	memset(&r, 0, sizeof(r));
 	r.tailnet = 1;
 	r.changes = slice_str("x");
@@ -819,10 +410,10 @@ test_log(void **state)
 	}
 	assert_int_equal(store_add_log(f->s, &r), -1);	/* seq again */
 	assert_int_equal(store_commit(f->s), 0);
-	assert_int_equal(store_load_log(f->s, 1, 20, on_row, f), 0);
-	assert_string_equal(got(f), "1 30 1e 1030 x;1 40 28 1040 x;"
+	assert_int_equal(store_load_log(f->s, 1, 20, sk_on_row, f), 0);
+	assert_string_equal(sk_got(f), "1 30 1e 1030 x;1 40 28 1040 x;"
 	    "1 50 32 1050 x;");
-	assert_int_equal(store_load_log(f->s, 2, 0, on_row, f), 0);
+	assert_int_equal(store_load_log(f->s, 2, 0, sk_on_row, f), 0);
 	assert_int_equal(f->rows, 0);
 	r.batch[15] = 30;
 	assert_true(store_log_has(f->s, 1, 30, r.batch));
@@ -836,17 +427,17 @@ test_log(void **state)
 	assert_int_equal(store_trim_log(f->s, 1, 2), 0);
 	assert_int_equal(store_commit(f->s), 0);
 	assert_false(store_log_has(f->s, 1, 30, r.batch));
-	assert_int_equal(store_load_log(f->s, 1, 0, on_row, f), 0);
-	assert_string_equal(got(f), "1 40 28 1040 x;1 50 32 1050 x;");
+	assert_int_equal(store_load_log(f->s, 1, 0, sk_on_row, f), 0);
+	assert_string_equal(sk_got(f), "1 40 28 1040 x;1 50 32 1050 x;");
 }
 
 static void
 test_log_trim_is_bounded(void **state)
 {
-	struct fix *f = *state;
+	struct storekit *f = *state;
 	struct log_row r;
 
-	base(f);
+	sk_base(f);
 	memset(&r, 0, sizeof(r));
 	r.tailnet = 1;
 	assert_int_equal(store_begin(f->s), 0);
@@ -854,19 +445,19 @@ test_log_trim_is_bounded(void **state)
 		assert_int_equal(store_add_log(f->s, &r), 0);
 	assert_int_equal(store_trim_log(f->s, 1, 10), 0);
 	assert_int_equal(store_commit(f->s), 0);
-	assert_int_equal(ask(f, "SELECT min(seq) FROM change_log"), 1001);
+	assert_int_equal(sk_ask(f, "SELECT min(seq) FROM change_log"), 1001);
 	assert_int_equal(store_begin(f->s), 0);
 	assert_int_equal(store_trim_log(f->s, 1, 10), 0);
 	assert_int_equal(store_trim_log(f->s, 1, 10), 0);
 	assert_int_equal(store_commit(f->s), 0);
-	assert_int_equal(ask(f, "SELECT count(*) * 10000 + min(seq)"
+	assert_int_equal(sk_ask(f, "SELECT count(*) * 10000 + min(seq)"
 	    " FROM change_log"), 101491);
 }
 
 static void
 test_results(void **state)
 {
-	struct fix *f = *state;
+	struct storekit *f = *state;
 	struct result_row r;
 	uint32_t i;
 
@@ -884,39 +475,72 @@ test_results(void **state)
 	r.generation = 6;
 	assert_int_equal(store_put_result(f->s, &r), 0);
 	assert_int_equal(store_commit(f->s), 0);
-	again(f);		/* dbd restarts within one life of master */
-	assert_int_equal(store_find_result(f->s, 2, 5, 2, on_result, f), 1);
-	assert_string_equal(got(f), "2 5 2 70 1 ab;");
-	assert_int_equal(store_find_result(f->s, 2, 5, 9, on_result, f), 0);
-	assert_int_equal(store_find_result(f->s, 1, 5, 2, on_result, f), 0);
-	assert_int_equal(store_find_result(f->s, 2, 7, 2, on_result, f), 0);
+	sk_again(f);		/* dbd restarts within one life of master */
+	assert_int_equal(store_find_result(f->s, 2, 5, 2, sk_on_result, f), 1);
+	assert_string_equal(sk_got(f), "2 5 2 70 1 ab;");
+	assert_int_equal(store_find_result(f->s, 2, 5, 9, sk_on_result, f), 0);
+	assert_int_equal(store_find_result(f->s, 1, 5, 2, sk_on_result, f), 0);
+	assert_int_equal(store_find_result(f->s, 2, 7, 2, sk_on_result, f), 0);
 	f->rows = 0;
 	f->stop_at = 1;
-	assert_int_equal(store_find_result(f->s, 2, 5, 2, on_result, f), -1);
+	assert_int_equal(store_find_result(f->s, 2, 5, 2, sk_on_result, f), -1);
 	f->stop_at = 0;
 	assert_int_equal(store_begin(f->s), 0);
 	assert_int_equal(store_trim_results(f->s, 2, 5, 3), 0);
 	assert_int_equal(store_commit(f->s), 0);
-	assert_int_equal(store_find_result(f->s, 2, 5, 2, on_result, f), 0);
-	assert_int_equal(store_find_result(f->s, 2, 5, 3, on_result, f), 1);
+	assert_int_equal(store_find_result(f->s, 2, 5, 2, sk_on_result, f), 0);
+	assert_int_equal(store_find_result(f->s, 2, 5, 3, sk_on_result, f), 1);
 	assert_int_equal(store_begin(f->s), 0);
 	assert_int_equal(store_del_results(f->s, 2, 5), 0);
 	assert_int_equal(store_commit(f->s), 0);
-	assert_int_equal(store_find_result(f->s, 2, 5, 3, on_result, f), 0);
-	assert_int_equal(store_find_result(f->s, 2, 6, 4, on_result, f), 1);
+	assert_int_equal(store_find_result(f->s, 2, 5, 3, sk_on_result, f), 0);
+	assert_int_equal(store_find_result(f->s, 2, 6, 4, sk_on_result, f), 1);
 	store_close(f->s);
-	open_as(f, boot_b);
-	assert_int_equal(store_find_result(f->s, 2, 6, 4, on_result, f), 0);
-	assert_int_equal(ask(f, "SELECT count(*) FROM results"), 0);
+	sk_open_as(f, 1);
+	assert_int_equal(store_find_result(f->s, 2, 6, 4, sk_on_result, f), 0);
+	assert_int_equal(sk_ask(f, "SELECT count(*) FROM results"), 0);
+}
+
+/* Was dbd alone started again?  Then something was written in this life. */
+static void
+test_same_boot(void **state)
+{
+	struct storekit *f = *state;
+	struct exposure_row e;
+	struct result_row r;
+
+	sk_base(f);
+	assert_false(store_same_boot(f->s));
+	memset(&r, 0, sizeof(r));
+	r.slot = 1;
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_put_result(f->s, &r), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	sk_again(f);
+	assert_true(store_same_boot(f->s));
+	store_close(f->s);
+	sk_open_as(f, 1);
+	assert_false(store_same_boot(f->s));
+	memset(&e, 0, sizeof(e));
+	e.tailnet = 1;
+	e.node = 5;
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_put_exposure(f->s, &e), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	store_close(f->s);
+	sk_open_as(f, 1);
+	assert_true(store_same_boot(f->s));
+	sk_again(f);
+	assert_false(store_same_boot(f->s));
 }
 
 static void
 test_audit(void **state)
 {
-	struct fix *f = *state;
+	struct storekit *f = *state;
 	struct audit_row r;
 
-	base(f);
+	sk_base(f);
 	memset(&r, 0, sizeof(r));
 	r.tailnet = 1;
 	r.at = 5;
@@ -936,20 +560,20 @@ test_audit(void **state)
 	r.what = "";
 	assert_int_equal(store_add_audit(f->s, &r), -1);
 	assert_int_equal(store_commit(f->s), 0);
-	assert_int_equal(store_load_audit(f->s, 1, 9, on_audit, f), 0);
-	assert_string_equal(got(f), "1 5 4294967295 node.reap 3 ;"
+	assert_int_equal(store_load_audit(f->s, 1, 9, sk_on_audit, f), 0);
+	assert_string_equal(sk_got(f), "1 5 4294967295 node.reap 3 ;"
 	    "1 5 0 node.rename 3 a to b;");
-	assert_int_equal(store_load_audit(f->s, 1, 1, on_audit, f), 0);
+	assert_int_equal(store_load_audit(f->s, 1, 1, sk_on_audit, f), 0);
 	assert_int_equal(f->rows, 1);
-	(void)got(f);
-	assert_int_equal(store_load_audit(f->s, 0, 9, on_audit, f), 0);
-	assert_string_equal(got(f), "0 5 4294967295 reload 3 ;");
+	(void)sk_got(f);
+	assert_int_equal(store_load_audit(f->s, 0, 9, sk_on_audit, f), 0);
+	assert_string_equal(sk_got(f), "0 5 4294967295 reload 3 ;");
 }
 
 static void
 test_ids(void **state)
 {
-	struct fix *f = *state;
+	struct storekit *f = *state;
 	uint64_t id;
 
 	assert_int_equal(store_next_id(f->s, STORE_ID_NODE), 0);
@@ -963,7 +587,7 @@ test_ids(void **state)
 	assert_int_equal(store_undo(f->s), 0);
 	assert_int_equal(store_next_id(f->s, STORE_ID_NODE), 4);
 	assert_int_equal(store_commit(f->s), 0);
-	again(f);
+	sk_again(f);
 	assert_int_equal(store_begin(f->s), 0);
 	assert_int_equal(store_next_id(f->s, STORE_ID_NODE), 5);
 	assert_int_equal(store_rollback(f->s), 0);
@@ -978,10 +602,10 @@ test_ids(void **state)
 static void
 test_savepoints(void **state)
 {
-	struct fix *f = *state;
-	struct node_row a = node(5, "a", NULL), b = node(6, "b", NULL);
+	struct storekit *f = *state;
+	struct node_row a = sk_node(5, "a", NULL), b = sk_node(6, "b", NULL);
 
-	base(f);
+	sk_base(f);
 	assert_int_equal(store_savepoint(f->s), -1);	/* no transaction */
 	assert_int_equal(store_begin(f->s), 0);
 	assert_int_equal(store_begin(f->s), -1);	/* one already */
@@ -990,18 +614,18 @@ test_savepoints(void **state)
 	assert_int_equal(store_release(f->s), 0);
 	assert_int_equal(store_savepoint(f->s), 0);
 	assert_int_equal(store_put_node(f->s, &b), 0);
-	assert_int_equal(nodes_left(f), 2);
+	assert_int_equal(sk_nodes_left(f), 2);
 	assert_int_equal(store_undo(f->s), 0);
-	assert_int_equal(nodes_left(f), 1);
+	assert_int_equal(sk_nodes_left(f), 1);
 	assert_int_equal(store_undo(f->s), -1);	/* nothing to undo */
 	assert_int_equal(store_commit(f->s), 0);
-	assert_int_equal(nodes_left(f), 1);
+	assert_int_equal(sk_nodes_left(f), 1);
 	assert_int_equal(store_begin(f->s), 0);
 	assert_int_equal(store_put_node(f->s, &b), 0);
 	assert_int_equal(store_rollback(f->s), 0);
-	assert_int_equal(nodes_left(f), 1);
+	assert_int_equal(sk_nodes_left(f), 1);
 	assert_int_equal(store_put_node(f->s, &b), -1);
-	assert_int_equal(nodes_left(f), 1);
+	assert_int_equal(sk_nodes_left(f), 1);
 	/* A commit of nothing ends the store: see store.h. */
 	assert_int_equal(store_commit(f->s), -1);
 	assert_int_equal(store_begin(f->s), -1);
@@ -1011,36 +635,36 @@ test_savepoints(void **state)
 static void
 test_abandon(void **state)
 {
-	struct fix *f = *state;
-	struct node_row a = node(5, "a", NULL), b = node(6, "b", NULL);
+	struct storekit *f = *state;
+	struct node_row a = sk_node(5, "a", NULL), b = sk_node(6, "b", NULL);
 
-	base(f);
+	sk_base(f);
 	assert_int_equal(store_begin(f->s), 0);
 	assert_int_equal(store_put_node(f->s, &a), 0);
 	assert_int_equal(store_commit(f->s), 0);
 	assert_int_equal(store_begin(f->s), 0);
 	assert_int_equal(store_put_node(f->s, &b), 0);
 	store_abandon(f->s);
-	open_as(f, boot_a);
-	assert_true(same_node(f, &a));
+	sk_open_as(f, 0);
+	assert_true(sk_same_node(f, &a));
 }
 
 static void
 test_callback_stops(void **state)
 {
-	struct fix *f = *state;
-	struct user_row u = user(2, "bob");
+	struct storekit *f = *state;
+	struct user_row u = sk_user(2, "bob");
 
-	base(f);
+	sk_base(f);
 	assert_int_equal(store_begin(f->s), 0);
 	assert_int_equal(store_put_user(f->s, &u), 0);
 	assert_int_equal(store_commit(f->s), 0);
 	f->rows = 0;
 	f->stop_at = 1;
-	assert_int_equal(store_load_users(f->s, on_user, f), -1);
+	assert_int_equal(store_load_users(f->s, sk_on_user, f), -1);
 	assert_int_equal(f->rows, 1);
 	f->stop_at = f->rows = 0;
-	assert_int_equal(store_load_users(f->s, on_user, f), 0);
+	assert_int_equal(store_load_users(f->s, sk_on_user, f), 0);
 	assert_int_equal(f->rows, 2);
 }
 
@@ -1073,27 +697,27 @@ test_bad_rows(void **state)
 		"UPDATE nodes SET hostinfo = CAST(hostinfo || x'00' AS BLOB)",
 		"INSERT INTO routes VALUES (1, 5, '10.0.0.1/8', 0, 1)",
 	};
-	struct fix *f = *state;
-	struct node_row n = node(5, "laptop", "100.64.0.9");
+	struct storekit *f = *state;
+	struct node_row n = sk_node(5, "laptop", "100.64.0.9");
 	size_t i;
 
-	base(f);
+	sk_base(f);
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		assert_int_equal(store_begin(f->s), 0);
 		assert_int_equal(store_put_node(f->s, &n), 0);
 		assert_int_equal(store_commit(f->s), 0);
 		store_close(f->s);
-		poke(f, bad[i]);
-		open_as(f, boot_a);
+		sk_poke(f, bad[i]);
+		sk_open_as(f, 0);
 		f->rows = 0;
-		logged[0] = '\0';
-		if (store_load_nodes(f->s, on_node, f) != -1 || f->rows != 0)
+		f->logged[0] = '\0';
+		if (store_load_nodes(f->s, sk_on_node, f) != -1 || f->rows != 0)
 			fail_msg("taken: %s", bad[i]);
-		assert_non_null(strstr(logged, "node 5"));
+		assert_non_null(strstr(f->logged, "node 5"));
 		assert_int_equal(store_begin(f->s), 0);
 		assert_int_equal(store_del_node(f->s, 1, 5), 0);
 		assert_int_equal(store_commit(f->s), 0);
-		assert_int_equal(nodes_left(f), 0);
+		assert_int_equal(sk_nodes_left(f), 0);
 	}
 }
 
@@ -1101,18 +725,18 @@ test_bad_rows(void **state)
 static void
 test_other_writer(void **state)
 {
-	struct fix *f = *state;
+	struct storekit *f = *state;
 
-	base(f);
-	assert_int_equal(ask(f, "SELECT count(*) FROM users"), 1);
+	sk_base(f);
+	assert_int_equal(sk_ask(f, "SELECT count(*) FROM users"), 1);
 	assert_int_equal(store_begin(f->s), 0);
 	assert_int_equal(store_commit(f->s), 0);
-	poke(f, "UPDATE users SET display = 'x'");
+	sk_poke(f, "UPDATE users SET display = 'x'");
 	assert_int_equal(store_begin(f->s), -1);
-	assert_non_null(strstr(logged, "another program"));
+	assert_non_null(strstr(f->logged, "another program"));
 	assert_int_equal(store_begin(f->s), -1);
 	assert_int_equal(store_commit(f->s), -1);
-	again(f);
+	sk_again(f);
 	assert_int_equal(store_begin(f->s), 0);
 	assert_int_equal(store_commit(f->s), 0);
 }
@@ -1121,32 +745,33 @@ test_other_writer(void **state)
 static void
 test_many_commits(void **state)
 {
-	struct fix *f = *state;
-	struct node_row n = node(5, "laptop", "100.64.0.9");
+	struct storekit *f = *state;
+	struct node_row n = sk_node(5, "laptop", "100.64.0.9");
 	int i;
 
-	base(f);
+	sk_base(f);
 	for (i = 0; i < 1500; i++) {
 		n.node.last_seen = i;
 		assert_int_equal(store_begin(f->s), 0);
 		assert_int_equal(store_put_node(f->s, &n), 0);
 		assert_int_equal(store_commit(f->s), 0);
 	}
-	assert_true(same_node(f, &n));
-	assert_int_equal(ask(f, "SELECT page_count < 100 FROM"
+	assert_true(sk_same_node(f, &n));
+	assert_int_equal(sk_ask(f, "SELECT page_count < 100 FROM"
 	    " pragma_page_count"), 1);
 }
 
 int
 main(void)
 {
-#define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f)	cmocka_unit_test_setup_teardown(f, sk_setup, sk_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_tailnets_and_policies), T(test_users),
 		T(test_user_fields), T(test_node_fields), T(test_node_update),
 		T(test_node_rules), T(test_zero_keys), T(test_authkeys),
 		T(test_rests), T(test_exposures), T(test_log),
-		T(test_log_trim_is_bounded), T(test_results), T(test_audit),
+		T(test_log_trim_is_bounded), T(test_results), T(test_same_boot),
+		T(test_audit),
 		T(test_ids), T(test_savepoints), T(test_abandon),
 		T(test_callback_stops), T(test_bad_rows),
 		T(test_other_writer), T(test_many_commits),

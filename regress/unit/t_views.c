@@ -23,7 +23,7 @@
 #define STEPS		160
 
 struct truth {
-	struct world	*w;
+	struct tnworld	*w;
 	struct fnode	 node[NODES];
 	bool		 there[NODES];
 	struct fuser	 user[USERS];
@@ -59,7 +59,7 @@ static void
 close_batch(struct truth *t)
 {
 	if (t->open)
-		world_batch(t->w);
+		tnw_batch(t->w);
 	t->open = false;
 }
 
@@ -348,7 +348,7 @@ open_stream(struct truth *t)
 	close_batch(t);
 	if ((f = any(t)) == NULL)
 		return;
-	c = world_open(t->w, f->id, f->key, pick(t, 6) != 0, pick(t, 12) == 0);
+	c = tnw_open(t->w, f->id, f->key, pick(t, 6) != 0, pick(t, 12) == 0);
 	if (c != NULL)
 		c->slow = pick(t, 4) == 0;
 }
@@ -371,10 +371,10 @@ configure(struct truth *t)
 	case 0:
 		(void)snprintf(search, sizeof(search), "s%u.example",
 		    pick(t, 4));
-		world_conf(t->w, "ts.example", search, pick(t, 2) == 0);
+		tnw_conf(t->w, "ts.example", search, pick(t, 2) == 0);
 		break;
 	case 1:
-		world_conf(t->w, pick(t, 2) == 0 ? "ts.example" : "tt.example",
+		tnw_conf(t->w, pick(t, 2) == 0 ? "ts.example" : "tt.example",
 		    "corp.example", true);
 		break;
 	case 2:
@@ -445,26 +445,26 @@ static void
 verify(struct truth *t, uint64_t seed, unsigned int step, bool all)
 {
 	struct client *c;
-	unsigned int i, outs[WORLD_STREAMS], alive[WORLD_STREAMS];
+	unsigned int i, outs[TNW_STREAMS], alive[TNW_STREAMS];
 	int64_t then;
 
 	close_batch(t);
-	for (i = 0; all && i < WORLD_STREAMS; i++)
+	for (i = 0; all && i < TNW_STREAMS; i++)
 		t->w->client[i].slow = false;
-	must(t, world_settle(t->w), seed, step);
+	must(t, tnw_settle(t->w), seed, step);
 	then = env_wall(t->w->env);
-	for (i = 0; i < WORLD_STREAMS; i++) {
+	for (i = 0; i < TNW_STREAMS; i++) {
 		c = &t->w->client[i];
 		outs[i] = c->outs;
 		alive[i] = c->stream != NULL;
 		if (c->stream == NULL || c->slow)
 			continue;
-		must(t, world_check(c), seed, step);
+		must(t, tnw_check(c), seed, step);
 		check_ids(t, c);
 	}
 	/* One-shot maps of others change nothing for streams. */
-	must(t, world_settle(t->w), seed, step);
-	for (i = 0; i < WORLD_STREAMS; i++) {
+	must(t, tnw_settle(t->w), seed, step);
+	for (i = 0; i < TNW_STREAMS; i++) {
 		c = &t->w->client[i];
 		if (alive[i] && c->stream != NULL && !expired_since(t, then) &&
 		    mapview_count(c->view)->keepalives == 0)
@@ -475,7 +475,7 @@ verify(struct truth *t, uint64_t seed, unsigned int step, bool all)
 static void
 step(struct truth *t)
 {
-	struct client *c = &t->w->client[pick(t, WORLD_STREAMS)];
+	struct client *c = &t->w->client[pick(t, TNW_STREAMS)];
 	unsigned int n;
 
 	switch (n = pick(t, 40)) {
@@ -502,10 +502,10 @@ step(struct truth *t)
 		open_stream(t);
 		break;
 	case 29:
-		world_close(c);
+		tnw_close(c);
 		break;
 	case 30: case 31: case 32: case 33:
-		world_take(c);
+		tnw_take(c);
 		break;
 	case 34:
 		if (pick(t, 3) == 0)
@@ -541,7 +541,7 @@ run(uint64_t seed)
 
 	t = calloc(1, sizeof(*t));
 	assert_non_null(t);
-	t->w = world_new(seed);
+	t->w = tnw_new(seed);
 	t->w->sync = seed % 7 == 3;
 	t->policy = 1;
 	/* A few, some chunks, many. */
@@ -560,7 +560,7 @@ run(uint64_t seed)
 			verify(t, seed, k, pick(t, 4) == 0);
 	}
 	verify(t, seed, k, true);
-	world_free(t->w);
+	tnw_free(t->w);
 	free(t);
 	assert_int_equal(frame_bytes(), 0);
 }

@@ -32,7 +32,8 @@ struct net	*control_net(struct control *);
 struct tailnets	*control_tailnets(struct control *);
 
 /* A configuration comes into force; everything in it is copied. */
-void		 control_conf(struct control *, const struct m_cfg_conf_worker *);
+void		 control_conf(struct control *,
+		    const struct m_cfg_conf_worker *);
 /*
  * Checks what the table's bounds let pass; 0, or -1 with the reason.
  */
@@ -48,7 +49,8 @@ void		 control_db_link(struct control *, struct link *);
  * A message of the DB link.  0, or -1 if dbd broke the rules: it ranks above
  * us, so the caller ends the process.
  */
-int		 control_db_msg(struct control *, const struct msg *, void *tag);
+int		 control_db_msg(struct control *, const struct msg *,
+		    void *tag);
 
 /* Map streams that are open (for CFG_STAT and status). */
 uint32_t	 control_streams(const struct control *);

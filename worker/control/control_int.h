@@ -98,7 +98,7 @@ struct control {
 	uint32_t	 overload_ms;
 	struct held_list held;
 	struct timer	 held_timer;
-	uint64_t	 defer_at;	/* virtual time of the last Retry-After */
+	uint64_t	 defer_at;	/* when the last one refused comes */
 	struct timer	 linger;	/* drops replicas without streams */
 };
 
@@ -108,7 +108,8 @@ struct control {
  * A new task for a Noise request; m is encoded at once.  NULL if the session
  * has too many waiting: the request has been answered.
  */
-struct task	*task_new(struct control *, struct req *, const struct msg *m,
+struct task	*task_new(struct control *, struct req *,
+		    const struct msg *m,
 		    void (*done)(struct task *, const struct msg *));
 /* Lets it go to dbd, now or when its turn comes. */
 void		 task_go(struct task *);
@@ -127,13 +128,15 @@ void		 on_noise(struct req *, void *);
 void		 register_request(struct control *, struct req *);
 void		 map_request(struct control *, struct req *);
 /* Past overload control: goes to dbd. */
-void		 map_admit(struct control *, struct req *, const struct mapreq *);
+void		 map_admit(struct control *, struct req *,
+		    const struct mapreq *);
 void		 map_gone(struct mapstream *);
 void		 map_drained(struct mapstream *);
 void		 map_out(struct stream *, struct frame *const *, size_t, bool,
 		    void *);
 void		 map_over(struct stream *, void *);
-void		 map_stream_end(struct control *, const struct m_db_stream_end *);
+void		 map_stream_end(struct control *,
+		    const struct m_db_stream_end *);
 /* DB_RESUME of every live stream. */
 void		 map_resume(struct control *);
 void		 map_shutdown(struct control *);

@@ -137,7 +137,7 @@ on_noise(struct req *r, void *arg)
 	else if (slice_eqs(path, "/machine/map") && post)
 		map_request(c, r);
 	else if (slice_eqs(path, "/machine/update-health") && post) {
-		/* clients up to 2025 tell of their health here: nothing to do */
+		/* clients up to 2025 tell of their health here */
 		struct req_head h = { 204, NULL, -1, NULL, NULL };
 
 		req_reply(r, &h, NULL, 0);

@@ -43,6 +43,7 @@ conn_new(struct net *net, const struct ipport *peer, void *tag)
 
 	if (net_is_full(net)) {
 		net->count.refused++;
+		log_debug("connection refused: max_conns");
 		return NULL;
 	}
 	c = xcalloc(1, sizeof(*c));
@@ -70,6 +71,17 @@ void
 conn_kick(struct conn *c)
 {
 	c->net->ops.kick(c, c->net->ops.arg);
+}
+
+void
+conn_log(const struct conn *c, const char *layer, const char *what)
+{
+	char peer[IPPORT_TEXT];
+
+	if (!log_is_verbose())
+		return;
+	ipport_print(peer, &c->peer);
+	log_debug("%s peer=%s what=\"%s\"", layer, peer, what);
 }
 
 void
@@ -103,9 +115,10 @@ leave(struct conn *c)
 	c->state = CONN_DONE;
 	h2_free(c);
 	http1_free(c);
-	TAILQ_FOREACH(r, &c->reqs, entry)
+	TAILQ_FOREACH(r, &c->reqs, entry) {
 		if (r->attached)
 			req_detach(r);
+	}
 	free(c->init);
 	c->init = NULL;
 	free(c->ws);
@@ -120,14 +133,9 @@ leave(struct conn *c)
 void
 conn_fail(struct conn *c, uint64_t *counter, const char *why)
 {
-	char peer[IPPORT_TEXT];
-
 	if (c->state == CONN_DONE)
 		return;
-	if (log_is_verbose()) {
-		ipport_print(peer, &c->peer);
-		log_debug("connection peer=%s why=\"%s\"", peer, why);
-	}
+	conn_log(c, "connection", why);
 	if (counter != NULL)
 		(*counter)++;
 	leave(c);
@@ -203,6 +211,7 @@ eat_records(struct conn *c, const uint8_t *p, size_t n)
 static void
 ws_fail(struct conn *c, uint16_t code)
 {
+	conn_log(c, "websocket", "bad frame");
 	c->net->count.ws_bad++;
 	ws_close(&c->out, code, "");
 	free(c->ws);		/* the close frame is there */

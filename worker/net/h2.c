@@ -174,6 +174,7 @@ on_header(nghttp2_session *ng, const nghttp2_frame *f, const uint8_t *name,
 	if (before + nname + nvalue + 8 > h->conn->net->conf.header_max ||
 	    !hold(h, nname + nvalue + 8)) {
 		h->conn->net->count.head_large++;
+		conn_log(h->conn, "http/2", "request header too large");
 		req_refuse(r, 431, "request header too large");
 		return 0;
 	}
@@ -185,6 +186,7 @@ static void
 too_large(struct h2 *h, struct req *r)
 {
 	h->conn->net->count.body_large++;
+	conn_log(h->conn, "http/2", "request body too large");
 	req_refuse(r, 413, "request body too large");
 }
 
@@ -228,6 +230,7 @@ asked(struct h2 *h, struct req *r, const nghttp2_frame *f)
 	    f->headers.cat == NGHTTP2_HCAT_REQUEST && !r->ended) {
 		if (!req_understand(r)) {
 			h->conn->net->count.http_bad++;
+			conn_log(h->conn, "http/2", "bad request target");
 			req_refuse(r, 400, "bad request target");
 		} else if (announces_too_much(h, r))
 			too_large(h, r);
@@ -264,14 +267,10 @@ on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *f, int code,
     void *arg)
 {
 	struct h2 *h = arg;
-	char peer[IPPORT_TEXT];
 
 	(void)ng;
-	if (!log_is_verbose())
-		return 0;
-	ipport_print(peer, &h->conn->peer);
-	log_debug("http/2 peer=%s stream=%d frame=%d error=\"%s\"", peer,
-	    f->hd.stream_id, f->hd.type, nghttp2_strerror(code));
+	(void)f;
+	conn_log(h->conn, "http/2", nghttp2_strerror(code));
 	return 0;
 }
 
@@ -303,8 +302,10 @@ on_sent(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 	struct req *r;
 
 	if (f->hd.type == NGHTTP2_GOAWAY &&
-	    f->goaway.error_code != NGHTTP2_NO_ERROR)
+	    f->goaway.error_code != NGHTTP2_NO_ERROR) {
 		h->conn->net->count.h2_bad++;
+		conn_log(h->conn, "http/2", "told to go away");
+	}
 	if ((f->hd.type != NGHTTP2_HEADERS && f->hd.type != NGHTTP2_DATA) ||
 	    (f->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
 		return 0;
@@ -656,10 +657,7 @@ say_final(struct conn *c, uint64_t now)
 static void
 stall(struct req *r, uint64_t now)
 {
-	char peer[IPPORT_TEXT];
-
-	ipport_print(peer, &r->conn->peer);
-	log_debug("http/2 peer=%s stream=%d stalled", peer, r->stream);
+	conn_log(r->conn, "http/2", "stream without progress");
 	r->conn->net->count.stalled++;
 	r->ended = r->aborted = true;
 	r->progress = now;
@@ -672,25 +670,29 @@ stall(struct req *r, uint64_t now)
  * to take our RST_STREAM.  When to look again; 0: the connection is stuck.
  */
 static uint64_t
+check_request(struct req *r, uint64_t now)
+{
+	uint64_t stall_us = r->conn->net->conf.stall_s * US_PER_S;
+
+	if (r->complete && r->queue.octets == 0 && !r->aborted)
+		return ENV_NEVER;
+	if (now < r->progress + stall_us)
+		return r->progress + stall_us;
+	if (r->aborted)
+		return 0;
+	stall(r, now);
+	return now + stall_us;
+}
+
+static uint64_t
 check_requests(struct conn *c, uint64_t now)
 {
-	uint64_t stall_us = c->net->conf.stall_s * US_PER_S;
 	uint64_t due, next = ENV_NEVER;
 	struct req *r;
 
-	TAILQ_FOREACH(r, &c->reqs, entry) {
-		if (r->complete && r->queue.octets == 0 && !r->aborted)
-			continue;
-		due = r->progress + stall_us;
-		if (now >= due && r->aborted)
-			return 0;
-		if (now >= due) {
-			stall(r, now);
-			due = now + stall_us;
-		}
-		if (due < next)
+	for (r = TAILQ_FIRST(&c->reqs); r != NULL; r = TAILQ_NEXT(r, entry))
+		if ((due = check_request(r, now)) < next)
 			next = due;
-	}
 	return next;
 }
 
@@ -705,6 +707,7 @@ check_idle(struct conn *c, uint64_t now)
 	if (now < due)
 		return due;
 	c->net->count.idle++;
+	conn_log(c, "http/2", "idle");
 	h2_shutdown(c);
 	return h->goodbye_at + GOODBYE_US;
 }

@@ -207,7 +207,6 @@ static void
 answer_bad(struct http1 *h, unsigned int status, const char *why)
 {
 	struct net_counters *count = &h->conn->net->count;
-	char peer[IPPORT_TEXT];
 
 	if (status == 413)
 		count->body_large++;
@@ -215,8 +214,7 @@ answer_bad(struct http1 *h, unsigned int status, const char *why)
 		count->head_large++;
 	else
 		count->http_bad++;
-	ipport_print(peer, &h->conn->peer);
-	log_debug("http peer=%s status=%u why=\"%s\"", peer, status, why);
+	conn_log(h->conn, "http", why);
 	h->busy = h->early = true;
 	h->keep = false;
 	req_refuse(h->req, status, why);

@@ -1,4 +1,4 @@
-/* Inside worker/net: the protocols that a connection speaks one after another. */
+/* Inside worker/net: the protocols that a connection speaks in turn. */
 
 #ifndef WORKER_NET_LAYERS_INT_H
 #define WORKER_NET_LAYERS_INT_H
@@ -22,8 +22,8 @@ bool		 http1_wants_output(const struct conn *);
 bool		 http1_close(struct conn *);
 void		 http1_tick(struct conn *);
 /* The head of an answer; whole: its length is that of the queue. */
-void		 http1_respond(struct req *, const struct req_head *, bool whole,
-		    size_t length);
+void		 http1_respond(struct req *, const struct req_head *,
+		    bool whole, size_t length);
 /* Minor version of the request being read. */
 unsigned int	 http1_minor(const struct conn *);
 

@@ -89,15 +89,15 @@ struct net_counters {
 	uint64_t	head_large;	/* 431, HTTP/1.1 and HTTP/2 */
 	uint64_t	body_large;	/* 413, HTTP/1.1 and HTTP/2 */
 	uint64_t	upgrades;
-	uint64_t	upgrade_bad;	/* POST or GET /ts2021 that was refused */
+	uint64_t	upgrade_bad;	/* POST or GET /ts2021 refused */
 	uint64_t	websockets;
 	uint64_t	ws_bad;
 	uint64_t	sessions;	/* confirmed */
-	uint64_t	noise_no;	/* keyd refused, or the initiation is bad */
+	uint64_t	noise_no;	/* keyd refused, or bad initiation */
 	uint64_t	key_lost;	/* keyd died in the handshake */
 	uint64_t	late;		/* handshake_s passed */
 	uint64_t	record_bad;
-	uint64_t	h2_bad;		/* sessions ended for a protocol error */
+	uint64_t	h2_bad;		/* sessions that broke the protocol */
 	uint64_t	resets;		/* streams that the client took back */
 	uint64_t	stalled;	/* streams and connections: stall_s */
 	uint64_t	idle;		/* sessions closed after idle_s */

@@ -64,7 +64,7 @@ struct conn {
 	void			*tag;
 	struct ipport		 peer;
 	enum conn_state		 state;
-	bool			 lingers;	/* DONE: for the client to read */
+	bool			 lingers;	/* DONE: it may read on */
 	bool			 eof;		/* the client sends no more */
 	uint32_t		 number;	/* on the KEY link */
 	uint32_t		 key_request;	/* open there; 0: none */
@@ -89,7 +89,7 @@ struct fqueue {
 	uint32_t		 first;
 	uint32_t		 n;
 	uint32_t		 cap;		/* a power of two, or 0 */
-	uint32_t		 at;		/* octets of the first that left */
+	uint32_t		 at;		/* gone of the first */
 	size_t			 octets;
 };
 
@@ -112,7 +112,7 @@ struct req {
 	bool			 ended;		/* no more will be queued */
 	bool			 aborted;
 	bool			 starved;	/* h2: data source deferred */
-	bool			 blocked;	/* h2: deferred for want of room */
+	bool			 blocked;	/* h2: waits for room */
 	int32_t			 stream;	/* HTTP/2 id, or 0 */
 	struct buf		 fields;
 	struct buf		 body;
@@ -127,6 +127,9 @@ struct req {
 /* conn.c */
 
 void		 conn_kick(struct conn *);
+/* A line for the debug log: layer, peer and what happened. */
+void		 conn_log(const struct conn *, const char *layer,
+		    const char *what);
 /* Sets the timer, unless it is to run earlier anyway. */
 void		 conn_due(struct conn *, uint64_t at_us);
 /*
@@ -159,7 +162,8 @@ void		 req_drop_queue(struct req *);
 /* The transport has let go of it; gone() is called if it is due. */
 void		 req_detach(struct req *);
 /* A short text as the whole answer, for requests that control won't see. */
-void		 req_refuse(struct req *, unsigned int status, const char *text);
+void		 req_refuse(struct req *, unsigned int status,
+		    const char *text);
 /* Calls what is due: ask, gone, drained.  Not from within such a call. */
 void		 net_settle(struct net *);
 

@@ -283,7 +283,7 @@ req_take(struct req *r, uint8_t *dst, size_t n)
 	size_t part;
 
 	q->octets -= n;
-	while (n != 0) {
+	while (n != 0 && q->n != 0) {
 		f = q->v[q->first];
 		part = f->len - q->at < n ? f->len - q->at : n;
 		memcpy(dst, f->data + q->at, part);

@@ -46,13 +46,14 @@ struct sock {
 	size_t			 rest_n;
 };
 TAILQ_HEAD(sock_list, sock);
+TAILQ_HEAD(listener_list, listener);
 
 struct sock_set {
 	struct ev		*ev;
 	struct net		*net;
 	void			(*on_pause)(bool, void *);
 	void			*arg;
-	TAILQ_HEAD(, listener)	 listeners;
+	struct listener_list	 listeners;
 	struct sock_list	 socks;
 	struct sock_list	 due;
 	bool			*slots;		/* accepting, by number */
@@ -85,8 +86,9 @@ arm(struct sock_set *set)
 		set->paused = paused;
 		set->on_pause(paused, set->arg);
 	}
-	TAILQ_FOREACH(l, &set->listeners, entry)
+	TAILQ_FOREACH(l, &set->listeners, entry) {
 		ev_fd_want(l->ev, accepts(l) ? EV_F_READ : 0);
+	}
 }
 
 static void

@@ -120,6 +120,7 @@ begin(struct conn *c, struct req *r)
 	c->state = CONN_WAIT;
 	TAILQ_INSERT_TAIL(&c->net->waiting, c, wait);
 	if ((text = malformed(c->init)) != NULL) {
+		conn_log(c, "upgrade", text);
 		put_101(c);
 		put_error(c, text);
 		c->net->count.noise_no++;
@@ -132,11 +133,8 @@ begin(struct conn *c, struct req *r)
 static void
 refuse(struct conn *c, struct req *r, const char *why)
 {
-	char peer[IPPORT_TEXT];
-
 	c->net->count.upgrade_bad++;
-	ipport_print(peer, &c->peer);
-	log_debug("upgrade peer=%s refused=\"%s\"", peer, why);
+	conn_log(c, "upgrade", why);
 	req_refuse(r, 400, why);
 }
 
@@ -204,6 +202,7 @@ websocket(struct conn *c, struct req *r)
 		return;
 	}
 	c->net->count.upgrade_bad++;
+	conn_log(c, "upgrade", why);
 	put_101(c);
 	ws_close(&c->out, WS_POLICY, why);
 	free(c->ws);		/* the close frame is there */
@@ -368,6 +367,7 @@ ts2021_no(struct conn *c, uint8_t why)
 	net->count.noise_no++;
 	if (c->state == CONN_ASKED && why == 1) {
 		c->number = 0;
+		conn_log(c, "upgrade", "keyd: malformed initiation");
 		put_101(c);
 		put_error(c, "invalid handshake initiation");
 		conn_finish(c, true);

@@ -24,7 +24,7 @@ struct tn_conf {
 	struct msg_list	resolvers;	/* of r_resolver */
 	struct msg_list	search;		/* of r_text */
 	struct msg_list	split;		/* of r_split */
-	uint32_t	keepalive_s;	/* silence before a keep-alive: this + up to 9 s */
+	uint32_t	keepalive_s;	/* of silence; up to 9 s are added */
 	bool		randomize_port;
 	bool		taildrop;
 	bool		disable_logtail;
@@ -65,7 +65,8 @@ int		 tailnets_snapshot(struct tailnets *, uint64_t tailnet,
 		    const void *, size_t);
 /* For DB_HAVE: calls fn for each replica. */
 void		 tailnets_each(struct tailnets *, void (*fn)(uint64_t tailnet,
-		    const uint8_t batch[16], uint64_t seq, void *arg), void *arg);
+		    const uint8_t batch[16], uint64_t seq, void *arg),
+		    void *arg);
 /* Forgets a replica without streams. */
 void		 tailnets_drop(struct tailnets *, uint64_t tailnet);
 /* Number of streams of a tailnet (0 if there is no such replica). */

@@ -1,0 +1,231 @@
+/* The DERP map's file (protocol.md 5.11; traps 30 to 32). */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "worker/tailnet/derpmap.h"
+
+#define NODE1	"{\"Name\":\"1a\",\"RegionID\":1,\"HostName\":\"a.example\"}"
+#define R1(x)	"{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[" NODE1 "]" x \
+    "}}}"
+
+static void
+good(const char *text, const char *want)
+{
+	struct derpmap *d;
+	struct slice got;
+	char why[200] = "";
+
+	d = derpmap_parse(text, strlen(text), "derp.json", why, sizeof(why));
+	if (d == NULL)
+		fail_msg("%s", why);
+	got = derpmap_json(d);
+	assert_int_equal(got.n, strlen(want));
+	assert_memory_equal(got.p, want, got.n);
+	derpmap_free(d);
+}
+
+static void
+bad(const char *text, const char *want)
+{
+	struct derpmap *d;
+	char why[200] = "";
+
+	d = derpmap_parse(text, strlen(text), "derp.json", why, sizeof(why));
+	assert_null(d);
+	assert_string_equal(why, want);
+}
+
+static void
+t_least(void **state)
+{
+	struct derpmap *d;
+	char why[10];
+
+	(void)state;
+	good(R1(""), "{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[" NODE1
+	    "]}}}");
+	d = derpmap_parse(R1(""), strlen(R1("")), "x", why, sizeof(why));
+	assert_int_equal(derpmap_regions(d), 1);
+	derpmap_free(d);
+	derpmap_free(NULL);
+}
+
+static void
+t_all(void **state)
+{
+	(void)state;
+	/* By number, whatever the order; what is unknown is left out. */
+	good("{\"omitDefaultRegions\": true,\n"
+	    "\"Regions\": {\"900\": {\"RegionID\": 900, \"regioncode\": \"me\","
+	    "\"RegionName\": \"Mine\", \"Latitude\": 50.5, \"Longitude\": -8,"
+	    "\"Avoid\": false, \"NoMeasureNoHome\": true, \"Junk\": [1],"
+	    "\"Nodes\": [{\"Name\": \"900a\", \"RegionID\": 900, \"HostName\":"
+	    "\"192.0.2.9\", \"CertName\": \"sha256-raw:"
+	    "0000000000000000000000000000000000000000000000000000000000000001"
+	    "\", \"IPv4\": \"192.0.2.9\", \"IPv6\": \"none\", \"STUNPort\": -1,"
+	    "\"DERPPort\": 8443, \"InsecureForTests\": true, \"CanPort80\":"
+	    "true, \"STUNTestIP\": \"192.0.2.1\"}, {\"Name\": \"900b\","
+	    "\"RegionID\": 900, \"HostName\": \"b.example\", \"STUNOnly\":"
+	    "true, \"STUNPort\": 0, \"IPv6\": \"2001:db8::1\"}]},"
+	    "\"7\": {\"RegionID\": 7, \"Avoid\": true, \"Nodes\": [{\"Name\":"
+	    "\"7a\", \"RegionID\": 7, \"HostName\": \"c.example\"}]}},"
+	    "\"HomeParams\": {\"RegionScore\": {\"7\": 0.5, \"900\": 2}}}",
+	    "{\"HomeParams\":{\"RegionScore\":{\"7\":0.5,\"900\":2}},"
+	    "\"Regions\":{\"7\":{\"RegionID\":7,\"Avoid\":true,\"Nodes\":["
+	    "{\"Name\":\"7a\",\"RegionID\":7,\"HostName\":\"c.example\"}]},"
+	    "\"900\":{\"RegionID\":900,\"RegionCode\":\"me\","
+	    "\"RegionName\":\"Mine\",\"Latitude\":50.5,\"Longitude\":-8,"
+	    "\"NoMeasureNoHome\":true,\"Nodes\":[{\"Name\":\"900a\","
+	    "\"RegionID\":900,\"HostName\":\"192.0.2.9\",\"CertName\":"
+	    "\"sha256-raw:"
+	    "0000000000000000000000000000000000000000000000000000000000000001"
+	    "\",\"IPv4\":\"192.0.2.9\",\"IPv6\":\"none\",\"STUNPort\":-1,"
+	    "\"DERPPort\":8443,\"InsecureForTests\":true,"
+	    "\"STUNTestIP\":\"192.0.2.1\",\"CanPort80\":true},"
+	    "{\"Name\":\"900b\",\"RegionID\":900,\"HostName\":\"b.example\","
+	    "\"IPv6\":\"2001:db8::1\",\"STUNOnly\":true}]}}}");
+}
+
+/* The canonical form is its own canonical form. */
+static void
+t_twice(void **state)
+{
+	struct derpmap *d;
+	struct slice s;
+	char why[100], *text;
+
+	(void)state;
+	d = derpmap_parse(R1(",\"Latitude\":1e-7"), strlen(
+	    R1(",\"Latitude\":1e-7")), "x", why, sizeof(why));
+	assert_non_null(d);
+	s = derpmap_json(d);
+	text = slice_dup(s);
+	good(text, text);
+	free(text);
+	derpmap_free(d);
+}
+
+static void
+t_bad(void **state)
+{
+	(void)state;
+	bad("", "derp.json:1: unfinished");
+	bad("[]", "derp.json:1: not a DERP map: no object");
+	bad("null", "derp.json:1: not a DERP map: no object");
+	bad("{}", "derp.json:1: Regions must be an object of 1 to 1000 "
+	    "regions");
+	bad("\n{\"Regions\":\n{}}", "derp.json:3: Regions must be an object of "
+	    "1 to 1000 regions");
+	bad("{\"Regions\":\n{\"x\":{}}}", "derp.json:2: key of a region is not "
+	    "a number from 1 to 65535");
+	bad("{\"Regions\":{\"01\":{}}}", "derp.json:1: key of a region is not "
+	    "a number from 1 to 65535");
+	bad("{\"Regions\":{\"65536\":{}}}", "derp.json:1: key of a region is "
+	    "not a number from 1 to 65535");
+	/* Trap 31. */
+	bad("{\"Regions\":{\"1\":\nnull}}",
+	    "derp.json:2: region is no object");
+	bad("{\"Regions\":{\"1\":{\n\"RegionID\":\n2}}}",
+	    "derp.json:3: RegionID is not the region's key");
+	bad("{\"Regions\":{\"1\":{}}}",
+	    "derp.json:1: RegionID is not the region's key");
+	bad("{\"Regions\":{\"1\":{\"RegionID\":1}}}",
+	    "derp.json:1: Nodes must be an array of 1 to 64 nodes");
+	bad("{\"Regions\":{\"1\":{\"RegionID\":1,\n\"Nodes\":[]}}}",
+	    "derp.json:2: Nodes must be an array of 1 to 64 nodes");
+	bad("{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[\n\nnull]}}}",
+	    "derp.json:3: node is no object");
+	bad(R1(",\"Latitude\":\"x\""), "derp.json:1: Latitude is not a number");
+	bad(R1(",\"Latitude\":1e999"),
+	    "derp.json:1: Latitude is not a number");
+	bad(R1(",\"Avoid\":0"), "derp.json:1: Avoid is not true or false");
+	bad(R1(",\"RegionName\":7"),
+	    "derp.json:1: RegionName is not a string");
+}
+
+#define N(x)	"{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[\n" NODE1 \
+    ",\n{\"Name\":\"1b\",\"RegionID\":1,\n\"HostName\":\"b.example\"" x \
+    "}]}}}"
+
+static void
+t_bad_nodes(void **state)
+{
+	(void)state;
+	bad("{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[{}]}}}",
+	    "derp.json:1: node without Name");
+	bad(N(",\n\"RegionID\":2"),
+	    "derp.json:5: RegionID of the node is not its region's");
+	bad(N(",\"HostName\":\"\""),
+	    "derp.json:4: HostName is missing or not a name");
+	bad(N(",\"HostName\":\"a b\""),
+	    "derp.json:4: HostName is missing or not a name");
+	bad(N(",\"CertName\":\"sha256-raw:12\""),
+	    "derp.json:4: CertName is neither a name nor sha256-raw:");
+	bad(N(",\"IPv4\":\"::1\""), "derp.json:4: IPv4 is not an address");
+	bad(N(",\"IPv6\":\"192.0.2.1\""),
+	    "derp.json:4: IPv6 is not an address");
+	bad(N(",\"STUNTestIP\":\"none\""),
+	    "derp.json:4: STUNTestIP is not an address");
+	bad(N(",\"STUNPort\":-2"), "derp.json:4: STUNPort is out of range");
+	bad(N(",\"DERPPort\":65536"), "derp.json:4: DERPPort is out of range");
+	bad(N(",\"DERPPort\":1.0"), "derp.json:4: DERPPort is not an integer");
+	bad(N(",\"STUNOnly\":1"),
+	    "derp.json:4: STUNOnly is not true or false");
+	/* A name twice, in whichever region. */
+	bad(N(",\"Name\":\"1a\""), "derp.json:4: Name is another node's");
+	bad("{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[" NODE1 "]},\n"
+	    "\"2\":{\"RegionID\":2,\"Nodes\":[{\"Name\":\"1a\",\"RegionID\":2,"
+	    "\"HostName\":\"c\"}]}}}", "derp.json:2: Name is another node's");
+	/* Trap 30: something must relay. */
+	bad("{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[{\"Name\":\"1a\","
+	    "\"RegionID\":1,\"HostName\":\"a\",\"STUNOnly\":true}]}}}",
+	    "derp.json:1: no node is a relay: all are STUNOnly");
+}
+
+static void
+t_bad_scores(void **state)
+{
+	(void)state;
+	bad("{\"HomeParams\":[]}", "derp.json:1: HomeParams is no object");
+	bad("{\"HomeParams\":{\n\"RegionScore\":1}}",
+	    "derp.json:2: RegionScore is no object");
+	bad("{\"HomeParams\":{\"RegionScore\":{\n\"1\":-1}}}",
+	    "derp.json:2: score is not a positive number of a region");
+	bad("{\"HomeParams\":{\"RegionScore\":{\"x\":1}}}",
+	    "derp.json:1: score is not a positive number of a region");
+}
+
+static void
+t_long(void **state)
+{
+	char *text, why[100];
+	size_t n = (1u << 20) + 1;
+
+	(void)state;
+	text = malloc(n);
+	assert_non_null(text);
+	memset(text, ' ', n);
+	assert_null(derpmap_parse(text, n, "x", why, sizeof(why)));
+	assert_string_equal(why, "x:1: too long");
+	free(text);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(t_least), cmocka_unit_test(t_all),
+		cmocka_unit_test(t_twice), cmocka_unit_test(t_bad),
+		cmocka_unit_test(t_bad_nodes), cmocka_unit_test(t_bad_scores),
+		cmocka_unit_test(t_long)
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
