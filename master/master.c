@@ -109,6 +109,9 @@ on_stop(int signo, void *arg)
 {
 	struct master *ms = arg;
 
+	if (ms->stopping)
+		return;
+	ms->stopping = true;
 	log_info("stopping: signal %d", signo);
 	notify("STOPPING=1\nSTATUS=stopping");
 	setproctitle("master: stopping");

@@ -39,6 +39,7 @@ struct master {
 	uint8_t			 verbose;
 	bool			 to_stderr;	/* children's logs */
 	bool			 key_known;	/* it exists: never make one */
+	bool			 stopping;
 	bool			 done;
 	int			 code;
 	int			 control;	/* listening, or -1 */

@@ -66,9 +66,13 @@ drop_capabilities(void)
 	struct __user_cap_data_struct cap[_LINUX_CAPABILITY_U32S_3];
 	int i, n;
 
-	/* The bounding set first: it takes CAP_SETPCAP. */
+	/*
+	 * The bounding set first, which takes CAP_SETPCAP; without that it
+	 * stays, and counts for nothing: no exec brings back what is gone.
+	 */
 	for (n = 0; prctl(PR_CAPBSET_READ, n, 0, 0, 0) >= 0; n++)
-		if (!is_kept(n) && prctl(PR_CAPBSET_DROP, n, 0, 0, 0) == -1)
+		if (!is_kept(n) && prctl(PR_CAPBSET_DROP, n, 0, 0, 0) == -1 &&
+		    errno != EPERM)
 			return "capability bounding set";
 	memset(&hdr, 0, sizeof(hdr));
 	hdr.version = _LINUX_CAPABILITY_VERSION_3;

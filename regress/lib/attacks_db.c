@@ -271,7 +271,7 @@ act_foreign_replica(struct rogue *r, unsigned int arg)
 	rogue_hello(r);
 	if (rogue_count(r, M_DB_SNAPSHOT) + rogue_count(r, M_DB_TAILNET) +
 	    rogue_count(r, M_DB_NODE_PUT) + rogue_count(r, M_DB_BATCH) != 0)
-		return act_fail(r, "it was told of a tailnet without a session");
+		return act_fail(r, "it hears of a tailnet without a session");
 	return true;
 }
 

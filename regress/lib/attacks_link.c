@@ -29,7 +29,7 @@ act_replay(struct rogue *r, unsigned int how)
 	(void)rogue_send(r, LINK_KEY, &m);
 	act_wait(r);
 	if (!rogue_answer(r, LINK_KEY, M_KEY_NOISE_READY, r->id, &m))
-		return act_fail(r, "nobody can tell a replay from the original");
+		return act_fail(r, "a replay looks like any initiation");
 	r->ops.random(rec, sizeof(rec), r->ops.arg);
 	rec[0] = NOISE_T_RECORD;
 	rec[1] = 0;

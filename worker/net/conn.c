@@ -335,7 +335,7 @@ conn_input(struct conn *c, const void *p, size_t n)
 			buf_put(&c->in, (const uint8_t *)p + used, n - used);
 	}
 	/* Whoever asks conn_wants_input() does not come here. */
-	if (c->in.n > 4 * IN_MAX)
+	if (c->in.n > IN_MAX)
 		conn_fail(c, &net->count.flooded, "input beyond all bounds");
 	net_settle(net);
 }
@@ -359,7 +359,7 @@ conn_wants_input(const struct conn *c)
 {
 	if (c->state == CONN_DONE)
 		return c->lingers;
-	if (c->eof || c->in.n >= IN_MAX)
+	if (c->eof || c->in.n >= IN_ENOUGH)
 		return false;
 	return c->state != CONN_OPEN || h2_wants_input(c);
 }

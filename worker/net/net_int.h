@@ -10,7 +10,8 @@
 #include "worker/net/records.h"
 #include "worker/net/ws.h"
 
-#define IN_MAX		65536	/* input that waits, of one connection */
+#define IN_ENOUGH	16384	/* waits: read no further */
+#define IN_MAX		131072	/* waits: whoever reads on is cut off */
 #define OUT_CONTROL_MAX	8192	/* pongs that wait */
 #define STAGE		65536	/* plaintext of one conn_output() */
 #define LINGER_US	(1 * US_PER_S)

@@ -206,7 +206,7 @@ req_forget(struct req *r)
 	if (r->conn->h2 != NULL)
 		h2_release(r->conn, r->fields.n + r->body.n);
 	buf_free(&r->fields);
-	buf_free(&r->body);
+	buf_wipe(&r->body);	/* it may hold an auth key */
 	r->method = r->path = r->query = none;
 }
 

@@ -15,7 +15,7 @@
 #include "worker/net/sock.h"
 
 #define ACCEPTS		64	/* a turn and listener */
-#define READ_MAX	65536
+#define READ_MAX	16384
 #define SLICE		16384	/* of one write: what may be left over */
 #define TURN_MAX	65536	/* written to a connection in a turn */
 #define PAUSE_US	US_PER_S

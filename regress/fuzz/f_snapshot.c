@@ -1,0 +1,95 @@
+/*
+ * A snapshot: whatever it holds, it is refused or every node's map is one
+ * that a client takes.
+ */
+
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "regress/lib/fakeenv.h"
+#include "regress/lib/mapview.h"
+#include "regress/lib/tnfeed.h"
+#include "worker/tailnet/tailnets_int.h"
+
+#define FRAMES	64
+#define VIEWERS	4
+
+int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+
+static void
+swallow(int level, const char *line, void *arg)
+{
+	(void)level;
+	(void)line;
+	(void)arg;
+}
+
+static void
+on_out(struct stream *s, struct frame *const *f, size_t n, bool first,
+    void *arg)
+{
+	(void)s;
+	(void)f;
+	(void)n;
+	(void)first;
+	(void)arg;
+}
+
+static void
+on_over(struct stream *s, void *arg)
+{
+	(void)arg;
+	stream_close(s);
+}
+
+static void
+look(struct tailnets *tn, uint64_t id)
+{
+	struct stream_conf sc = { .tailnet = FEED_TAILNET, .node = id,
+	    .capver = 148, .compress = true };
+	struct frame *f[FRAMES];
+	struct mapview *v = mapview_new(id, true);
+	size_t i, n;
+
+	n = map_once(tn, &sc, f, FRAMES);
+	if (n == 0)
+		abort();
+	for (i = 0; i < n; i++) {
+		if (mapview_input(v, f[i]->data, f[i]->len) != NULL)
+			abort();
+		frame_unref(f[i]);
+	}
+	mapview_free(v);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
+{
+	static const struct tn_ops ops = { on_out, on_over, NULL };
+	struct fakeenv *fake = fakeenv_new(1);
+	struct tailnets *tn = tailnets_new(fakeenv_env(fake), &ops);
+	struct stream_conf sc = { .tailnet = FEED_TAILNET };
+	struct replica *r;
+	unsigned int i, seen = 0;
+
+	log_capture(swallow, NULL);
+	for (i = 0; i < 2; i++) {
+		if (tailnets_snapshot(tn, FEED_TAILNET, p, n) == -1)
+			break;
+		r = idmap_get(&tn->by_id, FEED_TAILNET);
+		for (i = 0; r->nodes.n != 0 && i <= r->nodes.mask &&
+		    seen < VIEWERS; i++) {
+			if (r->nodes.val[i] == NULL)
+				continue;
+			look(tn, r->nodes.key[i]);
+			sc.node = r->nodes.key[i];
+			(void)stream_open(tn, &sc, NULL);
+			seen++;
+		}
+		fakeenv_advance(fake, 1);
+	}
+	tailnets_free(tn);
+	fakeenv_free(fake);
+	return 0;
+}
