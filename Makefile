@@ -5,6 +5,8 @@ AR	= ar
 O	= out
 GEN	= $(O)/gen/common/msg_gen.h
 PREFIX	= /usr/local
+# jobs at once
+J	= 2
 WARN	= -std=c11 -Wall -Wextra -Wshadow -Wpointer-arith -Wcast-qual \
 	  -Wsign-compare -Wstrict-prototypes -Wmissing-prototypes -Wvla \
 	  -Wformat=2 -Werror
@@ -27,7 +29,7 @@ STEPS	=
 # make sim
 SEEDS	= 2000
 
-RULES	= $(MAKE) -f $(O)/rules.mk O='$(O)' GEN='$(GEN)' CC='$(CC)' \
+RULES	= $(MAKE) -j $(J) -f $(O)/rules.mk O='$(O)' GEN='$(GEN)' CC='$(CC)' \
 	  AR='$(AR)' CFLAGS='$(CFLAGS)' LDFLAGS='$(LDFLAGS)' CPPFLAGS="$(DEFS) \
 	  -I. -I$(O)/gen `. $(O)/config && echo $$PKG_CFLAGS $$LLHTTP_CFLAGS`"
 

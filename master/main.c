@@ -35,7 +35,7 @@ usage(void)
 
 /* All serve: the terminal is let go. */
 static void
-let_go(void)
+let_go(bool to_stderr)
 {
 	int fd;
 
@@ -44,7 +44,8 @@ let_go(void)
 	if ((fd = open("/dev/null", O_RDWR | O_CLOEXEC)) != -1) {
 		(void)dup2(fd, STDIN_FILENO);
 		(void)dup2(fd, STDOUT_FILENO);
-		(void)dup2(fd, STDERR_FILENO);
+		if (!to_stderr)
+			(void)dup2(fd, STDERR_FILENO);
 		(void)close(fd);
 	}
 	if (write(waiting, "", 1) == -1)

@@ -129,7 +129,7 @@ master_serving(void *arg)
 	log_info("ready: %u workers, listening on %s", ms->conf->workers,
 	    addrs);
 	setproctitle("master: %u workers", ms->conf->workers);
-	notify("READY=1\nSTATUS=ready, listening on %s", addrs);
+	notify("READY=1\nSTATUS=ready, listening on %.300s", addrs);
 	if (!ms->to_stderr) {
 		if ((fd = spawn_log()) == -1)
 			log_warn("syslog");
@@ -137,7 +137,7 @@ master_serving(void *arg)
 			log_init("headscaled", fd, true, ms->verbose);
 	}
 	if (ms->args->serving != NULL)
-		ms->args->serving();
+		ms->args->serving(ms->conf->log_stderr);
 	master_look(ms);
 }
 
@@ -194,6 +194,23 @@ master_check(struct master *ms)
 	return code;
 }
 
+/* A server that nobody hears does not start. */
+static bool
+log_ok(const struct master *ms, char *why, size_t n)
+{
+	int fd;
+
+	if (ms->to_stderr)
+		return true;
+	if ((fd = spawn_log()) == -1) {
+		(void)snprintf(why, n, "syslogd cannot be reached: %s (use -d, "
+		    "or log { target = \"stderr\" })", strerror(errno));
+		return false;
+	}
+	(void)close(fd);
+	return true;
+}
+
 /* Everything that can be refused before the first child; with the reason. */
 static bool
 open_all(struct master *ms, char *why, size_t n)
@@ -202,6 +219,7 @@ open_all(struct master *ms, char *why, size_t n)
 
 	if (!run_dir_make(ms->conf, &ms->users, why, n) ||
 	    (ms->pid_fd = pid_lock(f->pid_file, why, n)) == -1 ||
+	    !log_ok(ms, why, n) ||
 	    !state_dir_make(ms->conf, &ms->users, why, n) ||
 	    !key_check(f->noise_key, why, n) ||
 	    !files_stage(ms->files, ms->conf, why, n) ||

@@ -17,8 +17,11 @@ struct master_args {
 	char			*self;		/* our real path, or NULL */
 	bool			 foreground;	/* -d: and log to stderr */
 	unsigned int		 verbose;	/* -v */
-	/* Called once, when all serve: the parent may return to its shell. */
-	void			(*serving)(void);
+	/*
+	 * Called once, when all serve: the parent may return to its shell.
+	 * to_stderr: that is where the log goes.  May be NULL.
+	 */
+	void			(*serving)(bool to_stderr);
 };
 
 /*

@@ -181,17 +181,22 @@ send_unlisten(uint16_t listener, const char *text, const int *fds,
 	send(t, &m);
 }
 
+/*
+ * A file may have become bad since the last reload: to a worker that starts
+ * now, and refuses it, an older one is given, and at last none.
+ */
 static void
 send_file(const struct target *t, enum file_kind kind, bool staged)
 {
+	const struct conf_files *f = &t->master->conf->files;
+	const char *path = kind == FILE_DERP_MAP ? f->derp_map : f->records;
 	unsigned int tries = proc_refusals(t->proc);
 	int fd;
 
 	fd = files_get(t->master->files, kind, staged, tries);
-	if (!staged && tries > 0)
-		log_warnx("%s starts with %s", proc_name(t->proc), fd == -1 ?
-		    "no DERP map or records: they are bad" :
-		    "the files of the last reload");
+	if (!staged && tries > 0 && path != NULL)
+		log_warnx("%s starts %s %s", proc_name(t->proc), fd == -1 ?
+		    "without" : "with an older", path);
 	master_send_file(t->master, t->proc, kind, t->epoch, fd);
 }
 

@@ -47,7 +47,7 @@ answer(struct master *ms, bool ok, const char *text)
 		log_info("reload: %s", text);
 	else
 		log_warnx("reload: %s", text);
-	notify("READY=1\nSTATUS=%s %s", ok ? "ready, last reload:" :
+	notify("READY=1\nSTATUS=%s %.300s", ok ? "ready, last reload:" :
 	    "ready, reload refused:", text);
 	if (a.proc != NULL && proc_generation(a.proc) == a.generation &&
 	    proc_state(a.proc) == PROC_RUN)

@@ -71,19 +71,19 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	struct tailnets *tn = tailnets_new(fakeenv_env(fake), &ops);
 	struct stream_conf sc = { .tailnet = FEED_TAILNET };
 	struct replica *r;
-	unsigned int i, seen = 0;
+	unsigned int i, k, seen = 0;
 
 	log_capture(swallow, NULL);
 	for (i = 0; i < 2; i++) {
 		if (tailnets_snapshot(tn, FEED_TAILNET, p, n) == -1)
 			break;
 		r = idmap_get(&tn->by_id, FEED_TAILNET);
-		for (i = 0; r->nodes.n != 0 && i <= r->nodes.mask &&
-		    seen < VIEWERS; i++) {
-			if (r->nodes.val[i] == NULL)
+		for (k = 0; r->nodes.n != 0 && k <= r->nodes.mask &&
+		    seen < VIEWERS; k++) {
+			if (r->nodes.val[k] == NULL)
 				continue;
-			look(tn, r->nodes.key[i]);
-			sc.node = r->nodes.key[i];
+			look(tn, r->nodes.key[k]);
+			sc.node = r->nodes.key[k];
 			(void)stream_open(tn, &sc, NULL);
 			seen++;
 		}

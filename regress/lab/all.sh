@@ -14,33 +14,20 @@ if [ "$(id -u)" -ne 0 ] || [ ! -c /dev/net/tun ]; then
 	echo "skipped: stock clients need root and /dev/net/tun"
 	exit 0
 fi
+mkdir -p "$LAB_DIR"
+chmod 755 "$LAB_DIR"
+rm -rf "$LAB_DIR/server" "$LAB_DIR"/server*.log "$LAB_DIR"/[0-9]*
 "$here/clients" >"$LAB_DIR/clients.log" 2>&1 ||
     { tail -5 "$LAB_DIR/clients.log"; exit 1; }
-chmod 755 "$LAB_DIR"
 srv=$LAB_DIR/server
 sock=$srv/headscaled.sock
 url=http://10.99.0.1:8080
 key=
 versions=(1.102.3 1.104.5 1.80.3)
 . "$here/lib.sh"
+. "$here/server.sh"
 trap '"$hosts" down >/dev/null 2>&1; stop_server' EXIT
 
-start_server() { # start_server [EXTRA-CONFIG]
-	EXTRA=${1-} O=$bin DIR=$srv LISTEN=10.99.0.1:8080 URL=$url \
-	    DERPMAP=$LAB_DIR/derp.json "$hosts" exec hub sh etc/run.sh \
-	    >>"$LAB_DIR/server.log" 2>&1 &
-	run=$!
-	within 20 grep -q -- --auth-key= "$LAB_DIR/server.log" ||
-	    { tail -20 "$LAB_DIR/server.log"; return 1; }
-	key=$(grep -o -- '--auth-key=[^ ]*' "$LAB_DIR/server.log" | tail -1 | cut -d= -f2)
-}
-stop_server() {
-	[ -z "${run-}" ] && return
-	kill -TERM "$(cat "$srv/headscaled.pid" 2>/dev/null)" 2>/dev/null
-	wait "$run" 2>/dev/null
-	run=
-	rm -f "$LAB_DIR/server.log"
-}
 fresh() { # fresh HOST [VERSION]: without what it was before
 	"$hosts" stop "$1"
 	rm -f "$LAB_DIR/$1/tailscaled.state"
@@ -113,15 +100,18 @@ s_collision() {
 	check "collision: the second has a suffix" is same-1.tailnet.internal. self 9 DNSName
 }
 s_twelve() {
-	local k pids=
+	local k pids=() late=
 	for k in $(seq 1 12); do
 		fresh "$k" "${versions[$((k % 3))]}"
 	done
 	for k in $(seq 1 12); do
 		up "$k" "$key" >/dev/null 2>&1 &
-		pids="$pids $!"
+		pids+=($!)
 	done
-	check "12 at once: all join" wait $pids
+	for k in $(seq 1 12); do
+		wait "${pids[$((k - 1))]}" || late="$late $k"
+	done
+	check "12 at once: all join" is "" echo "$late"
 	for k in $(seq 1 12); do
 		check "12 at once: host $k sees 11" within 20 peers "$k" 11
 	done
@@ -166,9 +156,117 @@ s_reload() {
 	sed -i '/third/d' "$srv/headscaled.conf"
 }
 
-[ $# -gt 0 ] || set -- meet rename expiry ephemeral tagged single collision reload restart twelve
+# As tailscale up --force-reauth does it: a new node key, the node is the same.
+s_rotate() {
+	local id old v4 v6
+	id=$(node_id h2)
+	old=$(self 2 PublicKey) v4=$(addr 2 4) v6=$(addr 2 6)
+	check "rotation: client 2 logs in anew with a key" \
+	    up 2 "$key" --force-reauth
+	check "rotation: its node key is a new one" \
+	    is 1 eval '[ "$(self 2 PublicKey)" = "'"$old"'" ]; echo $?'
+	check "rotation: its node is the same" is "$id" node_id h2
+	check "rotation: its addresses too" \
+	    test "$(addr 2 4) $(addr 2 6)" = "$v4 $v6"
+	check "rotation: host 1 knows the new key" \
+	    within 10 is "$(self 2 PublicKey)" peer 1 h2 PublicKey
+	check "rotation: ... and reaches it" within 30 icmp 1 2 4
+}
+nodes_of() { ctl -j nodes list | jq -c --arg u "$1" '[.[] | select(.user == $u) | .name]'; }
+s_owner() {
+	local k old new mine
+	ctl users add bob >/dev/null
+	k=$(ctl keys create --user bob --reusable | tail -1)
+	fresh 4
+	check "owner: host 4 joins as admin" up 4 "$key"
+	old=$(addr 4 4)
+	mine=$(nodes_of admin)
+	check "owner: it logs out and joins as bob" eval \
+	    '"$hosts" ts 4 logout && up 4 '"$k"
+	new=$(addr 4 4)
+	check "owner: bob has a node with other addresses" test "$new" != "$old"
+	check "owner: the machine is the same" is 1 eval 'ctl -j nodes list |
+	    jq "[.[] | select(.hostname == \"h4\" and .user != null) |
+	    .machine_key] | unique | length"'
+	check "owner: the client says whose it is" is bob eval 'state 4 |
+	    jq -r ".User[(.Self.UserID | tostring)].LoginName"'
+	check "owner: admin's nodes are as many as before" is "$mine" nodes_of admin
+	check "owner: host 1 reaches it" within 30 icmp 1 4 4
+}
+records() { # records NAME ADDRESS ...
+	local sep='['
+	while [ $# -gt 0 ]; do
+		printf '%s{"name": "%s", "type": "A", "value": "%s"}' "$sep" "$1" "$2"
+		sep=', '
+		shift 2
+	done >"$LAB_DIR/records.new"
+	echo ']' >>"$LAB_DIR/records.new"
+	mv "$LAB_DIR/records.new" "$LAB_DIR/records.json"
+}
+address() { "$hosts" exec 1 getent ahostsv4 "$1" | awk 'NR == 1 {print $1}'; }
+s_records() {
+	check "records: a name of the file resolves" \
+	    within 10 is 10.1.2.3 address printer.tailnet.internal
+	records printer.tailnet.internal 10.1.2.4 plotter.tailnet.internal 10.1.2.5
+	check "records: the file changed, so does the answer" \
+	    within 10 is 10.1.2.4 address printer.tailnet.internal
+	check "records: a new name resolves" \
+	    within 10 is 10.1.2.5 address plotter.tailnet.internal
+	echo '[{"name": "printer.tailnet.internal",' >"$LAB_DIR/records.json"
+	check "records: a bad file is told of by line" within 10 \
+	    grep -q 'records.json:[0-9]*: .*the old one stays' "$LAB_DIR/server.log"
+	check "records: ... and the old one stays" \
+	    is 10.1.2.5 address plotter.tailnet.internal
+	records printer.tailnet.internal 10.1.2.3
+	check "records: a good one is taken again" \
+	    within 10 is 10.1.2.3 address printer.tailnet.internal
+	check "records: what it lacks is gone" \
+	    within 10 is "" address plotter.tailnet.internal
+}
+s_dns() {
+	local said k
+	for k in 1 2 3; do
+		said=$("$hosts" ts "$k" dns status --all 2>&1)
+		check "dns: client $k knows the split domain" \
+		    grep -q 'corp\.example\.com' <<<"$said"
+		check "dns: client $k knows the search domains" \
+		    grep -q 'lab\.example\.com' <<<"$said"
+	done
+	check "dns: resolv.conf of host 1 searches them, ours first" within 10 \
+	    grep -q '^search tailnet.internal lab.example.com' \
+	    "/etc/netns/$LAB_NAME-1/resolv.conf"
+}
+regions() { "$hosts" ts "$1" debug derp-map | jq -r '.Regions | keys | join(" ")'; }
+s_derpmap() {
+	local map=$LAB_DIR/derp.json k
+	cp "$map" "$LAB_DIR/derp.was"
+	jq '.Regions["901"] = (.Regions["900"] | .RegionID = 901 |
+	    .RegionCode = "two" | .Nodes[0].RegionID = 901 |
+	    .Nodes[0].Name = "901a")' "$map" >"$map.new"
+	mv "$map.new" "$map"
+	for k in 1 2 3; do
+		check "derpmap: client $k is told of the new region" \
+		    within 10 is "900 901" regions "$k"
+	done
+	echo '{"Regions": {' >"$map"
+	check "derpmap: a bad file is told of by line" within 10 \
+	    grep -q 'derp.json:[0-9]*: .*the old one stays' "$LAB_DIR/server.log"
+	check "derpmap: ... and the old one stays" is "900 901" regions 1
+	mv "$LAB_DIR/derp.was" "$map"
+	check "derpmap: a region that is gone is gone" within 10 is 900 regions 1
+	check "derpmap: the clients run on" running 1
+}
+
+[ $# -gt 0 ] || set -- meet rename expiry ephemeral tagged single collision \
+    rotate owner records dns derpmap reload restart refused twelve
 "$hosts" up 12 && "$hosts" derp || exit 1
-start_server 'timeouts { ephemeral = "5s" grace = "3s" }' || exit 1
+records printer.tailnet.internal 10.1.2.3
+start_server "timeouts { ephemeral = \"5s\" grace = \"3s\" }
+dns {
+	search = { \"lab.example.com\" }
+	split \"corp.example.com\" { nameservers = { \"10.99.0.53\" } }
+	extra_records_file = \"$LAB_DIR/records.json\"
+}" || exit 1
 case " $* " in
 *" meet "*) ;;
 *)	for k in 1 2 3; do

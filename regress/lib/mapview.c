@@ -433,9 +433,17 @@ check_owners(struct mapview *v)
 static const char *
 take_lists(struct mapview *v, struct json_object *m)
 {
+	static const char *const lists[] = { "PeersRemoved", "PeersChanged",
+	    "PeersChangedPatch", "UserProfiles" };
 	struct json_object *o, *changed = get(m, "PeersChanged");
 	const char *why = NULL;
+	size_t i;
 
+	/* An empty one makes clients up to 1.98 rebuild all they have. */
+	for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		if ((o = get(m, lists[i])) != NULL &&
+		    json_object_array_length(o) == 0)
+			return no(v, "empty list", i);
 	if ((o = get(m, "Peers")) != NULL) {
 		if (changed != NULL || get(m, "PeersRemoved") != NULL ||
 		    get(m, "PeersChangedPatch") != NULL)

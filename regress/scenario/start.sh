@@ -262,8 +262,8 @@ suite() {
 	old=$(child worker)
 	kill -9 "$old"
 	ok "a worker that starts now gets no bad one" within 60 renewed worker "$old"
-	ok "and serves" within 60 logged "with"
-	ok "really" within 60 healthy "$port"
+	ok "but an older one" within 60 logged "starts with an older $dir/map"
+	ok "and serves" within 60 healthy "$port"
 	map other.example >"$dir/map"
 
 	# stop

@@ -436,6 +436,14 @@ host_accept(struct host *h, uint64_t n, unsigned int *slot)
 	return NULL;
 }
 
+struct control *
+host_control(struct host *h, unsigned int slot)
+{
+	struct role_proc *r = role_of(h, ROLE_WORKER, slot);
+
+	return r == NULL ? NULL : r->control;
+}
+
 struct sproc *
 host_worker(struct host *h, unsigned int slot)
 {

@@ -52,6 +52,8 @@ void		 host_no_limits(struct host *);
  * if none does.  slot is set.
  */
 struct net	*host_accept(struct host *, uint64_t n, unsigned int *slot);
+/* A worker's core, for tests of one; NULL while it is down. */
+struct control	*host_control(struct host *, unsigned int slot);
 /* A worker's process: its turn comes after it was given something. */
 struct sproc	*host_worker(struct host *, unsigned int slot);
 uint8_t const	*host_public_key(const struct host *);

@@ -12,6 +12,7 @@
 
 #include "common/str.h"
 #include "master/conf.h"
+#include "master/conf_schema.h"
 
 #define URL	"server_url = \"http://127.0.0.1:8080\"\n"
 #define LISTEN	"listen \"a\" { address = \"127.0.0.1\" port = 8080 }\n"
@@ -591,6 +592,83 @@ test_plain(void **state)
 	scan_free(s);
 }
 
+/* A file of the tree; tests run at its top. */
+static char *
+slurp(const char *path)
+{
+	char *text;
+	size_t n;
+	FILE *f;
+
+	if ((f = fopen(path, "r")) == NULL)
+		fail_msg("%s: not found, run this at the top of the tree",
+		    path);
+	text = calloc(1, 1 << 20);
+	assert_non_null(text);
+	n = fread(text, 1, (1 << 20) - 1, f);
+	assert_true(n > 0);
+	fclose(f);
+	return text;
+}
+
+static void
+documented(const cfg_opt_t *opts, const char *manual, const char *sample)
+{
+	char item[80];
+
+	for (; opts->name != NULL; opts++) {
+		/* libconfuse adds one of its own. */
+		if (opts->name[0] == '_')
+			continue;
+		snprintf(item, sizeof(item), opts->type == CFGT_SEC &&
+		    strcmp(opts->name, "split") != 0 ? ".Ss %s" : ".It Ic %s",
+		    opts->name);
+		if (strstr(manual, item) == NULL)
+			fail_msg("%s: not in headscaled.conf(5)", opts->name);
+		if (strstr(sample, opts->name) == NULL)
+			fail_msg("%s: not in the sample", opts->name);
+		if (opts->type == CFGT_SEC)
+			documented(opts->subopts, manual, sample);
+	}
+}
+
+/* Every key is in the manual and in the sample, which is good as it is. */
+static void
+test_manual(void **state)
+{
+	char *manual = slurp("man/headscaled.conf.5");
+	char *sample = slurp("etc/headscaled.conf");
+	struct conf *c, *d;
+	cfg_t *cfg = schema_new();
+
+	(void)state;
+	assert_non_null(cfg);
+	documented(cfg->opts, manual, sample);
+	cfg_free(cfg);
+	c = good(sample);
+	assert_int_equal(c->nwarnings, 0);
+	/* It shows the defaults. */
+	d = good("server_url = \"http://127.0.0.1:8080\" listen \"a\" { "
+	    "address = \"127.0.0.1\" port = 8080 }\n");
+	assert_memory_equal(&c->limits, &d->limits, sizeof(c->limits));
+	assert_int_equal(c->times.handshake_s, d->times.handshake_s);
+	assert_int_equal(c->times.confirm_ms, d->times.confirm_ms);
+	assert_int_equal(c->times.idle_s, d->times.idle_s);
+	assert_int_equal(c->times.keepalive_s, d->times.keepalive_s);
+	assert_int_equal(c->times.stall_s, d->times.stall_s);
+	assert_int_equal(c->times.overload_ms, d->times.overload_ms);
+	assert_int_equal(c->times.grace_ms, d->times.grace_ms);
+	assert_int_equal(c->times.ephemeral_s, d->times.ephemeral_s);
+	assert_int_equal(c->times.resume_ms, d->times.resume_ms);
+	assert_int_equal(c->times.presume_s, d->times.presume_s);
+	assert_string_equal(c->files.state_dir, d->files.state_dir);
+	assert_string_equal(c->users.keyd, d->users.keyd);
+	conf_free(c);
+	conf_free(d);
+	free(manual);
+	free(sample);
+}
+
 int
 main(void)
 {
@@ -602,7 +680,8 @@ main(void)
 		cmocka_unit_test(test_include),
 		cmocka_unit_test(test_reloadable),
 		cmocka_unit_test(test_bounds),
-		cmocka_unit_test(test_plain)
+		cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_manual)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -910,6 +910,31 @@ test_reload_meanwhile(void **state)
 	assert_int_equal(last(w, w->worker[1], M_CFG_STAGE)->value, 2);
 }
 
+/* One that is down, or starts, has no part in it. */
+static void
+test_reload_without(void **state)
+{
+	struct world *w = serving(state);
+	unsigned int mark;
+
+	died(w, w->worker[1]);
+	advance(w, 0);
+	died(w, w->worker[1]);		/* before READY: waits 200 ms */
+	died(w, w->worker[2]);
+	advance(w, 0);
+	mark = w->nsent;
+	reload_until(w, 2, w->dbd);
+	staged(w, w->dbd, 2, NULL);
+	assert_int_equal(w->outcomes, 1);
+	assert_true(w->outcome_ok);
+	assert_int_equal(count(w, mark, w->worker[1], M_CFG_STAGE), 0);
+	assert_int_equal(count(w, mark, w->worker[2], M_CFG_STAGE), 0);
+	assert_int_equal(count(w, mark, NULL, M_CFG_COMMIT), WORKERS);
+	assert_ptr_equal(w->killed, w->worker[2]);
+	advance(w, 200);
+	assert_int_equal(last(w, w->worker[1], M_CFG_STAGE)->value, 2);
+}
+
 static void
 test_reload_refused(void **state)
 {
@@ -1075,7 +1100,8 @@ main(void)
 		T(test_link_down), T(test_slots), T(test_reload),
 		T(test_reload_bad), T(test_reload_discard),
 		T(test_reload_replaces), T(test_reload_meanwhile),
-		T(test_reload_refused), T(test_refusals), T(test_check),
+		T(test_reload_without), T(test_reload_refused),
+		T(test_refusals), T(test_check),
 		T(test_stop), T(test_stop_slow), T(test_stop_in_reload),
 		T(test_status), T(test_verbose)
 	};

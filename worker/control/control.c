@@ -109,6 +109,7 @@ control_new(struct env *env, const struct control_ops *ops)
 	c->overload_ms = 5000;
 	TAILQ_INIT(&c->open);
 	TAILQ_INIT(&c->held);
+	TAILQ_INIT(&c->held_regs);
 	for (i = 0; i < HASH_SIZE; i++) {
 		LIST_INIT(&c->lanes[i]);
 		LIST_INIT(&c->streams[i]);
@@ -131,11 +132,8 @@ control_free(struct control *c)
 	if (c == NULL)
 		return;
 	net_free(c->net);		/* gone() for every request */
-	while ((t = TAILQ_FIRST(&c->open)) != NULL) {
-		free(t->ms);
-		t->ms = NULL;
+	while ((t = TAILQ_FIRST(&c->open)) != NULL)
 		task_end(t);
-	}
 	tailnets_free(c->tailnets);
 	timer_stop(&c->held_timer);
 	timer_stop(&c->linger);
@@ -248,6 +246,8 @@ control_db_link(struct control *c, struct link *l)
 
 	if (c->db != NULL)
 		c->next_id = link_next_id(c->db);
+	c->db = NULL;
+	tasks_forget(c);
 	c->db = l;
 	if (l == NULL)
 		return;

@@ -22,7 +22,8 @@ enum tag_kind { TAG_TASK, TAG_STREAM, TAG_HELD };
 
 /*
  * A request of a client that dbd must answer.  It lives until dbd has
- * answered, also when the client has gone: its effect must be known.
+ * answered, also when the client has gone: a stream that dbd opens must be
+ * closed.  With a dbd that dies its effect on sessions is gone, too.
  */
 struct task {
 	enum tag_kind	 tag;		/* TAG_TASK */
@@ -68,17 +69,18 @@ struct mapstream {
 	uint64_t	 generation;
 	struct stream_conf sc;
 	bool		 once;
-	bool		 first_out;	/* first map queued */
+	bool		 first_out;	/* head and first map queued */
 	bool		 mapped;	/* ... and handed to the transport */
 };
 
-/* Refusing map requests when there is too much to do (state.md 10). */
+/* A request that waits for better times (state.md 10). */
 struct held {
 	enum tag_kind	 tag;		/* TAG_HELD */
 	TAILQ_ENTRY(held) entry;
 	struct control	*control;
 	struct req	*req;
 	uint64_t	 since;
+	bool		 is_reg;	/* in held_regs, else in held */
 };
 TAILQ_HEAD(held_list, held);
 
@@ -95,8 +97,10 @@ struct control {
 	uint32_t	 nstreams;
 	uint64_t	 stream_number;
 	unsigned int	 ntasks;
+	size_t		 task_octets;	/* of all bodies */
 	uint32_t	 overload_ms;
-	struct held_list held;
+	struct held_list held;		/* map requests */
+	struct held_list held_regs;
 	struct timer	 held_timer;
 	uint64_t	 defer_at;	/* when the last one refused comes */
 	struct timer	 linger;	/* drops replicas without streams */
@@ -117,15 +121,21 @@ void		 task_go(struct task *);
 void		 task_end(struct task *);
 /* The client has gone. */
 void		 task_orphan(struct task *);
+/* dbd has died: what no client waits for is forgotten. */
+void		 tasks_forget(struct control *);
 /* A new link took over: send all open tasks again. */
 void		 tasks_resend(struct control *);
 /* Estimated time of what waits for dbd, in microseconds. */
 uint64_t	 tasks_backlog(const struct control *);
+/* No room for more: whatever comes must wait. */
+bool		 tasks_full(const struct control *);
 
 /* plain.c, register.c, map.c: requests. */
 void		 on_plain(struct req *, void *);
 void		 on_noise(struct req *, void *);
 void		 register_request(struct control *, struct req *);
+/* Past tasks_full(): goes to dbd. */
+void		 register_admit(struct control *, struct req *);
 void		 map_request(struct control *, struct req *);
 /* Past overload control: goes to dbd. */
 void		 map_admit(struct control *, struct req *,
@@ -147,8 +157,9 @@ void		 map_shutdown(struct control *);
  * What to do with a map request now: 0 go on, > 0 refuse with this
  * Retry-After in seconds, < 0 hold it back.
  */
-int		 overload_verdict(struct control *, uint16_t capver);
-void		 overload_hold(struct control *, struct req *);
+int		 overload_verdict(struct control *, const struct mapreq *);
+/* Until there is less to do; a registration until there is room for it. */
+void		 overload_hold(struct control *, struct req *, bool is_reg);
 void		 overload_gone(struct control *, struct held *);
 void		 overload_tick(void *);
 

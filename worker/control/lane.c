@@ -7,6 +7,11 @@
 
 /* What one request costs dbd, for the estimate of overload. */
 #define TASK_US		100
+/*
+ * All bodies that wait.  Below what a link queues (64 MB), for dbd may come
+ * back and be given all at once.
+ */
+#define TASK_OCTETS	(16UL * 1024 * 1024)
 
 static void	task_send(struct task *, bool);
 
@@ -62,6 +67,7 @@ task_new(struct control *c, struct req *r, const struct msg *m,
 	t->done = done;
 	msg_encode(&t->body, m);
 	c->ntasks++;
+	c->task_octets += t->body.n;
 	return t;
 }
 
@@ -123,17 +129,24 @@ tasks_resend(struct control *c)
 		task_send(t, t->id != 0);
 }
 
+static void
+task_free(struct task *t)
+{
+	t->control->ntasks--;
+	t->control->task_octets -= t->body.n;
+	free(t->ms);
+	buf_wipe(&t->body);
+	free(t);
+}
+
 void
 task_end(struct task *t)
 {
-	struct control *c = t->control;
 	struct lane *l = t->lane;
 	struct task *next;
 
-	TAILQ_REMOVE(&c->open, t, entry);
-	c->ntasks--;
-	buf_wipe(&t->body);
-	free(t);
+	TAILQ_REMOVE(&t->control->open, t, entry);
+	task_free(t);
 	l->busy = NULL;
 	if ((next = TAILQ_FIRST(&l->waiting)) != NULL) {
 		TAILQ_REMOVE(&l->waiting, next, entry);
@@ -149,20 +162,38 @@ task_orphan(struct task *t)
 	struct lane *l = t->lane;
 
 	t->req = NULL;
-	if (l->busy == t)
+	if (l->busy == t) {
+		if (t->control->db == NULL)
+			task_end(t);
 		return;
+	}
 	/* never sent: nobody will miss it (protocol.md trap 38) */
 	TAILQ_REMOVE(&l->waiting, t, entry);
 	l->nwaiting--;
-	t->control->ntasks--;
-	free(t->ms);
-	buf_wipe(&t->body);
-	free(t);
+	task_free(t);
 	lane_put(l);
+}
+
+void
+tasks_forget(struct control *c)
+{
+	struct task *t, *next;
+
+	for (t = TAILQ_FIRST(&c->open); t != NULL; t = next) {
+		next = TAILQ_NEXT(t, entry);
+		if (t->req == NULL)
+			task_end(t);
+	}
 }
 
 uint64_t
 tasks_backlog(const struct control *c)
 {
 	return (uint64_t)c->ntasks * TASK_US;
+}
+
+bool
+tasks_full(const struct control *c)
+{
+	return c->task_octets >= TASK_OCTETS;
 }

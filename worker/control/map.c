@@ -8,6 +8,7 @@
 #include "worker/control/control_int.h"
 
 #define ONCE_FRAMES	16384	/* of one map: 10,000 nodes are 200 chunks */
+#define DEFER_QUEUE	(1 << 20)	/* octets that wait for dbd */
 
 static struct mapstream_list *
 bucket(struct control *c, uint64_t node)
@@ -80,21 +81,29 @@ void
 map_out(struct stream *s, struct frame *const *frames, size_t n, bool first,
     void *arg)
 {
+	struct req_head h = { 200, "application/json", -1, NULL, NULL };
 	struct mapstream *ms = stream_tag(s);
 	size_t i;
 
 	(void)arg;
-	if (first)
+	/* not before: 200 and nothing more is a riddle (trap 20) */
+	if (first && !ms->first_out) {
 		ms->first_out = true;
+		req_begin(ms->req, &h);
+	}
 	for (i = 0; i < n; i++)
 		req_send(ms->req, frames[i]);
 }
 
+/* why: what a client is told that has not been given anything yet. */
 static void
-ms_finish(struct mapstream *ms)
+ms_finish(struct mapstream *ms, unsigned int status, const char *why)
 {
-	req_set_tag(ms->req, NULL);
-	req_end(ms->req);
+	if (ms->first_out) {
+		req_set_tag(ms->req, NULL);
+		req_end(ms->req);
+	} else
+		reply_text(ms->req, status, "%s", why);
 	ms_free(ms);
 }
 
@@ -105,7 +114,7 @@ map_over(struct stream *s, void *arg)
 
 	(void)arg;
 	ms_tell_closed(ms);
-	ms_finish(ms);
+	ms_finish(ms, 404, "node not found");
 }
 
 static const char *
@@ -129,7 +138,7 @@ map_stream_end(struct control *c, const struct m_db_stream_end *e)
 			continue;
 		log_debug("stream ended node=%llu why=\"%s\"",
 		    (unsigned long long)e->node, end_reason(e->why));
-		ms_finish(ms);
+		ms_finish(ms, e->why == 1 ? 409 : 404, end_reason(e->why));
 	}
 }
 
@@ -164,7 +173,7 @@ map_shutdown(struct control *c)
 
 	for (i = 0; i < HASH_SIZE; i++)
 		while ((ms = LIST_FIRST(&c->streams[i])) != NULL)
-			ms_finish(ms);
+			ms_finish(ms, 503, "the server is shutting down");
 }
 
 /* What dbd said was no; the request is answered, or its client gone. */
@@ -223,7 +232,6 @@ answer_once(struct mapstream *ms)
 static void
 open_done(struct task *t, const struct msg *m)
 {
-	struct req_head h = { 200, "application/json", -1, NULL, NULL };
 	struct mapstream *ms = t->ms;
 
 	t->ms = NULL;
@@ -254,7 +262,6 @@ open_done(struct task *t, const struct msg *m)
 	}
 	ms_list(ms);
 	req_set_tag(ms->req, ms);
-	req_begin(ms->req, &h);
 }
 
 static void
@@ -278,7 +285,8 @@ send_open(struct control *c, struct req *r, const struct mapreq *q)
 	o->hostinfo = q->hostinfo;
 	o->has_hostinfo = q->has_hostinfo;
 	o->home_derp = q->home_derp;
-	o->once = !q->stream;
+	/* there is no stream that changes nothing (protocol.md 3.5) */
+	o->once = !q->stream || q->read_only;
 	o->read_only = q->read_only;
 	if ((t = task_new(c, r, &m, open_done)) == NULL)
 		return;
@@ -295,6 +303,7 @@ send_open(struct control *c, struct req *r, const struct mapreq *q)
 	ms->sc.omit_peers = q->omit_peers;
 	t->ms = ms;
 	req_set_tag(r, t);
+	req_forget(r);		/* a stream may live for weeks */
 	task_go(t);
 }
 
@@ -339,7 +348,8 @@ refuse(struct control *c, struct req *r, const struct mapreq *q, int seconds)
 	static const char text[] = "busy, come back later\n";
 	struct msg m;
 
-	if (c->db != NULL) {
+	/* no more than a courtesy: a flood of refusals is not passed on */
+	if (c->db != NULL && link_queued(c->db) < DEFER_QUEUE) {
 		msg_init(&m, M_DB_MAP_DEFER);
 		m.u.db_map_defer.ticket = req_session(r)->ticket;
 		memcpy(m.u.db_map_defer.node_key, q->node_key, KEY_LEN);
@@ -368,11 +378,11 @@ map_request(struct control *c, struct req *r)
 		mapreq_free(&q);
 		return;
 	}
-	verdict = overload_verdict(c, q.version);
+	verdict = overload_verdict(c, &q);
 	if (verdict > 0)
 		refuse(c, r, &q, verdict);
 	else if (verdict < 0)
-		overload_hold(c, r);
+		overload_hold(c, r, false);
 	else
 		map_admit(c, r, &q);
 	mapreq_free(&q);

@@ -24,14 +24,14 @@ overloaded(const struct control *c)
 }
 
 int
-overload_verdict(struct control *c, uint16_t capver)
+overload_verdict(struct control *c, const struct mapreq *q)
 {
 	uint64_t now, first;
 	uint64_t s;
 
-	if (!overloaded(c))
+	if (!overloaded(c) && !tasks_full(c))
 		return 0;
-	if (capver < CAPVER_RETRY_AFTER)
+	if (q->version < CAPVER_RETRY_AFTER)
 		return -1;
 	/*
 	 * The client adds no jitter (trap 74): slots follow one another at
@@ -43,13 +43,17 @@ overload_verdict(struct control *c, uint16_t capver)
 		c->defer_at = first;
 	c->defer_at += JOIN_US;
 	s = (c->defer_at - now) / US_PER_S + 1;
-	if (s > RETRY_MAX_S)
+	s += env_uniform(c->env, (uint32_t)(s < RETRY_MAX_S ? 2 + s / 4 : 1));
+	if (s > RETRY_MAX_S) {
+		/* all slots are taken: once more from the first */
+		c->defer_at = first;
 		s = 1 + env_uniform(c->env, RETRY_MAX_S);
+	}
 	return (int)s;
 }
 
 void
-overload_hold(struct control *c, struct req *r)
+overload_hold(struct control *c, struct req *r, bool is_reg)
 {
 	struct held *h;
 
@@ -58,8 +62,9 @@ overload_hold(struct control *c, struct req *r)
 	h->control = c;
 	h->req = r;
 	h->since = env_now(c->env);
+	h->is_reg = is_reg;
 	req_set_tag(r, h);
-	TAILQ_INSERT_TAIL(&c->held, h, entry);
+	TAILQ_INSERT_TAIL(is_reg ? &c->held_regs : &c->held, h, entry);
 	if (!timer_pending(&c->held_timer))
 		timer_in(&c->held_timer, TICK_US);
 }
@@ -67,32 +72,49 @@ overload_hold(struct control *c, struct req *r)
 void
 overload_gone(struct control *c, struct held *h)
 {
-	TAILQ_REMOVE(&c->held, h, entry);
+	TAILQ_REMOVE(h->is_reg ? &c->held_regs : &c->held, h, entry);
 	free(h);
+}
+
+/* It waits no more. */
+static struct req *
+release(struct control *c, struct held *h)
+{
+	struct req *r = h->req;
+
+	overload_gone(c, h);
+	req_set_tag(r, NULL);
+	return r;
+}
+
+static void
+release_map(struct control *c, struct req *r)
+{
+	struct mapreq q;
+	const char *why;
+
+	/* it parsed when it came */
+	if (mapreq_parse(&q, req_body(r), &why) == -1)
+		reply_text(r, 400, "%s", why);
+	else
+		map_admit(c, r, &q);
+	mapreq_free(&q);
 }
 
 void
 overload_tick(void *arg)
 {
 	struct control *c = arg;
-	struct mapreq q;
-	struct held *h;
-	const char *why;
-	struct req *r;
+	struct held *h, *reg;
 
+	while ((reg = TAILQ_FIRST(&c->held_regs)) != NULL && !tasks_full(c))
+		register_admit(c, release(c, reg));
 	while ((h = TAILQ_FIRST(&c->held)) != NULL) {
-		if (overloaded(c) && env_now(c->env) - h->since < HOLD_US)
+		if ((overloaded(c) || tasks_full(c)) &&
+		    env_now(c->env) - h->since < HOLD_US)
 			break;
-		r = h->req;
-		overload_gone(c, h);
-		req_set_tag(r, NULL);
-		/* it parsed when it came */
-		if (mapreq_parse(&q, req_body(r), &why) == -1)
-			reply_text(r, 400, "%s", why);
-		else
-			map_admit(c, r, &q);
-		mapreq_free(&q);
+		release_map(c, release(c, h));
 	}
-	if (h != NULL)
+	if (reg != NULL || h != NULL)
 		timer_in(&c->held_timer, TICK_US);
 }

@@ -94,7 +94,7 @@ reg_done(struct task *t, const struct msg *m)
 }
 
 void
-register_request(struct control *c, struct req *r)
+register_admit(struct control *c, struct req *r)
 {
 	struct regreq q;
 	const char *why;
@@ -117,7 +117,18 @@ register_request(struct control *c, struct req *r)
 	m.u.db_reg.ticket = req_session(r)->ticket;
 	if ((t = task_new(c, r, &m, reg_done)) != NULL) {
 		req_set_tag(r, t);
+		req_forget(r);		/* it may wait for long */
 		task_go(t);
 	}
 	regreq_free(&q);
+}
+
+void
+register_request(struct control *c, struct req *r)
+{
+	/* delayed, never refused: tailscale up ends at a 503 (trap 76) */
+	if (tasks_full(c))
+		overload_hold(c, r, true);
+	else
+		register_admit(c, r);
 }

@@ -147,8 +147,16 @@ type single struct {
 	Key     string   `json:"key"`
 	Taken   []string `json:"taken"`   // node keys whose registration was acknowledged
 	Refused []string `json:"refused"` // what the others were told
+	Answers []answer `json:"answers"`
 	Repeats int      `json:"repeats"` // tries that ended without an answer
 	mu      sync.Mutex
+}
+
+type answer struct {
+	Name  string  `json:"name"`
+	Taken bool    `json:"taken"`
+	Tries int     `json:"tries"`
+	At    float64 `json:"at"` // seconds since 1970
 }
 
 func (o *orders) startSingle(authKey string) {
@@ -171,7 +179,7 @@ func (o *orders) startSingle(authKey string) {
 func (one *single) run(n *node, renew bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), n.s.cfg.limit)
 	defer cancel()
-	for {
+	for tries := 1; ; tries++ {
 		err := n.register(ctx)
 		n.drop()
 		var no refusal
@@ -192,6 +200,7 @@ func (one *single) run(n *node, renew bool) {
 			}
 			continue
 		}
+		one.Answers = append(one.Answers, answer{n.host.Hostname, err == nil, tries, float64(time.Now().UnixMicro()) / 1e6})
 		one.mu.Unlock()
 		return
 	}

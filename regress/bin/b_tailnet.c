@@ -1,0 +1,298 @@
+/*
+ * What maps cost, without sockets: b_tailnet [NODES [STREAMS]].
+ * One line a figure; times are CPU time of this thread.
+ */
+
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "regress/lib/tnfeed.h"
+#include "worker/tailnet/tailnets_int.h"
+
+#define USERS	50
+#define LEAST	1600	/* nodes that updates() changes */
+
+static struct {
+	struct env	*env;
+	struct tailnets	*tn;
+	uint64_t	 outs;
+	uint64_t	 octets;
+	uint64_t	 seq;
+	struct stream	**busy;
+	size_t		 nbusy;
+	uint64_t	 skew;		/* added to the clock */
+} b;
+
+static uint64_t
+cpu_us(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * US_PER_S + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static uint64_t
+b_now(void *arg)
+{
+	(void)arg;
+	return US_PER_S + b.skew + cpu_us();
+}
+
+static int64_t
+b_wall(void *arg)
+{
+	(void)arg;
+	return 1790000000LL * (int64_t)US_PER_S;
+}
+
+static void
+b_random(void *arg, void *p, size_t n)
+{
+	static uint8_t v;
+	uint8_t *to = p;
+
+	(void)arg;
+	while (n-- > 0)
+		*to++ = v += 37;
+}
+
+static void
+b_end(void *arg, int code, const char *why)
+{
+	(void)arg;
+	(void)code;
+	fprintf(stderr, "%s\n", why);
+	exit(1);
+}
+
+static const struct env_ops b_ops = { b_now, b_wall, b_random, b_end };
+
+static void
+on_out(struct stream *s, struct frame *const *f, size_t n, bool first,
+    void *arg)
+{
+	size_t i;
+
+	(void)first;
+	(void)arg;
+	for (i = 0; i < n; i++)
+		b.octets += f[i]->len;
+	b.outs++;
+	b.busy[b.nbusy++] = s;
+}
+
+static void
+on_over(struct stream *s, void *arg)
+{
+	(void)s;
+	(void)arg;
+	abort();
+}
+
+/* All that is to be done now and after the longest tick. */
+static void
+run(void)
+{
+	unsigned int idle = 0;
+	size_t i;
+
+	while (idle < 3) {
+		env_run(b.env);
+		for (i = 0; i < b.nbusy; i++)
+			stream_drained(b.busy[i]);
+		idle = b.nbusy != 0 ? 0 : idle + 1;
+		b.nbusy = 0;
+		if (env_next(b.env) > b_now(NULL))
+			b.skew += 510 * US_PER_MS;
+	}
+}
+
+static size_t
+heap(void)
+{
+	return mallinfo2().uordblks + mallinfo2().hblkhd;
+}
+
+static void
+put(uint64_t id, uint32_t seed)
+{
+	struct fnode f;
+
+	fnode_init(&f, id, 1 + id % USERS);
+	f.online = true;
+	f.endpoint = seed;
+	if (feed_node(b.tn, &f) == -1 || feed_batch(b.tn, ++b.seq) == -1)
+		abort();
+}
+
+static void
+load(unsigned int n)
+{
+	struct buf s = { 0 };
+	struct fuser u;
+	struct fnode f;
+	unsigned int i;
+	uint64_t t0;
+	size_t m0;
+
+	snap_tailnet(&s, "default", 1);
+	for (i = 1; i <= USERS; i++) {
+		u.id = i;
+		(void)snprintf(u.name, sizeof(u.name), "user%u@example.com",
+		    i);
+		snap_user(&s, &u);
+	}
+	for (i = 1; i <= n; i++) {
+		fnode_init(&f, i, 1 + i % USERS);
+		f.online = true;
+		snap_node(&s, &f);
+	}
+	snap_batch(&s, ++b.seq);
+	m0 = heap();
+	t0 = cpu_us();
+	if (tailnets_snapshot(b.tn, FEED_TAILNET, s.p, s.n) == -1)
+		abort();
+	printf("snapshot of %u nodes: %.2f us each, %.0f octets of memory "
+	    "each\n", n, (double)(cpu_us() - t0) / n,
+	    (double)(heap() - m0) / n);
+	buf_free(&s);
+}
+
+static struct stream *
+open_one(uint64_t id)
+{
+	struct stream_conf sc = { .tailnet = FEED_TAILNET, .node = id,
+	    .capver = 148, .compress = true };
+	struct stream *s;
+
+	if ((s = stream_open(b.tn, &sc, NULL)) == NULL)
+		abort();
+	return s;
+}
+
+static void
+join(unsigned int nodes, unsigned int streams)
+{
+	uint64_t t0, o0;
+	unsigned int i;
+	size_t m0 = heap();
+
+	t0 = cpu_us();
+	(void)open_one(1);
+	run();
+	printf("first map, all chunks cold: %.3f ms\n",
+	    (double)(cpu_us() - t0) / 1000);
+	o0 = b.octets;
+	t0 = cpu_us();
+	for (i = 2; i <= streams; i++)
+		(void)open_one(1 + i * 7919ULL % nodes);
+	run();
+	printf("first maps of %u streams: %.4f ms and %.0f octets each\n",
+	    streams - 1, (double)(cpu_us() - t0) / 1000 / (streams - 1),
+	    (double)(b.octets - o0) / (streams - 1));
+	printf("memory of streams and chunks: %.0f octets a stream\n",
+	    (double)(heap() - m0) / streams);
+}
+
+/* Everybody registers, opens and is told of everybody else. */
+static void
+storm(unsigned int n)
+{
+	uint64_t t0, o0 = b.outs, c0 = b.octets;
+	struct fnode f;
+	unsigned int i;
+
+	t0 = cpu_us();
+	for (i = 1; i <= n; i++) {
+		fnode_init(&f, 1000000 + i, 1 + i % USERS);
+		f.published = false;
+		if (feed_node(b.tn, &f) == -1 ||
+		    feed_batch(b.tn, ++b.seq) == -1)
+			abort();
+		(void)open_one(f.id);
+		env_run(b.env);
+		f.published = true;
+		if (feed_node(b.tn, &f) == -1 ||
+		    feed_batch(b.tn, ++b.seq) == -1 ||
+		    feed_online(b.tn, f.id, true, 0) == -1)
+			abort();
+		/* 1,000 a second, all drained at once. */
+		b.skew += 1000;
+		env_run(b.env);
+		for (; b.nbusy > 0; b.nbusy--)
+			stream_drained(b.busy[b.nbusy - 1]);
+	}
+	run();
+	printf("storm of %u joins: %.2f s, %.0f messages and %.1f KB each\n",
+	    n, (double)(cpu_us() - t0) / 1e6, (double)(b.outs - o0) / n,
+	    (double)(b.octets - c0) / n / 1000);
+}
+
+static void
+updates(unsigned int streams)
+{
+	uint64_t t0, o0 = b.outs, c0 = b.octets;
+	unsigned int i, times = 50;
+
+	t0 = cpu_us();
+	for (i = 0; i < times; i++) {
+		put(1 + i * 31, 100000 + i);
+		run();
+	}
+	printf("one endpoint change: %.3f ms, %.0f messages of %.0f octets "
+	    "(%u streams)\n", (double)(cpu_us() - t0) / 1000 / times,
+	    (double)(b.outs - o0) / times, (double)(b.octets - c0) /
+	    (double)(b.outs - o0), streams);
+	o0 = b.outs;
+	t0 = cpu_us();
+	for (i = 0; i < times; i++) {
+		put(1 + i * 31, 100000 + i);
+		run();
+	}
+	printf("the same again: %.3f ms, %.0f messages\n",
+	    (double)(cpu_us() - t0) / 1000 / times,
+	    (double)(b.outs - o0) / times);
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct tn_ops ops = { on_out, on_over, NULL };
+	unsigned int nodes = 10000, streams = 10000;
+	struct tn_conf c = { 0 };
+
+	if (argc > 1)
+		nodes = streams = (unsigned int)strtoul(argv[1], NULL, 10);
+	if (argc > 2)
+		streams = (unsigned int)strtoul(argv[2], NULL, 10);
+	if (nodes < LEAST || streams < 2 || streams > nodes) {
+		fprintf(stderr, "usage: b_tailnet [NODES [STREAMS]], at least "
+		    "%u nodes and 2 streams\n", LEAST);
+		return 2;
+	}
+	b.busy = calloc(4 * (nodes + streams), sizeof(b.busy[0]));
+	b.env = env_new(&b_ops, NULL);
+	b.tn = tailnets_new(b.env, &ops);
+	c.base_domain = slice_str("tailnet.example");
+	c.magic_dns = true;
+	c.keepalive_s = 100000;
+	tailnets_conf(b.tn, &c);
+	load(nodes);
+	join(nodes, streams);
+	updates(streams);
+	tailnets_free(b.tn);
+	b.tn = tailnets_new(b.env, &ops);
+	tailnets_conf(b.tn, &c);
+	b.seq = 0;
+	b.nbusy = 0;
+	load(2);
+	storm(streams > 3000 ? 3000 : streams);
+	tailnets_free(b.tn);
+	env_free(b.env);
+	free(b.busy);
+	return 0;
+}

@@ -1,0 +1,79 @@
+/*
+ * A headscaled-worker with another judge of overload, put in its place at
+ * link time: each node's first stream and first lite update since the start
+ * is told to come again in 5 seconds; everything after that is admitted.
+ */
+
+#include <string.h>
+
+#include "common/enc.h"
+#include "common/log.h"
+#include "worker/control/control_int.h"
+
+#include "worker/main.c"	/* only it has the outer loop */
+
+#define NODES		64
+#define RETRY_S		5
+
+struct refused {
+	uint8_t		key[KEY_LEN];
+	bool		stream;
+	bool		lite;
+};
+
+static struct refused	refused[NODES];
+
+static struct refused *
+node_of(const uint8_t key[KEY_LEN])
+{
+	static const uint8_t none[KEY_LEN];
+	size_t i;
+
+	for (i = 0; i < NODES; i++) {
+		if (memcmp(refused[i].key, none, KEY_LEN) == 0)
+			memcpy(refused[i].key, key, KEY_LEN);
+		if (memcmp(refused[i].key, key, KEY_LEN) == 0)
+			return &refused[i];
+	}
+	fatalx("more than %d nodes", NODES);
+}
+
+int
+overload_verdict(struct control *c, const struct mapreq *q)
+{
+	struct refused *r = node_of(q->node_key);
+	bool *once = q->stream ? &r->stream : &r->lite;
+
+	(void)c;
+	if (q->version < CAPVER_RETRY_AFTER)
+		return 0;
+	log_info("double: %s of node %s %s", q->stream ? "stream" : "lite",
+	    log_key(q->node_key), *once ? "admitted" : "refused");
+	if (*once)
+		return 0;
+	*once = true;
+	return RETRY_S;
+}
+
+void
+overload_hold(struct control *c, struct req *r)
+{
+	(void)c;
+	(void)r;
+	fatalx("the double holds nothing back");
+}
+
+void
+overload_gone(struct control *c, struct held *h)
+{
+	(void)c;
+	(void)h;
+	fatalx("the double held nothing back");
+}
+
+void
+overload_tick(void *arg)
+{
+	(void)arg;
+	fatalx("the double has no ticks");
+}
