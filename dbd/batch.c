@@ -333,7 +333,7 @@ to_holders(struct tailnet *tn, const struct msg *m)
 	struct held *h;
 
 	TAILQ_FOREACH(h, &tn->holders, of_tailnet)
-		if (!h->due)
+		if (!h->due && !h->left)
 			link_send(h->worker->link, m);
 }
 
@@ -387,7 +387,7 @@ online_send(struct dbd *d)
 		m.u.db_online.online = n->r.online;
 		m.u.db_online.last_seen = n->r.last_seen;
 		TAILQ_FOREACH(h, &n->tn->holders, of_tailnet)
-			if (!h->due)	/* the snapshot says it */
+			if (!h->due && !h->left) /* the snapshot says it */
 				link_send(h->worker->link, &m);
 	}
 	if (!d->map_due)
@@ -395,7 +395,8 @@ online_send(struct dbd *d)
 	d->map_due = false;
 	TAILQ_FOREACH(tn, &d->tailnets, all)
 		TAILQ_FOREACH(h, &tn->holders, of_tailnet)
-			online_map_send(d, h->worker->link, tn);
+			if (!h->left)
+				online_map_send(d, h->worker->link, tn);
 }
 
 void

@@ -43,7 +43,7 @@ on_seal(const void *p, size_t n, void *arg)
 
 	(void)arg;
 	if ((fd = memfd_make("snapshot", p, n)) == -1 && errno != ENOSYS)
-		log_warn("snapshot of %zu octets: goes in line", n);
+		log_warn("snapshot of %zu octets: goes in parts", n);
 	return fd;
 }
 

@@ -11,6 +11,7 @@
 #include "dbd/worker_int.h"
 
 #define DEFER_MAX	300	/* seconds: no client waits longer */
+#define LEAVE_US	(10 * US_PER_S)	/* it leaves no more often */
 
 bool
 ticket_ok(struct worker *w, const struct r_ticket *t)
@@ -224,18 +225,29 @@ on_map_defer(struct worker *w, const struct msg *m)
 		    DEFER_MAX);
 }
 
+/*
+ * An honest worker leaves when it has no stream and no open request, and looks
+ * once a minute.  One that could leave and come back at will would have a
+ * snapshot made each time.
+ */
 void
 on_leave(struct worker *w, const struct msg *m)
 {
 	struct tailnet *tn;
 	struct held *h;
+	uint64_t now = env_now(w->d->env);
 
 	if ((tn = tailnet_find(w->d, m->u.db_leave.tailnet)) == NULL ||
-	    (h = held_find(w, tn)) == NULL)
+	    (h = held_find(w, tn)) == NULL || h->left)
 		return;
-	/* It left while a stream was being opened: it needs all again. */
-	if (h->sessions != 0 || h->due)
-		h->due = true;
-	else
-		held_drop(h);
+	if (h->sessions != 0 || h->due) {
+		link_violation(w->link, LINK_FORGED);
+		return;
+	}
+	if (h->left_at != 0 && now - h->left_at < LEAVE_US) {
+		link_violation(w->link, LINK_OVERFLOW);
+		return;
+	}
+	h->left = true;
+	h->left_at = h->idle_at = now;
 }

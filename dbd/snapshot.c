@@ -4,6 +4,8 @@
 #include "dbd/batch_int.h"
 #include "dbd/worker_int.h"
 
+#define PART_OCTETS	60000
+
 void
 snapshot_make(struct tailnet *tn, struct buf *b)
 {
@@ -37,12 +39,28 @@ snapshot_make(struct tailnet *tn, struct buf *b)
 	change_add(b, &m);
 }
 
+static void
+parts_send(struct link *l, const struct tailnet *tn, const struct buf *b)
+{
+	struct msg m;
+	size_t at, n;
+
+	for (at = 0; at < b->n && !link_is_down(l); at += n) {
+		n = b->n - at < PART_OCTETS ? b->n - at : PART_OCTETS;
+		msg_init(&m, M_DB_SNAPSHOT_PART);
+		m.u.db_snapshot_part.tailnet = tn->id;
+		m.u.db_snapshot_part.size = b->n;
+		m.u.db_snapshot_part.at = at;
+		m.u.db_snapshot_part.octets = slice_mem(b->p + at, n);
+		link_send(l, &m);
+	}
+}
+
 void
 snapshot_send(struct dbd *d, struct link *l, struct tailnet *tn)
 {
 	struct buf b = { NULL, 0, 0 };
 	struct msg m;
-	struct rd r;
 	int fd;
 
 	snapshot_make(tn, &b);
@@ -52,11 +70,8 @@ snapshot_send(struct dbd *d, struct link *l, struct tailnet *tn)
 		m.u.db_snapshot.size = b.n;
 		m.fd = fd;
 		link_send(l, &m);
-	} else {
-		rd_init(&r, b.p, b.n);
-		while (change_next(&r, &m))
-			link_send(l, &m);
-	}
+	} else
+		parts_send(l, tn, &b);
 	buf_free(&b);
 }
 

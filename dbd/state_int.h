@@ -134,6 +134,8 @@ struct held {
 	uint32_t		 sessions;
 	uint64_t		 idle_at;	/* since there are none */
 	bool			 due;		/* snapshot at the turn's end */
+	bool			 left;		/* dropped there: tell nothing */
+	uint64_t		 left_at;	/* the last time; 0 never */
 };
 TAILQ_HEAD(held_list, held);
 

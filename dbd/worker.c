@@ -117,8 +117,11 @@ held_get(struct worker *w, struct tailnet *tn)
 	struct held *h;
 	struct session *s;
 
-	if ((h = held_find(w, tn)) != NULL)
+	if ((h = held_find(w, tn)) != NULL) {
+		h->due = h->due || h->left;
+		h->left = false;
 		return h;
+	}
 	h = xcalloc(1, sizeof(*h));
 	h->tn = tn;
 	h->worker = w;

@@ -37,7 +37,7 @@ void	on_hello_done(struct worker *, const struct msg *);
 
 /* The whole tailnet, in the form of change_add(), DB_BATCH last. */
 void	snapshot_make(struct tailnet *, struct buf *);
-/* Sends it, sealed or in line. */
+/* Sends it, sealed or in parts. */
 void	snapshot_send(struct dbd *, struct link *, struct tailnet *);
 /*
  * Sends what the log has after seq; false if it does not know this place:

@@ -22,7 +22,6 @@ conf=$dir/headscaled.conf
 	control_socket = "$dir/headscaled.sock"
 	pid_file = "$dir/headscaled.pid"
 	chroot = "$dir/empty"
-	libexec_dir = "$bin"
 	listen "main" {
 	    address = "$host"
 	    port = $port

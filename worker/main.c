@@ -225,13 +225,14 @@ key_down(struct link *l, enum link_why why, void *arg)
 {
 	struct worker *w = arg;
 
-	(void)why;
 	if (l == w->key) {
 		net_key_link(control_net(w->control), NULL);
 		w->key = NULL;
 		log_info("keyd is away: handshakes wait");
 	}
 	link_free(l);
+	if (why != LINK_EOF)
+		env_end(w->env, 1, "the link to keyd is lost");
 }
 
 static void
@@ -268,13 +269,15 @@ db_down(struct link *l, enum link_why why, void *arg)
 {
 	struct worker *w = arg;
 
-	(void)why;
 	if (l == w->db) {
 		control_db_link(w->control, NULL);
 		w->db = NULL;
 		log_info("dbd is away: streams go on, requests wait");
 	}
 	link_free(l);
+	/* dbd lives: nobody would bring us another link */
+	if (why != LINK_EOF)
+		env_end(w->env, 1, "the link to dbd is lost");
 }
 
 static void

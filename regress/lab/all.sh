@@ -185,13 +185,18 @@ s_owner() {
 	    '"$hosts" ts 4 logout && up 4 '"$k"
 	new=$(addr 4 4)
 	check "owner: bob has a node with other addresses" test "$new" != "$old"
-	check "owner: the machine is the same" is 1 eval 'ctl -j nodes list |
-	    jq "[.[] | select(.hostname == \"h4\" and .user != null) |
-	    .machine_key] | unique | length"'
+	check "owner: two nodes, two owners, one machine" is "2 2 1" eval \
+	    'ctl -j nodes list | jq -r "[.[] | select(.hostname == \"h4\")] |
+	    \"\(length) \(map(.user) | unique | length)\" +
+	    \" \(map(.machine_key) | unique | length)\""'
 	check "owner: the client says whose it is" is bob eval 'state 4 |
 	    jq -r ".User[(.Self.UserID | tostring)].LoginName"'
 	check "owner: admin's nodes are as many as before" is "$mine" nodes_of admin
 	check "owner: host 1 reaches it" within 30 icmp 1 4 4
+	check "owner: without a logout it joins as admin again" \
+	    up 4 "$key" --force-reauth
+	check "owner: ... and has that node's address again" is "$old" addr 4 4
+	check "owner: ... and host 1 reaches it there" within 30 icmp 1 4 4
 }
 records() { # records NAME ADDRESS ...
 	local sep='['
@@ -255,6 +260,31 @@ s_derpmap() {
 	mv "$LAB_DIR/derp.was" "$map"
 	check "derpmap: a region that is gone is gone" within 10 is 900 regions 1
 	check "derpmap: the clients run on" running 1
+}
+
+# In the double's eyes a node of the log is "[Kb/sx]", the start of its key.
+double() { # double WHAT SAID FROM-LINE: how often
+	tail -n "+$3" "$LAB_DIR/server.log" | grep -c "double: $1 of node .* $2"
+}
+port() { "$hosts" exec "$1" ss -Htn state established dst 10.99.0.1:8080 | awk '{print $3}' | sort | tr '\n' ' '; }
+lines() { wc -l <"$LAB_DIR/server.log"; }
+s_refused() {
+	stop_server
+	mkdir -p "$LAB_DIR/double"
+	cp "$bin"/headscale[dc]* "$LAB_DIR/double/"
+	cp "$bin/b/refuse_worker" "$LAB_DIR/double/headscaled-worker"
+	start_server 'workers = 1' "$LAB_DIR/double"
+	sleep 30
+	cat "$LAB_DIR/server.log"
+	echo ======
+	cp "$LAB_DIR/2/log" /tmp/lab-chaos.2log
+	fresh 11 1.104.5
+	up 11 "$key"
+	port 11
+	sleep 12
+	port 11
+	grep double "$LAB_DIR/server.log"
+	cp "$LAB_DIR/11/log" /tmp/lab-chaos.11log
 }
 
 [ $# -gt 0 ] || set -- meet rename expiry ephemeral tagged single collision \

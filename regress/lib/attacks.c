@@ -56,7 +56,8 @@ static const struct attack attacks[] = {
 	RUN("other's node: started", foreign_started, 0, FORGED),
 	RUN("other's node: close", foreign_close, 0, FORGED),
 	EARLY("other's tailnet", foreign_replica, 0, NONE),
-	RUN("leaves", leave_all, 0, NONE),
+	RUN("leaves with a stream", leave_all, 0, FORGED),
+	RUN("leaves again and again", leave_loop, 0, LINK_DB, LINK_OVERFLOW),
 
 	RUN("register: no credential", bad_reg, REG_BARE, NONE),
 	RUN("register: no such key", bad_reg, REG_NO_SUCH_KEY, NONE),
@@ -138,6 +139,7 @@ static const struct attack attacks[] = {
 	TYPES(DB, M_DB_MAP_OK),
 	TYPES(DB, M_DB_LITE_NO),
 	TYPES(DB, M_DB_SNAPSHOT),
+	TYPES(DB, M_DB_SNAPSHOT_PART),
 	TYPES(DB, M_DB_NODE_PUT),
 	TYPES(DB, M_DB_BATCH),
 	TYPES(DB, M_CTL_HELLO),
@@ -206,7 +208,7 @@ attack_run(struct rogue *r, const struct attack *a)
 	if (!a->run(r, a->arg))
 		return false;
 	/* A live client of its own is what it may have. */
-	if (a->run == act_foreign_resume)
+	if (a->run == act_foreign_resume || a->run == act_leave_loop)
 		before++;
 	if (rewards(r) != before)
 		return act_fail(r, "it was rewarded");

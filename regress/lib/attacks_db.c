@@ -269,25 +269,52 @@ act_foreign_replica(struct rogue *r, unsigned int arg)
 	m.u.db_have.tailnet = r->loot.tailnet;
 	(void)rogue_send(r, LINK_DB, &m);
 	rogue_hello(r);
-	if (rogue_count(r, M_DB_SNAPSHOT) + rogue_count(r, M_DB_TAILNET) +
+	if (rogue_count(r, M_DB_SNAPSHOT) +
+	    rogue_count(r, M_DB_SNAPSHOT_PART) +
+	    rogue_count(r, M_DB_TAILNET) +
 	    rogue_count(r, M_DB_NODE_PUT) + rogue_count(r, M_DB_BATCH) != 0)
 		return act_fail(r, "it hears of a tailnet without a session");
 	return true;
 }
 
-/* Takes back what it has; nobody else may lose anything. */
+static void
+leave(struct rogue *r, uint64_t tailnet)
+{
+	struct msg m;
+
+	msg_init(&m, M_DB_LEAVE);
+	m.u.db_leave.tailnet = tailnet;
+	(void)rogue_send(r, LINK_DB, &m);
+}
+
+/* Takes back what it has, and what it has not: a snapshot a message. */
 bool
 act_leave_all(struct rogue *r, unsigned int arg)
 {
-	struct msg m;
 	uint64_t t;
 
 	(void)arg;
-	for (t = 0; t < 4; t++) {
-		msg_init(&m, M_DB_LEAVE);
-		m.u.db_leave.tailnet = t;
-		(void)rogue_send(r, LINK_DB, &m);
-	}
+	for (t = 0; t < 4; t++)
+		leave(r, t);
+	act_wait(r);
+	return true;
+}
+
+/* The same in earnest: without a stream, and one map in between. */
+bool
+act_leave_loop(struct rogue *r, unsigned int arg)
+{
+	struct msg m;
+
+	(void)arg;
+	msg_init(&m, M_DB_MAP_CLOSE);
+	m.u.db_map_close.tailnet = r->tailnet;
+	m.u.db_map_close.node = r->node;
+	m.u.db_map_close.generation = r->stream;
+	(void)rogue_send(r, LINK_DB, &m);
+	leave(r, r->tailnet);
+	open_with(r, &r->ticket, r->node_key, true);
+	leave(r, r->tailnet);
 	act_wait(r);
 	return true;
 }

@@ -71,6 +71,7 @@ bool	act_foreign_started(struct rogue *, unsigned int);
 bool	act_foreign_close(struct rogue *, unsigned int);
 bool	act_foreign_replica(struct rogue *, unsigned int);
 bool	act_leave_all(struct rogue *, unsigned int);
+bool	act_leave_loop(struct rogue *, unsigned int);
 bool	act_bad_reg(struct rogue *, unsigned int);
 bool	act_replay(struct rogue *, unsigned int);
 bool	act_conn_twice(struct rogue *, unsigned int);

@@ -40,6 +40,7 @@ struct dbdworker {
 	uint64_t	 seq;
 	uint64_t	 tailnet;
 	struct buf	*node;		/* by id */
+	struct buf	 parts;		/* of a snapshot on its way */
 	struct r_node	 tmp;
 };
 
@@ -374,22 +375,42 @@ apply(struct dbdworker *k, const struct msg *m)
 }
 
 static void
-snapshot(struct dbdworker *k, const struct msg *m)
+whole(struct dbdworker *k, const void *p, size_t n)
 {
-	const void *p;
 	struct msg x;
 	struct rd r;
 
-	p = memfd_map(m->fd, (size_t)m->u.db_snapshot.size);
-	if (p == NULL)
-		die("the snapshot is not sealed");
-	rd_init(&r, p, (size_t)m->u.db_snapshot.size);
+	x.type = M_NONE;
+	rd_init(&r, p, n);
 	while (change_next(&r, &x))
 		apply(k, &x);
 	if (!rd_done(&r) || x.type != M_DB_BATCH)
 		die("the snapshot does not end with DB_BATCH");
-	memfd_unmap(p, (size_t)m->u.db_snapshot.size);
+}
+
+static void
+snapshot(struct dbdworker *k, const struct msg *m)
+{
+	size_t n = (size_t)m->u.db_snapshot.size;
+	const void *p;
+
+	if ((p = memfd_map(m->fd, n)) == NULL)
+		die("the snapshot is not sealed");
+	whole(k, p, n);
+	memfd_unmap(p, n);
 	(void)close(m->fd);
+}
+
+static void
+part(struct dbdworker *k, const struct m_db_snapshot_part *p)
+{
+	if (p->at != k->parts.n)
+		die("a part of a snapshot is out of place");
+	buf_slice(&k->parts, p->octets);
+	if (k->parts.n < p->size)
+		return;
+	whole(k, k->parts.p, k->parts.n);
+	buf_free(&k->parts);
 }
 
 static void
@@ -407,7 +428,10 @@ worker_msg(struct link *l, const struct msg *m, void *tag, void *arg)
 		keep(k, &bare);
 		return;
 	}
-	apply(k, m);
+	if (m->type == M_DB_SNAPSHOT_PART)
+		part(k, &m->u.db_snapshot_part);
+	else
+		apply(k, m);
 	keep(k, m);
 }
 

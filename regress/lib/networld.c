@@ -201,6 +201,21 @@ networld_new(const struct net_conf *conf)
 	return w;
 }
 
+struct networld *
+networld_around(struct fakeenv *fake, struct net *net)
+{
+	struct networld *w;
+
+	w = xcalloc(1, sizeof(*w));
+	w->fake = fake;
+	w->env = fakeenv_env(fake);
+	w->net = net;
+	w->borrowed = true;
+	networld_keyd(w, true);
+	networld_run(w);
+	return w;
+}
+
 static void
 wire_free(struct wire *x)
 {
@@ -224,8 +239,10 @@ networld_free(struct networld *w)
 		wire_free(x);
 	}
 	networld_keyd(w, false);
-	net_free(w->net);
-	fakeenv_free(w->fake);
+	if (!w->borrowed) {
+		net_free(w->net);
+		fakeenv_free(w->fake);
+	}
 	free(w);
 }
 

@@ -51,10 +51,13 @@ struct networld {
 	/* NULL: requests are kept in reqs. */
 	void			(*on_req)(struct req *, struct networld *);
 	bool			 nonsense;	/* the KEY link went down */
+	bool			 borrowed;	/* fake and net are another's */
 };
 
 /* conf NULL: handshake 10 s, idle 300 s, stall 60 s, 16 KB, 1 MB, 10,000. */
 struct networld	*networld_new(const struct net_conf *conf);
+/* The same around a net that stays the caller's, and its clock. */
+struct networld	*networld_around(struct fakeenv *, struct net *);
 void		 networld_free(struct networld *);
 /* keyd comes (again), or goes. */
 void		 networld_keyd(struct networld *, bool up);

@@ -30,6 +30,7 @@ struct host_conf {
 	uint32_t	overload_ms;
 	uint64_t	link_min_us;	/* delay across links */
 	uint64_t	link_max_us;
+	uint64_t	no_seal;	/* once in so many; 0: never */
 };
 
 struct host	*host_new(struct world *, const struct host_conf *,

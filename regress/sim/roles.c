@@ -126,6 +126,9 @@ dbd_seal(const void *p, size_t n, void *arg)
 {
 	struct role_proc *r = arg;
 
+	/* as where there is no memfd: it goes in parts */
+	if (world_chance(r->host->w, r->host->conf.no_seal))
+		return -1;
 	return sim_seal(r->host->w, p, n);
 }
 

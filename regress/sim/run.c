@@ -65,6 +65,7 @@ make_host(struct run *r)
 	conf.overload_ms = world_chance(r->w, 6) ? 1 : 5000;
 	conf.link_min_us = 5;
 	conf.link_max_us = world_chance(r->w, 3) ? 20000 : 200;
+	conf.no_seal = world_rand(r->w, 3);	/* never, always, half */
 	r->h = host_new(r->w, &conf, &ops);
 	host_start(r->h);
 	world_run(r->w, world_now(r->w) + 2 * US_PER_S);

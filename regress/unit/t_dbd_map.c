@@ -138,19 +138,29 @@ t_open_in_batch(void **state)
 static void
 t_no_memfd(void **state)
 {
+	const struct m_db_snapshot_part *p;
+	uint32_t i;
+
 	(void)state;
 	dw_no_memfd(w);
 	(void)ask_join(k, 1, 1, key, "one");
 	(void)ask_join(k, 2, 2, key, "two");
 	(void)ask_open(k, 1, 1, 1, 7);
 	assert_int_equal(dw_count(k, M_DB_SNAPSHOT), 0);
-	assert_int_equal(dw_count(k, M_DB_NODE_PUT), 2);
-	assert_true(dw_place(k, M_DB_TAILNET, 0) <
-	    dw_place(k, M_DB_USER_PUT, 0));
-	assert_true(dw_place(k, M_DB_NODE_PUT, 1) <
-	    dw_place(k, M_DB_BATCH, 0));
-	assert_true(dw_place(k, M_DB_BATCH, 0) <
+	assert_int_equal(dw_count(k, M_DB_NODE_PUT), 0);
+	assert_int_equal(dw_count(k, M_DB_SNAPSHOT_PART), 1);
+	assert_true(dw_place(k, M_DB_SNAPSHOT_PART, 0) <
 	    dw_place(k, M_DB_MAP_OK, 0));
+	assert_views();
+	/* More than one message can hold. */
+	for (i = 3; i < 203; i++)
+		(void)ask_join(k, i, i, key, "one-with-a-name-that-is-long");
+	(void)ask_open(k2, 2, 1, 2, 7);
+	p = &dw_got(k2, M_DB_SNAPSHOT_PART, 0)->u.db_snapshot_part;
+	assert_true(p->size > 60000);
+	assert_int_equal(p->octets.n, 60000);
+	assert_int_equal(dw_count(k2, M_DB_SNAPSHOT_PART),
+	    (p->size + 59999) / 60000);
 	assert_views();
 }
 
@@ -902,17 +912,54 @@ t_leave(void **state)
 	dw_forget(k);
 	(void)ask_join(k2, 2, 2, key, "two");
 	assert_int_equal(dw_count(k, M_DB_NODE_PUT), 0);
-	(void)ask_open(k, 1, 2, 1, 2);
-	assert_int_equal(dw_count(k, M_DB_SNAPSHOT), 1);
+	/* Twice, and a tailnet that it never had: nothing to it. */
 	(void)dw_send(k, &m);
-	dw_run(w);
-	assert_int_equal(dw_count(k, M_DB_SNAPSHOT), 2);
-	assert_views();
-	/* A tailnet that it never had. */
 	m.u.db_leave.tailnet = 99;
 	(void)dw_send(k, &m);
 	dw_run(w);
 	assert_true(dw_is_up(k));
+	(void)ask_open(k, 1, 2, 1, 2);
+	assert_int_equal(dw_count(k, M_DB_SNAPSHOT), 1);
+	assert_views();
+	dw_pass(w, 61 * US_PER_S);
+	ask_close(k, id, 2);
+	m.u.db_leave.tailnet = 1;
+	(void)dw_send(k, &m);
+	dw_run(w);
+	assert_true(dw_is_up(k));
+	/* What left is forgotten, and is known again. */
+	dw_pass(w, 90 * US_PER_S);
+	(void)ask_open(k, 1, 3, 1, 3);
+	assert_int_equal(dw_count(k, M_DB_SNAPSHOT), 2);
+	assert_views();
+}
+
+/* Not with a stream open, and not to have a snapshot made each time. */
+static void
+t_leave_forged(void **state)
+{
+	struct msg m;
+	uint64_t id;
+
+	(void)state;
+	id = ask_join(k, 1, 1, key, "one");
+	(void)ask_open(k, 1, 1, 1, 1);
+	msg_init(&m, M_DB_LEAVE);
+	m.u.db_leave.tailnet = 1;
+	(void)dw_send(k, &m);
+	dw_run(w);
+	assert_true(dw_blamed(k, LINK_FORGED));
+	dw_kill(k);
+	k = dw_worker(w, 1, 2);
+	(void)ask_open(k, 1, 2, 1, 1);
+	ask_close(k, id, 1);
+	(void)dw_send(k, &m);
+	(void)ask_open(k, 1, 3, 1, 2);
+	assert_int_equal(dw_count(k, M_DB_SNAPSHOT), 2);
+	ask_close(k, id, 2);
+	(void)dw_send(k, &m);
+	dw_run(w);
+	assert_true(dw_blamed(k, LINK_OVERFLOW));
 }
 
 /* A worker that does not read is replaced; others do not notice. */
@@ -1049,6 +1096,7 @@ main(void)
 		T(t_foreign_session),
 		T(t_close_after_delete),
 		T(t_leave),
+		T(t_leave_forged),
 		T(t_overflow),
 		T(t_slow),
 		T(t_results)

@@ -30,6 +30,7 @@ struct truth {
 	unsigned int	 nusers;
 	unsigned int	 nodes;		/* wanted */
 	uint64_t	 next_id;
+	uint64_t	 next_user;
 	uint32_t	 seed;		/* of keys and the like */
 	unsigned int	 policy;
 	struct fnode	 gone;		/* the last that was removed */
@@ -70,9 +71,10 @@ add_user(struct truth *t)
 
 	if (t->nusers == USERS)
 		return;
-	u->id = ++t->nusers;
+	t->nusers++;
+	u->id = ++t->next_user;
 	(void)snprintf(u->name, sizeof(u->name), "user%u@example.com",
-	    t->nusers);
+	    (unsigned int)u->id);
 	change(t);
 	assert_int_equal(feed_user(t->w->tn, u), 0);
 }
@@ -100,6 +102,15 @@ free_place(struct truth *t)
 	return -1;
 }
 
+/* An owner, or 0 for a tagged node. */
+static uint64_t
+owner(struct truth *t)
+{
+	unsigned int k = pick(t, t->nusers + 1);
+
+	return k == 0 ? 0 : t->user[k - 1].id;
+}
+
 static void
 add_node(struct truth *t)
 {
@@ -109,7 +120,7 @@ add_node(struct truth *t)
 	if (k == -1)
 		return;
 	f = &t->node[k];
-	fnode_init(f, ++t->next_id, pick(t, t->nusers + 1));
+	fnode_init(f, ++t->next_id, owner(t));
 	if (f->user == 0)
 		f->tags = 1 + pick(t, 3);
 	f->published = pick(t, 3) != 0;
@@ -194,7 +205,7 @@ alter_node(struct truth *t, struct fnode *f)
 		    ++t->seed);
 		break;
 	case 1:
-		f->user = pick(t, t->nusers + 1);
+		f->user = owner(t);
 		f->tags = f->user == 0;
 		break;
 	case 2:
@@ -303,10 +314,11 @@ del_user(struct truth *t)
 	if (t->nusers < 2)
 		return;
 	for (i = 0; i < t->nodes; i++)
-		if (t->there[i] && t->node[i].user == t->nusers)
+		if (t->there[i] &&
+		    t->node[i].user == t->user[t->nusers - 1].id)
 			return;
 	change(t);
-	assert_int_equal(feed_user_del(t->w->tn, t->nusers--), 0);
+	assert_int_equal(feed_user_del(t->w->tn, t->user[--t->nusers].id), 0);
 }
 
 /* A snapshot with changes that nobody told of. */

@@ -108,6 +108,7 @@ control_new(struct env *env, const struct control_ops *ops)
 	c->next_id = 1;
 	c->overload_ms = 5000;
 	TAILQ_INIT(&c->open);
+	TAILQ_INIT(&c->snaps);
 	TAILQ_INIT(&c->held);
 	TAILQ_INIT(&c->held_regs);
 	for (i = 0; i < HASH_SIZE; i++) {
@@ -134,6 +135,7 @@ control_free(struct control *c)
 	net_free(c->net);		/* gone() for every request */
 	while ((t = TAILQ_FIRST(&c->open)) != NULL)
 		task_end(t);
+	snaps_clear(c);
 	tailnets_free(c->tailnets);
 	timer_stop(&c->held_timer);
 	timer_stop(&c->linger);
@@ -249,6 +251,7 @@ control_db_link(struct control *c, struct link *l)
 	c->db = NULL;
 	tasks_forget(c);
 	c->db = l;
+	snaps_clear(c);
 	if (l == NULL)
 		return;
 	link_set_next_id(l, c->next_id);
@@ -284,6 +287,8 @@ control_db_msg(struct control *c, const struct msg *m, void *tag)
 	case M_DB_STREAM_END:
 		map_stream_end(c, &m->u.db_stream_end);
 		return 0;
+	case M_DB_SNAPSHOT_PART:
+		return snap_part(c, &m->u.db_snapshot_part);
 	default:
 		return tailnets_apply(c->tailnets, m);
 	}
@@ -292,6 +297,7 @@ control_db_msg(struct control *c, const struct msg *m, void *tag)
 void
 control_shutdown(struct control *c)
 {
+	timer_stop(&c->linger);	/* dbd is not told that streams end */
 	map_shutdown(c);
 	net_shutdown(c->net);
 }

@@ -12,6 +12,7 @@ struct task;
 struct lane;
 
 TAILQ_HEAD(task_list, task);
+TAILQ_HEAD(snap_list, snap);
 LIST_HEAD(lane_list, lane);
 LIST_HEAD(mapstream_list, mapstream);
 
@@ -104,6 +105,8 @@ struct control {
 	struct timer	 held_timer;
 	uint64_t	 defer_at;	/* when the last one refused comes */
 	struct timer	 linger;	/* drops replicas without streams */
+	struct snap_list snaps;		/* snapshots that come in parts */
+	size_t		 snap_octets;	/* of all of them, so far */
 };
 
 /* lane.c: tasks and their way to dbd. */
@@ -129,6 +132,16 @@ void		 tasks_resend(struct control *);
 uint64_t	 tasks_backlog(const struct control *);
 /* No room for more: whatever comes must wait. */
 bool		 tasks_full(const struct control *);
+
+/* parts.c */
+
+/*
+ * A part of a snapshot; the last one applies it.  0, or -1 if it does not
+ * follow the one before or makes no sense (a superior's fault).
+ */
+int		 snap_part(struct control *, const struct m_db_snapshot_part *);
+/* Forgets what is not complete: the link is gone. */
+void		 snaps_clear(struct control *);
 
 /* plain.c, register.c, map.c: requests. */
 void		 on_plain(struct req *, void *);
@@ -158,8 +171,11 @@ void		 map_shutdown(struct control *);
  * Retry-After in seconds, < 0 hold it back.
  */
 int		 overload_verdict(struct control *, const struct mapreq *);
-/* Until there is less to do; a registration until there is room for it. */
-void		 overload_hold(struct control *, struct req *, bool is_reg);
+/*
+ * Until there is less to do; a registration (NULL) until there is room.
+ */
+void		 overload_hold(struct control *, struct req *,
+		    const struct mapreq *);
 void		 overload_gone(struct control *, struct held *);
 void		 overload_tick(void *);
 

@@ -328,6 +328,7 @@ send_lite(struct control *c, struct req *r, const struct mapreq *q)
 	if ((t = task_new(c, r, &m, lite_done)) == NULL)
 		return;
 	req_set_tag(r, t);
+	req_forget(r);
 	task_go(t);
 }
 
@@ -382,7 +383,7 @@ map_request(struct control *c, struct req *r)
 	if (verdict > 0)
 		refuse(c, r, &q, verdict);
 	else if (verdict < 0)
-		overload_hold(c, r, false);
+		overload_hold(c, r, &q);
 	else
 		map_admit(c, r, &q);
 	mapreq_free(&q);

@@ -15,12 +15,23 @@
 #define RETRY_MAX_S	300
 #define JOIN_US		1500	/* what one admitted stream costs us */
 
+static uint64_t
+backlog(const struct control *c)
+{
+	return tailnets_backlog(c->tailnets) + tasks_backlog(c);
+}
+
 static bool
 overloaded(const struct control *c)
 {
-	uint64_t us = tailnets_backlog(c->tailnets) + tasks_backlog(c);
+	return backlog(c) > (uint64_t)c->overload_ms * US_PER_MS;
+}
 
-	return us > (uint64_t)c->overload_ms * US_PER_MS;
+/* Others wait for it: routers and exit nodes come first (state.md 10). */
+static bool
+is_router(const struct mapreq *q)
+{
+	return q->hostinfo.routes.count != 0;
 }
 
 int
@@ -31,18 +42,21 @@ overload_verdict(struct control *c, const struct mapreq *q)
 
 	if (!overloaded(c) && !tasks_full(c))
 		return 0;
+	now = env_now(c->env);
+	first = now + backlog(c);
+	if (is_router(q) && !tasks_full(c) &&
+	    backlog(c) <= 2 * (uint64_t)c->overload_ms * US_PER_MS)
+		return 0;
 	if (q->version < CAPVER_RETRY_AFTER)
 		return -1;
 	/*
 	 * The client adds no jitter (trap 74): slots follow one another at
 	 * the rate at which we can serve, after what already waits.
 	 */
-	now = env_now(c->env);
-	first = now + tailnets_backlog(c->tailnets) + tasks_backlog(c);
 	if (c->defer_at < first)
 		c->defer_at = first;
 	c->defer_at += JOIN_US;
-	s = (c->defer_at - now) / US_PER_S + 1;
+	s = ((is_router(q) ? first : c->defer_at) - now) / US_PER_S + 1;
 	s += env_uniform(c->env, (uint32_t)(s < RETRY_MAX_S ? 2 + s / 4 : 1));
 	if (s > RETRY_MAX_S) {
 		/* all slots are taken: once more from the first */
@@ -53,7 +67,7 @@ overload_verdict(struct control *c, const struct mapreq *q)
 }
 
 void
-overload_hold(struct control *c, struct req *r, bool is_reg)
+overload_hold(struct control *c, struct req *r, const struct mapreq *q)
 {
 	struct held *h;
 
@@ -62,9 +76,13 @@ overload_hold(struct control *c, struct req *r, bool is_reg)
 	h->control = c;
 	h->req = r;
 	h->since = env_now(c->env);
-	h->is_reg = is_reg;
+	h->is_reg = q == NULL;
 	req_set_tag(r, h);
-	TAILQ_INSERT_TAIL(is_reg ? &c->held_regs : &c->held, h, entry);
+	if (q != NULL && is_router(q))
+		TAILQ_INSERT_HEAD(&c->held, h, entry);
+	else
+		TAILQ_INSERT_TAIL(q == NULL ? &c->held_regs : &c->held, h,
+		    entry);
 	if (!timer_pending(&c->held_timer))
 		timer_in(&c->held_timer, TICK_US);
 }
@@ -105,16 +123,20 @@ void
 overload_tick(void *arg)
 {
 	struct control *c = arg;
-	struct held *h, *reg;
+	struct held *h, *next;
+	uint64_t now = env_now(c->env);
 
-	while ((reg = TAILQ_FIRST(&c->held_regs)) != NULL && !tasks_full(c))
-		register_admit(c, release(c, reg));
-	while ((h = TAILQ_FIRST(&c->held)) != NULL) {
-		if ((overloaded(c) || tasks_full(c)) &&
-		    env_now(c->env) - h->since < HOLD_US)
-			break;
-		release_map(c, release(c, h));
+	while ((h = TAILQ_FIRST(&c->held_regs)) != NULL && !tasks_full(c))
+		register_admit(c, release(c, h));
+	/* a client that waits longer gives up */
+	for (h = TAILQ_FIRST(&c->held); h != NULL; h = next) {
+		next = TAILQ_NEXT(h, entry);
+		if (now - h->since >= HOLD_US)
+			release_map(c, release(c, h));
 	}
-	if (reg != NULL || h != NULL)
+	while ((h = TAILQ_FIRST(&c->held)) != NULL && !overloaded(c) &&
+	    !tasks_full(c))
+		release_map(c, release(c, h));
+	if (!TAILQ_EMPTY(&c->held) || !TAILQ_EMPTY(&c->held_regs))
 		timer_in(&c->held_timer, TICK_US);
 }

@@ -9,6 +9,7 @@
 #include "worker/control/parse.h"
 
 #define BODY_MAX	(4 << 20)	/* net has the configured bound */
+#define AUTH_MAX	255
 #define ENDPOINTS_MAX	32
 #define SERVICES_MAX	64
 #define TEXTS_MAX	64
@@ -61,6 +62,44 @@ flag(const struct jval *o, const char *name)
 
 	(void)jval_bool(jval_get(o, name), &b);
 	return b;
+}
+
+/*
+ * What decides what a request means must be of its type, or absent: a stream
+ * that is taken for something else helps nobody.
+ */
+static bool
+flag_strict(bool *dst, const struct jval *o, const char *name)
+{
+	const struct jval *v = jval_get(o, name);
+
+	*dst = false;
+	return v == NULL || jval_bool(v, dst);
+}
+
+static bool
+is_str(const struct jval *o, const char *name)
+{
+	const struct jval *v = jval_get(o, name);
+	struct slice s;
+
+	return v == NULL || jval_str(v, &s);
+}
+
+static bool
+is_obj(const struct jval *o, const char *name)
+{
+	const struct jval *v = jval_get(o, name);
+
+	return v == NULL || jval_is_obj(v);
+}
+
+static bool
+is_list(const struct jval *o, const char *name)
+{
+	const struct jval *v = jval_get(o, name);
+
+	return v == NULL || jval_is_arr(v);
 }
 
 /* opt.Bool: 0 unknown, 1 false, 2 true. */
@@ -240,7 +279,10 @@ version(uint16_t *dst, const struct jval *o)
 	return true;
 }
 
-/* The Unix time of Expiry; the zero time of Go is none. */
+/*
+ * The Unix time of Expiry; the zero time of Go is none, and that of Unix as
+ * past as the second after it.
+ */
 static bool
 expiry(struct m_db_reg *r, const struct jval *root)
 {
@@ -251,30 +293,32 @@ expiry(struct m_db_reg *r, const struct jval *root)
 	r->expiry = 0;
 	if (v == NULL)
 		return true;
-	if (!jval_str(v, &s))
+	if (!jval_str(v, &s) || !time_parse(&r->expiry, s))
 		return false;
-	if (slice_prefix(s, "0001-01-01T"))
+	if (slice_prefix(s, "0001-01-01T")) {
+		r->expiry = 0;
 		return true;
+	}
 	r->has_expiry = true;
-	return time_parse(&r->expiry, s);
+	if (r->expiry == 0)
+		r->expiry = 1;
+	return true;
 }
 
+/*
+ * A key longer than any that we make is cut: dbd does not know it then, and
+ * refuses it in words that the user sees (trap 47).
+ */
 static bool
-auth(struct m_db_reg *r, const struct jval *root, const char **why)
+auth(struct m_db_reg *r, const struct jval *root)
 {
 	const struct jval *v = jval_get(root, "Auth");
-	struct slice s = { NULL, 0 };
 
 	r->has_auth = false;
-	r->auth_key = s;
-	if (v == NULL || !jval_str(jval_get(v, "AuthKey"), &s) || s.n == 0)
-		return true;
-	if (s.n > 255 || !utf8_ok(s.p, s.n)) {
-		*why = "the auth key is too long";
+	if (!is_obj(root, "Auth") || !is_str(v, "AuthKey"))
 		return false;
-	}
-	r->has_auth = true;
-	r->auth_key = s;
+	r->auth_key = text(v, "AuthKey", AUTH_MAX);
+	r->has_auth = r->auth_key.n != 0;
 	return true;
 }
 
@@ -318,10 +362,14 @@ regreq_parse(struct regreq *q, struct slice body, const char **why)
 	*why = "Expiry is no time";
 	if (!expiry(r, root))
 		return -1;
-	if (!auth(r, root, why))
+	*why = "Auth is malformed";
+	if (!auth(r, root))
+		return -1;
+	*why = "Followup, Ephemeral or Hostinfo is of a wrong type";
+	if (!is_str(root, "Followup") || !is_obj(root, "Hostinfo") ||
+	    !flag_strict(&r->ephemeral, root, "Ephemeral"))
 		return -1;
 	r->followup = text(root, "Followup", 1024);
-	r->ephemeral = flag(root, "Ephemeral");
 	hi = jval_get(root, "Hostinfo");
 	hostinfo(&q->own, &r->hostinfo, hi);
 	r->home_derp = home_derp(hi);
@@ -354,15 +402,22 @@ mapreq_parse(struct mapreq *q, struct slice body, const char **why)
 	*why = "NodeKey is missing";
 	if (key_is_zero(q->node_key))
 		return -1;
-	q->stream = flag(root, "Stream");
-	q->omit_peers = flag(root, "OmitPeers");
-	q->read_only = flag(root, "ReadOnly");
+	*why = "Stream, OmitPeers or ReadOnly is no boolean";
+	if (!flag_strict(&q->stream, root, "Stream") ||
+	    !flag_strict(&q->omit_peers, root, "OmitPeers") ||
+	    !flag_strict(&q->read_only, root, "ReadOnly"))
+		return -1;
 	*why = "Compress must be zstd or absent";
+	if (!is_str(root, "Compress"))
+		return -1;
 	if (jval_str(jval_get(root, "Compress"), &s) && s.n != 0) {
 		if (!slice_eqs(s, "zstd"))
 			return -1;
 		q->zstd = true;
 	}
+	*why = "Endpoints or Hostinfo is of a wrong type";
+	if (!is_list(root, "Endpoints") || !is_obj(root, "Hostinfo"))
+		return -1;
 	q->endpoints = endpoints(&q->own, jval_get(root, "Endpoints"));
 	hi = jval_get(root, "Hostinfo");
 	q->has_hostinfo = hi != NULL;

@@ -33,6 +33,18 @@ reply_text(struct req *r, unsigned int status, const char *fmt, ...)
 	req_reply(r, &h, text, (size_t)n);
 }
 
+/* It is there, but not for this method (RFC 9110 15.5.6). */
+static void
+reply_method(struct req *r, const char *allow)
+{
+	struct req_head h = { 405, "text/plain; charset=utf-8", -1, "allow",
+	    allow };
+	char text[TEXT_MAX];
+
+	(void)snprintf(text, sizeof(text), "use %s\n", allow);
+	req_reply(r, &h, text, strlen(text));
+}
+
 void
 reply_json(struct req *r, unsigned int status, struct buf *b)
 {
@@ -115,7 +127,7 @@ on_plain(struct req *r, void *arg)
 			continue;
 		if (!slice_eqs(req_method(r), "GET") &&
 		    !slice_eqs(req_method(r), "HEAD")) {
-			reply_text(r, 405, "use GET");
+			reply_method(r, "GET, HEAD");
 			return;
 		}
 		plain[i].get(c, r);
@@ -130,11 +142,14 @@ on_noise(struct req *r, void *arg)
 	struct control *c = arg;
 	struct slice path = req_path(r);
 	bool post = slice_eqs(req_method(r), "POST");
+	bool reg = slice_eqs(path, "/machine/register");
 	struct buf b = { 0 };
 
-	if (slice_eqs(path, "/machine/register") && post)
+	if ((reg || slice_eqs(path, "/machine/map")) && !post)
+		reply_method(r, "POST");
+	else if (reg)
 		register_request(c, r);
-	else if (slice_eqs(path, "/machine/map") && post)
+	else if (slice_eqs(path, "/machine/map"))
 		map_request(c, r);
 	else if (slice_eqs(path, "/machine/update-health") && post) {
 		/* clients up to 2025 tell of their health here */

@@ -128,7 +128,7 @@ register_request(struct control *c, struct req *r)
 {
 	/* delayed, never refused: tailscale up ends at a 503 (trap 76) */
 	if (tasks_full(c))
-		overload_hold(c, r, true);
+		overload_hold(c, r, NULL);
 	else
 		register_admit(c, r);
 }

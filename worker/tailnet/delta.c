@@ -134,7 +134,7 @@ look_at_node(struct delta *d, const struct node *n)
 	bool whole;
 
 	if (!view_sees(d->view, n->group)) {
-		if (n->shown_ver > from)
+		if (n->shown_ver > from && view_sees(d->view, n->was))
 			add_item(&d->gone, SEC_REMOVED, n->id, n, 0);
 		return;
 	}

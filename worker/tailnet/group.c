@@ -120,6 +120,7 @@ group_leave(struct node *n)
 {
 	chunkset_del(&n->group->nodes, n->slot);
 	owner_drop(n->group, n->user);
+	n->was = n->group;
 	n->group = NULL;
 }
 

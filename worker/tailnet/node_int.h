@@ -91,6 +91,7 @@ struct node {
 	uint64_t	 reset_ver;
 	uint64_t	 shown_ver;	/* who sees it */
 	struct group	*group;		/* NULL: peers are not told of it */
+	struct group	*was;		/* the last that it left */
 	uint32_t	 slot;		/* its place there */
 	TAILQ_ENTRY(node) router;	/* while nroutes != 0 */
 	LIST_HEAD(, stream) streams;	/* its own */

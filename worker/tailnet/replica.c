@@ -426,7 +426,7 @@ add_tomb(struct replica *r, const struct node *n)
 
 	t = xcalloc(1, sizeof(*t));
 	t->id = n->id;
-	t->group = n->group;
+	t->group = n->was;
 	touch(r, &t->mark);
 	TAILQ_INSERT_TAIL(&r->tombs, t, link);
 	r->ntombs++;
@@ -443,10 +443,10 @@ del_node(struct replica *r, struct node *n)
 {
 	streams_orphan(n);
 	r->nnodes--;
-	if (n->group != NULL) {
-		add_tomb(r, n);
+	if (n->group != NULL)
 		group_leave(n);
-	}
+	if (n->was != NULL)
+		add_tomb(r, n);
 	if (n->nroutes != 0) {
 		TAILQ_REMOVE(&r->routers, n, router);
 		r->routes = true;

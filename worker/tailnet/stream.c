@@ -390,7 +390,10 @@ on_work(void *arg)
 	work_soon(tn);
 }
 
-/* One lagging chunk of each replica, until none lags. */
+/*
+ * One lagging chunk of each replica, until none lags.  Messages that all have
+ * been given are not kept until the next change.
+ */
 static void
 on_cold(void *arg)
 {
@@ -398,8 +401,11 @@ on_cold(void *arg)
 	struct replica *r;
 	bool more = false;
 
-	TAILQ_FOREACH(r, &tn->replicas, link)
-		more |= groups_freshen(r);
+	TAILQ_FOREACH(r, &tn->replicas, link) {
+		more |= groups_freshen(r) || r->nbehind != 0;
+		if (r->nbehind == 0)
+			deltas_clear(r);
+	}
 	if (more)
 		timer_in(&tn->cold, COLD_US);
 }
