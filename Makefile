@@ -74,20 +74,39 @@ sim: rules
 fuzz: deps-check
 	@MAKE='$(MAKE)' T='$(T)' bash regress/fuzz/run.sh $(O)-fuzz
 
-bench: all
+bench: deps-check all
 	@bash regress/bench/run.sh $(O)
 
+# Touches no configuration: copy the sample, which comes with it.
 install: all
-	mkdir -p $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/libexec/headscaled
-	mkdir -p $(DESTDIR)$(PREFIX)/share/man/man5 \
-	    $(DESTDIR)$(PREFIX)/share/man/man7 $(DESTDIR)$(PREFIX)/share/man/man8
+	@for d in sbin libexec/headscaled lib/systemd/system lib/sysusers.d \
+	    share/man/man5 share/man/man7 share/man/man8 \
+	    share/examples/headscaled share/bash-completion/completions \
+	    share/zsh/site-functions share/fish/vendor_completions.d; do \
+	    install -d -m 755 "$(DESTDIR)$(PREFIX)/$$d" || exit 1; done
 	install -m 755 $(O)/headscaled $(O)/headscalectl \
-	    $(DESTDIR)$(PREFIX)/sbin
+	    '$(DESTDIR)$(PREFIX)/sbin'
 	install -m 755 $(O)/headscaled-worker $(O)/headscaled-keyd \
-	    $(O)/headscaled-dbd $(DESTDIR)$(PREFIX)/libexec/headscaled
-	install -m 644 man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
-	install -m 644 man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7
-	install -m 644 man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
+	    $(O)/headscaled-dbd '$(DESTDIR)$(PREFIX)/libexec/headscaled'
+	install -m 644 man/*.5 '$(DESTDIR)$(PREFIX)/share/man/man5'
+	install -m 644 man/*.7 '$(DESTDIR)$(PREFIX)/share/man/man7'
+	install -m 644 man/*.8 '$(DESTDIR)$(PREFIX)/share/man/man8'
+	install -m 644 etc/headscaled.conf \
+	    '$(DESTDIR)$(PREFIX)/share/examples/headscaled'
+	sed 's,/usr/local/,$(PREFIX)/,' etc/rc.d/headscaled > $(O)/rc
+	install -m 755 $(O)/rc \
+	    '$(DESTDIR)$(PREFIX)/share/examples/headscaled/headscaled.rc'
+	sed 's,/usr/local/,$(PREFIX)/,' etc/headscaled.service > $(O)/unit
+	install -m 644 $(O)/unit \
+	    '$(DESTDIR)$(PREFIX)/lib/systemd/system/headscaled.service'
+	install -m 644 etc/sysusers.d/headscaled.conf \
+	    '$(DESTDIR)$(PREFIX)/lib/sysusers.d'
+	install -m 644 etc/completion/headscalectl.bash \
+	    '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/headscalectl'
+	install -m 644 etc/completion/_headscalectl \
+	    '$(DESTDIR)$(PREFIX)/share/zsh/site-functions'
+	install -m 644 etc/completion/headscalectl.fish \
+	    '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d'
 
 # One object or program: make one F=out/o/common/buf.o
 one: rules

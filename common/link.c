@@ -671,6 +671,18 @@ link_is_down(const struct link *l)
 	return l->down;
 }
 
+enum link_why
+link_down_why(const struct link *l)
+{
+	return l->why;
+}
+
+void
+link_set_queue_max(struct link *l, size_t max)
+{
+	l->conf.queue_max = max == 0 ? QUEUE_MAX : max;
+}
+
 const char *
 link_why_text(enum link_why why)
 {

@@ -104,6 +104,10 @@ enum role	 link_peer(const struct link *);
 uint16_t	 link_slot(const struct link *);
 uint64_t	 link_generation(const struct link *);
 bool		 link_is_down(const struct link *);
+/* Why it is down; LINK_EOF while it is not. */
+enum link_why	 link_down_why(const struct link *);
+/* A new bound of the octets to a slow peer (reload); 0: 64 MB. */
+void		 link_set_queue_max(struct link *, size_t);
 
 /*
  * The core found the peer out (LINK_FORGED): the link goes down at once and

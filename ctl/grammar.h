@@ -61,6 +61,7 @@ enum arg {
 #define F_REUSABLE	0x08
 #define F_EPHEMERAL	0x10
 #define F_REVOKE	0x20
+#define F_VERBOSE	0x40
 
 struct command {
 	enum act	 act;

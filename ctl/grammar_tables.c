@@ -157,12 +157,17 @@ static const struct token t_log[] = {
 	{ .kind = T_END },
 };
 
+static const struct option o_status[] = {
+	{ .name = "verbose", .letter = 'v', .flag = F_VERBOSE,
+	    .help = "and what each process has counted" },
+	{ .name = NULL },
+};
 static const struct token t_main[] = {
 	{ .kind = T_WORD, .word = "users", .next = t_users },
 	{ .kind = T_WORD, .word = "keys", .next = t_keys },
 	{ .kind = T_WORD, .word = "nodes", .next = t_nodes },
 	{ .kind = T_WORD, .word = "status", .act = A_STATUS, .next = t_done,
-	    .help = "show processes, streams and counts" },
+	    .opts = o_status, .help = "show processes, streams and counts" },
 	{ .kind = T_WORD, .word = "worker", .next = t_worker },
 	{ .kind = T_WORD, .word = "reload", .act = A_RELOAD, .next = t_done,
 	    .help = "read the configuration again" },

@@ -101,6 +101,7 @@ main(int argc, char *argv[])
 	if (isatty(STDIN_FILENO) == 1)
 		conf.confirm = on_terminal;
 	o.json = (cmd.flags & F_JSON) != 0;
+	o.verbose = (cmd.flags & F_VERBOSE) != 0;
 	o.colour = wants_colour(tty);
 	o.width = terminal_width(tty);
 	o.now = time(NULL);

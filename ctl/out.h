@@ -12,6 +12,7 @@
 struct out {
 	struct buf	 text;		/* all of it, until it is written */
 	bool		 json;
+	bool		 verbose;	/* status: counters, too */
 	bool		 colour;
 	unsigned int	 width;		/* columns; 0: no limit */
 	int64_t		 now;		/* Unix seconds */

@@ -9,6 +9,7 @@ struct show {
 	struct out	*o;
 	struct table	*table;
 	struct table	*tailnets;	/* status: the second one */
+	struct table	*counters;	/* status: the last one */
 	struct buf	 buf;
 	struct json	 json;
 	struct json	 second;	/* status: tailnets */
@@ -91,6 +92,7 @@ show_new(enum act act, struct out *o)
 	s->o = o;
 	s->table = table_of(act);
 	s->tailnets = table_new(tailnet_columns, NCOLUMNS(tailnet_columns));
+	s->counters = table_new(count_columns(), COUNT_COLUMNS);
 	json_init(&s->json, &s->buf);
 	json_init(&s->second, &s->second_buf);
 	json_arr(&s->json);
@@ -105,6 +107,7 @@ show_free(struct show *s)
 		return;
 	table_free(s->table);
 	table_free(s->tailnets);
+	table_free(s->counters);
 	buf_free(&s->buf);
 	buf_free(&s->second_buf);
 	buf_free(&s->summary);
@@ -229,6 +232,7 @@ row_proc(struct show *s, const struct m_ctl_proc *p)
 	json_number(j, "starts", p->starts);
 	json_number(j, "streams", p->streams);
 	json_number(j, "sessions", p->sessions);
+	count_json(j, p);
 	json_end(j);
 
 	buf_str(table_cell(s->table, COLOUR_NONE), role_name(p->role));
@@ -248,6 +252,7 @@ row_proc(struct show *s, const struct m_ctl_proc *p)
 		text_cell(s->table, slice_str(NULL));
 		text_cell(s->table, slice_str(NULL));
 	}
+	count_cells(s->counters, p);
 }
 
 static void
@@ -368,6 +373,10 @@ show_end(struct show *s)
 		buf_slice(&s->o->text, buf_slice_of(&s->summary));
 	else
 		table_print(s->tailnets, s->o);
+	if (!s->o->verbose)
+		return;
+	buf_u8(&s->o->text, '\n');
+	table_print(s->counters, s->o);
 }
 
 void

@@ -1,4 +1,4 @@
-/* How nodes are shown: between show.c and show_node.c. */
+/* How nodes and counters are shown: between show.c and the other show_*.c. */
 
 #ifndef CTL_SHOW_INT_H
 #define CTL_SHOW_INT_H
@@ -6,11 +6,16 @@
 #include "ctl/show.h"
 
 #define NODE_COLUMNS	9
+#define COUNT_COLUMNS	4
 
 const struct column	*node_columns(void);
 void	node_cells(struct table *, const struct m_ctl_node *, int64_t now);
 /* An object. */
 void	node_json(struct json *, const struct m_ctl_node *);
+/* A process's counters: a row for each, or a member with an object of them. */
+const struct column	*count_columns(void);
+void	count_cells(struct table *, const struct m_ctl_proc *);
+void	count_json(struct json *, const struct m_ctl_proc *);
 /* Texts joined by commas, or a member with an array of them. */
 void	texts_plain(struct buf *, const struct msg_list *);
 void	texts_json(struct json *, const char *key, const struct msg_list *);

@@ -10,6 +10,8 @@
  * (100.115.92.0/23; the large IPv6 ones are out of a sequence's reach).
  */
 #define GAP	1024
+/* Besides max_nodes: nobody makes and deletes nodes without an end. */
+#define RESTS_MAX	65536U
 
 static size_t
 octets(const struct ip *ip)
@@ -101,11 +103,11 @@ pick(struct dbd *d, struct pool *pool, const struct prefix *p, struct ip *ip)
 
 /* Those whose time is over may be given again. */
 static void
-rests_end(struct tailnet *tn, int64_t now)
+rests_end(struct tailnet *tn, uint64_t now)
 {
 	struct rest *r;
 
-	while ((r = TAILQ_FIRST(&tn->rests)) != NULL && r->row.until <= now) {
+	while ((r = TAILQ_FIRST(&tn->rests)) != NULL && r->until <= now) {
 		rest_free(r);
 		tn->d->rested = true;
 		tn->pool4.full = tn->pool6.full = false;
@@ -136,7 +138,12 @@ alloc_pick(struct tailnet *tn, struct ip *ip4, struct ip *ip6, char *why,
 {
 	struct dbd *d = tn->d;
 
-	rests_end(tn, env_wall(d->env));
+	rests_end(tn, env_now(d->env));
+	if (tn->nrests >= d->conf.max_nodes + RESTS_MAX) {
+		(void)snprintf(why, n, "%u nodes were deleted within the hour: "
+		    "their addresses rest", tn->nrests);
+		return false;
+	}
 	return pool_pick(d, &tn->pool4, &d->conf.prefix4, ip4, why, n) &&
 	    pool_pick(d, &tn->pool6, &d->conf.prefix6, ip6, why, n);
 }

@@ -13,6 +13,8 @@
 #define TRIM_LOG	64	/* batches */
 #define TRIM_RESULTS	4096	/* results */
 #define KEEP_RESULTS	16384	/* requests: far more than can be open */
+#define TRIM_AUDIT	1000	/* audit rows */
+#define LOG_OCTETS	(64ULL * 1024 * 1024)	/* of changes that are kept */
 #define LAZY_RIDERS	64	/* facts that go with a batch */
 
 void
@@ -181,6 +183,7 @@ del_node(struct node *n)
 
 	session_kick(n, END_DELETED);
 	lite_forget(n, true);
+	exposed_forget(tn->d, n->r.id);
 	memset(&rest, 0, sizeof(rest));
 	rest.tailnet = tn->id;
 	rest.ip4 = n->r.ip4;
@@ -225,11 +228,14 @@ put_result(struct worker *w, const struct msg *m)
 		msg_encode(&d->scratch, m);
 	row.body = buf_slice_of(&d->scratch);
 	op_check(d, store_put_result(d->store, &row));
-	if (++w->results < TRIM_RESULTS || m->id <= KEEP_RESULTS)
+	/* The highest one: a rogue may count downwards. */
+	if (m->id > w->last_id)
+		w->last_id = m->id;
+	if (++w->results < TRIM_RESULTS || w->last_id <= KEEP_RESULTS)
 		return;
 	w->results = 0;
 	op_check(d, store_trim_results(d->store, w->slot, w->generation,
-	    m->id - KEEP_RESULTS));
+	    w->last_id - KEEP_RESULTS));
 }
 
 void
@@ -259,6 +265,11 @@ audit(struct tailnet *tn, uint32_t uid, const char *what, uint64_t target,
 	row.target = target;
 	row.detail = slice_str(text);
 	op_check(tn->d, store_add_audit(tn->d->store, &row));
+	if (++tn->audits < TRIM_AUDIT)
+		return;
+	tn->audits = 0;
+	op_check(tn->d, store_trim_audit(tn->d->store, tn->id, AUDIT_KEEP,
+	    INT64_MAX));
 }
 
 /* The end of a batch. */
@@ -287,10 +298,32 @@ log_changes(struct dbd *d, struct tailnet *tn, const uint8_t batch[BATCH_LEN])
 	row.policy = tn->policy;
 	row.created = tn->created;
 	op_check(d, store_put_tailnet(d->store, &row));
-	if (++tn->batches < TRIM_LOG)
+	tn->log_octets += log.changes.n;
+	if (++tn->batches < TRIM_LOG && tn->log_octets < LOG_OCTETS / 4)
 		return;
 	tn->batches = 0;
-	op_check(d, store_trim_log(d->store, tn->id, d->conf.log_keep));
+	tn->log_octets = 0;
+	op_check(d, store_trim_log(d->store, tn->id, d->conf.log_keep,
+	    LOG_OCTETS));
+}
+
+/*
+ * Rows of rests that are over.  One that memory still keeps stays, also if
+ * the wall clock has jumped past its end.
+ */
+static void
+forget_rests(struct dbd *d)
+{
+	const struct rest *r;
+	struct tailnet *tn;
+	int64_t until = env_wall(d->env);
+
+	d->rested = false;
+	TAILQ_FOREACH(tn, &d->tailnets, all)
+		if ((r = TAILQ_FIRST(&tn->rests)) != NULL &&
+		    r->row.until <= until)
+			until = r->row.until - 1;
+	op_check(d, store_del_rests(d->store, until));
 }
 
 void
@@ -309,8 +342,7 @@ batch_commit(struct dbd *d)
 	}
 	(void)lazy_write(d, LAZY_RIDERS);
 	if (d->rested)
-		op_check(d, store_del_rests(d->store, env_wall(d->env)));
-	d->rested = false;
+		forget_rests(d);
 	if (!TAILQ_EMPTY(&d->changed))
 		env_random(d->env, batch, sizeof(batch));
 	TAILQ_FOREACH(tn, &d->changed, changed)
@@ -321,6 +353,8 @@ batch_commit(struct dbd *d)
 		env_end(d->env, 1, "commit failed");
 		return;
 	}
+	d->counts.batches++;
+	d->counts.operations += d->nops;
 	d->open = false;
 	d->nops = 0;
 	d->numbered = NULL;

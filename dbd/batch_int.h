@@ -8,6 +8,8 @@
 
 #include "dbd/dbd_int.h"
 
+#define AUDIT_KEEP	100000U		/* newest audit rows of a tailnet */
+
 /*
  * Begins an operation in the current batch, a new one if need be; a full
  * batch is committed and sent first.  Ends with op_end() or op_undo().
@@ -43,6 +45,10 @@ void	put_result(struct worker *, const struct msg *reply);
 void	audit(struct tailnet *, uint32_t uid, const char *what,
 	    uint64_t target, const char *detail, ...)
 	    __attribute__((__format__(printf, 5, 6)));
+
+/* A line for the log, of what is not true before the commit. */
+void	batch_log(struct dbd *, const char *, ...)
+	    __attribute__((__format__(printf, 2, 3)));
 
 /* Commits what is open; a failed commit ends the process. */
 void	batch_commit(struct dbd *);

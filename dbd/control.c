@@ -11,6 +11,7 @@
 #define REFUSED_UID	8U		/* more, that are only told why */
 #define HELLO_S		10
 #define IDLE_S		60
+#define ASKS_MAX	64U
 
 #define WHY_LEN		256
 
@@ -273,6 +274,12 @@ ask(struct conn *c, const struct msg *m, const struct msg *question)
 {
 	struct ask *a;
 
+	/* They outlive their connections, of which one may have many. */
+	if (c->d->control->nasks >= ASKS_MAX) {
+		ctl_no(c, m, "too much is asked of master: try again later");
+		return;
+	}
+	c->d->control->nasks++;
 	a = xcalloc(1, sizeof(*a));
 	a->conn = c;
 	a->type = m->type;
@@ -350,6 +357,7 @@ dbd_master_row(struct dbd *d, void *tag, const struct msg *row)
 	p->starts = r->starts;
 	p->streams = r->streams;
 	p->sessions = r->sessions;
+	p->counts = r->counts;
 	a->rows++;
 	batch_reply(d, a->conn->link, &m);
 }
@@ -392,6 +400,7 @@ dbd_master_done(struct dbd *d, void *tag, const struct msg *done)
 	if ((a = ask_find(d, tag)) == NULL)
 		return;
 	TAILQ_REMOVE(&d->control->asks, a, all);
+	d->control->nasks--;
 	if (a->conn != NULL) {
 		a->conn->asking--;
 		timer_in(&a->conn->deadline, IDLE_S * US_PER_S);

@@ -54,6 +54,7 @@ struct control {
 	struct conn_list conns;
 	unsigned int	 n;
 	struct ask_list	 asks;
+	unsigned int	 nasks;
 };
 
 /*

@@ -239,10 +239,13 @@ void
 dbd_reconf(struct dbd *d, const struct dbd_conf *conf)
 {
 	struct tailnet *tn;
+	struct worker *w;
 
 	conf_set(d, conf);
 	TAILQ_FOREACH(tn, &d->tailnets, all)
 		alloc_start(tn);
+	TAILQ_FOREACH(w, &d->workers, all)
+		link_set_queue_max(w->link, conf->queue_max);
 }
 
 bool
@@ -292,8 +295,17 @@ dbd_db_down(struct dbd *d, struct link *l)
 {
 	struct worker *w;
 
-	if ((w = worker_find(d, l)) != NULL)
-		worker_free(w);
+	if ((w = worker_find(d, l)) == NULL)
+		return;
+	if (link_is_down(l) && link_down_why(l) == LINK_OVERFLOW)
+		d->counts.behind++;
+	worker_free(w);
+}
+
+const struct r_counters *
+dbd_counters(const struct dbd *d)
+{
+	return &d->counts;
 }
 
 void

@@ -77,6 +77,9 @@ void		 dbd_ctl_down(struct dbd *, struct link *);
 void		 dbd_master_row(struct dbd *, void *tag, const struct msg *);
 void		 dbd_master_done(struct dbd *, void *tag, const struct msg *);
 
+/* What has happened since dbd_new(); what dbd does not count is 0. */
+const struct r_counters *dbd_counters(const struct dbd *);
+
 /*
  * End of a turn: commit what the batch holds, then send snapshots, changes
  * and replies.  A failed commit ends the process (env_end).

@@ -32,6 +32,8 @@ struct exposed {
 
 TAILQ_HEAD(exposed_list, exposed);
 TAILQ_HEAD(lite_list, lite_wait);
+struct reg_wait;
+TAILQ_HEAD(reg_list, reg_wait);
 
 /* One DB link. */
 struct worker {
@@ -46,8 +48,10 @@ struct worker {
 	struct index		 exposed_ix;
 	struct exposed_list	 exposed;
 	struct lite_list	 waits;
+	struct reg_list		 reg_waits;
 	uint32_t		 hellos;	/* DB_HAVE and DB_RESUME */
 	uint32_t		 results;	/* since they were trimmed */
+	uint32_t		 last_id;	/* highest request with one */
 	uint64_t		 slow_at;	/* its queue is long since */
 };
 TAILQ_HEAD(worker_list, worker);
@@ -84,6 +88,7 @@ struct dbd {
 	size_t			 nouts;
 	size_t			 outs_cap;
 	struct buf		 outs_body;
+	struct buf		 lines;		/* of batch_log() */
 
 	struct node_list	 tell;		/* online changed */
 	struct node_list	 seen;		/* facts to write lazily */
@@ -96,7 +101,10 @@ struct dbd {
 	bool			 map_due;	/* DB_ONLINE_MAP to all */
 	uint32_t		 npresumed;
 	struct timer		 sweep;
-	int64_t			 pruned;	/* old exposures, Unix s */
+	uint64_t		 prune_at;	/* old exposures and audit */
+	uint64_t		 said_at;	/* refusals are logged since, */
+	uint32_t		 said;		/* so many of them */
+	struct r_counters	 counts;
 };
 
 /* In control.c: frees d->control, whatever it is; NULL is fine. */

@@ -76,6 +76,31 @@ exposed_end(struct worker *w, uint64_t node)
 	lazy_arm(w->d);
 }
 
+void
+exposed_free(struct worker *w, struct exposed *e)
+{
+	if (e->lazy)
+		TAILQ_REMOVE(&w->d->ends, e, ends);
+	ix_del(&w->exposed_ix, &e->by_node);
+	TAILQ_REMOVE(&w->exposed, e, all);
+	free(e);
+}
+
+void
+exposed_forget(struct dbd *d, uint64_t node)
+{
+	struct worker *w;
+	struct exposed *e;
+
+	TAILQ_FOREACH(w, &d->workers, all) {
+		if ((e = find(w, node)) == NULL)
+			continue;
+		if (e->lazy)
+			exposed_store(d, e);
+		exposed_free(w, e);
+	}
+}
+
 /* For administrators. */
 
 struct pass {

@@ -28,12 +28,23 @@ struct node *ticket_node(struct dbd *, const struct r_ticket *,
 	    const uint8_t node_key[KEY_LEN], uint16_t *status);
 
 /*
- * Services, then host keys are taken out of r until what peers see of it,
- * routes aside, is at most 4 KB.  Returns what was, for the log; NULL: none.
+ * Services, then host keys, then what describes the device are taken out of r
+ * until what peers see of it, routes aside, is at most 4 KB of JSON.  Returns
+ * what was, for the log; NULL: none.
  */
 const char *node_fit(struct dbd *, struct r_node *r);
 /* Logs it, if it is not NULL. */
 void	node_fit_log(const struct r_node *r, const char *left_out);
+/* Takes one of the node's tokens, which come back with time; false: none. */
+bool	budget_take(struct node *, struct budget *);
+/*
+ * The node's budget for registrations is used up: this one is looked at again
+ * when its turn has come.  Of more than four of a node the oldest is refused.
+ */
+void	reg_defer(struct worker *, uint32_t id, const struct m_db_reg *,
+	    const struct node *);
+/* Drops those of a worker that is gone. */
+void	reg_waits_free(struct worker *);
 /* The budget's timer: applies the update that waits. */
 void	lite_due(void *node);
 /* Drops the update that waits; reply: and says that a newer one took over. */

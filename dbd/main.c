@@ -15,6 +15,7 @@
 
 #define DB_NAME		"headscaled.db"
 #define ACCEPT_PAUSE_US	US_PER_S	/* descriptors ran out */
+#define STAT_US		US_PER_S
 
 struct dbd_main {
 	struct child		*child;
@@ -32,6 +33,8 @@ struct dbd_main {
 	int			 ctl_fd;
 	struct ev_fd		*ctl_ev;
 	struct timer		 ctl_pause;
+	struct timer		 stat_timer;
+	struct r_counters	 said;		/* to master */
 };
 
 /* What the core asks of the world. */
@@ -185,6 +188,23 @@ on_pause_over(void *arg)
 	ev_fd_want(dm->ctl_ev, EV_F_READ);
 }
 
+/* Once a second, and only what changed. */
+static void
+on_stat(void *arg)
+{
+	struct dbd_main *dm = arg;
+	const struct r_counters *now = dbd_counters(dm->core);
+	struct msg m;
+
+	timer_in(&dm->stat_timer, STAT_US);
+	if (memcmp(now, &dm->said, sizeof(*now)) == 0)
+		return;
+	dm->said = *now;
+	msg_init(&m, M_CFG_STAT);
+	m.u.cfg_stat.counts = *now;
+	link_send(child_cfg(dm->child), &m);
+}
+
 /* What master says. */
 
 static void
@@ -196,6 +216,7 @@ on_boot(struct child *c, const struct m_cfg_boot *boot, void *arg)
 	dm->child = c;
 	memcpy(dm->boot, boot->boot, sizeof(dm->boot));
 	timer_init(&dm->ctl_pause, ev_env(child_ev(c)), on_pause_over, dm);
+	timer_init(&dm->stat_timer, ev_env(child_ev(c)), on_stat, dm);
 	if (boot->drop)		/* the chroot is the folder */
 		n = snprintf(dm->path, sizeof(dm->path), "/%s", DB_NAME);
 	else
@@ -347,6 +368,7 @@ on_start(struct child *c, void *arg)
 		    on_accept, dm);
 	else
 		log_warnx("no control socket came");
+	timer_in(&dm->stat_timer, STAT_US);
 	log_info("ready");
 }
 
@@ -358,6 +380,7 @@ on_stop(struct child *c, void *arg)
 	ev_fd_del(dm->ctl_ev);
 	dm->ctl_ev = NULL;
 	timer_stop(&dm->ctl_pause);
+	timer_stop(&dm->stat_timer);
 	if (dm->core != NULL) {
 		dbd_finish(dm->core);
 		dbd_free(dm->core);

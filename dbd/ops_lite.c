@@ -10,8 +10,6 @@
 #include "dbd/name_int.h"
 #include "dbd/objects_int.h"
 
-#define VISIBLE_MAX	4096
-
 static void
 lite_ok(struct worker *w, uint32_t id, bool changed, bool replaced)
 {
@@ -34,40 +32,6 @@ lite_no(struct worker *w, uint32_t id, uint16_t status, const char *text)
 	m.u.db_lite_no.status = status;
 	m.u.db_lite_no.text = slice_str(text);
 	batch_reply(w->d, w->link, &m);
-}
-
-/* Octets that peers see of the node, without routes. */
-static size_t
-visible(struct dbd *d, const struct r_node *r)
-{
-	struct r_hostinfo h = r->hostinfo;
-
-	memset(&h.routes, 0, sizeof(h.routes));
-	memset(&h.request_tags, 0, sizeof(h.request_tags));
-	buf_clear(&d->scratch);
-	msg_rec_encode(&d->scratch, MR_HOSTINFO, &h);
-	return d->scratch.n + r->endpoints.n;
-}
-
-const char *
-node_fit(struct dbd *d, struct r_node *r)
-{
-	if (visible(d, r) <= VISIBLE_MAX)
-		return NULL;
-	memset(&r->hostinfo.services, 0, sizeof(r->hostinfo.services));
-	if (visible(d, r) <= VISIBLE_MAX)
-		return "services";
-	memset(&r->hostinfo.ssh_host_keys, 0,
-	    sizeof(r->hostinfo.ssh_host_keys));
-	return "services,ssh_host_keys";
-}
-
-void
-node_fit_log(const struct r_node *r, const char *left_out)
-{
-	if (left_out != NULL)
-		log_info("node says too much of itself node=%llu left_out=%s",
-		    (unsigned long long)r->id, left_out);
 }
 
 /* Link-local IPv6 endpoints mean nothing to peers; b holds the others. */
@@ -117,26 +81,25 @@ lite_merge(struct node *n, const struct m_db_map_lite *q, struct r_node *r,
 	return node_fit(n->tn->d, r);
 }
 
-/* One of the tokens that come back with time. */
-static bool
-budget_take(struct node *n)
+bool
+budget_take(struct node *n, struct budget *b)
 {
 	const struct dbd_conf *c = &n->tn->d->conf;
 	uint64_t now = env_now(n->tn->d->env), refill, k;
 
 	if ((refill = c->budget_refill_ms * US_PER_MS) == 0)
 		return true;
-	k = (now - n->refilled) / refill;
-	if (k >= c->budget_burst || n->tokens + k >= c->budget_burst) {
-		n->tokens = c->budget_burst;
-		n->refilled = now;
+	k = (now - b->refilled) / refill;
+	if (k >= c->budget_burst || b->tokens + k >= c->budget_burst) {
+		b->tokens = c->budget_burst;
+		b->refilled = now;
 	} else {
-		n->tokens += (uint32_t)k;
-		n->refilled += k * refill;
+		b->tokens += (uint32_t)k;
+		b->refilled += k * refill;
 	}
-	if (n->tokens == 0)
+	if (b->tokens == 0)
 		return false;
-	n->tokens--;
+	b->tokens--;
 	return true;
 }
 
@@ -163,6 +126,8 @@ lite_forget(struct node *n, bool reply)
 		return;
 	n->wait = NULL;
 	timer_stop(&n->budget);
+	n->tn->d->counts.waiting--;
+	n->tn->d->counts.replaced += reply;
 	if (reply)
 		lite_ok(wait->worker, wait->id, false, true);
 	TAILQ_REMOVE(&wait->worker->waits, wait, all);
@@ -183,7 +148,9 @@ lite_defer(struct node *n, struct worker *w, const struct msg *m)
 	msg_encode(&wait->body, m);
 	TAILQ_INSERT_TAIL(&w->waits, wait, all);
 	n->wait = wait;
-	timer_at(&n->budget, n->refilled + refill);
+	n->tn->d->counts.waiting++;
+	n->tn->d->counts.delayed++;
+	timer_at(&n->budget, n->own.refilled + refill);
 }
 
 void
@@ -200,8 +167,8 @@ lite_due(void *arg)
 
 	if (env_ended(d->env) || wait == NULL)
 		return;
-	if (!budget_take(n)) {	/* the budget has changed since */
-		timer_at(&n->budget, n->refilled +
+	if (!budget_take(n, &n->own)) {	/* the budget has changed since */
+		timer_at(&n->budget, n->own.refilled +
 		    d->conf.budget_refill_ms * US_PER_MS);
 		return;
 	}
@@ -243,6 +210,7 @@ on_map_lite(struct worker *w, const struct msg *m)
 		return;
 	if (q->again && answered_before(w, m))
 		return;
+	w->d->counts.lites++;
 	if ((n = ticket_node(w->d, &q->ticket, q->node_key, &status)) == NULL) {
 		lite_no(w, m->id, status, "node not found");
 		return;
@@ -258,7 +226,7 @@ on_map_lite(struct worker *w, const struct msg *m)
 	left_out = lite_merge(n, q, &r, &eps, name);
 	if (node_same(n, &r))
 		lite_ok(w, m->id, false, false);
-	else if (budget_take(n))
+	else if (budget_take(n, &n->own))
 		lite_apply(n, w, m->id, &r, left_out);
 	else
 		lite_defer(n, w, m);

@@ -10,7 +10,6 @@
 #include "dbd/session_int.h"
 #include "dbd/worker_int.h"
 
-#define DEFER_MAX	300	/* seconds: no client waits longer */
 #define LEAVE_US	(10 * US_PER_S)	/* it leaves no more often */
 
 bool
@@ -94,8 +93,8 @@ fill_in(struct node *n, const struct m_db_map_open *o)
 	struct dbd *d = n->tn->d;
 	struct r_node r = n->r;
 	const char *left_out;
+	bool filled;
 
-	r.capver = o->capver;
 	if (key_is_zero(r.disco_key) && !key_is_zero(o->disco_key)) {
 		memcpy(r.disco_key, o->disco_key, KEY_LEN);
 		r.published = true;
@@ -108,7 +107,11 @@ fill_in(struct node *n, const struct m_db_map_open *o)
 	if (r.home_derp == 0)
 		r.home_derp = o->home_derp;
 	left_out = node_fit(d, &r);
-	if (node_same(n, &r))
+	filled = !node_same(n, &r);
+	/* What can change back and forth has to be within the budget. */
+	if (o->capver != r.capver && (filled || budget_take(n, &n->own)))
+		r.capver = o->capver;
+	else if (!filled)
 		return;
 	node_fit_log(&r, left_out);
 	op_begin(d);
@@ -142,6 +145,7 @@ on_map_open(struct worker *w, const struct msg *m)
 
 	if (!ticket_ok(w, &o->ticket))
 		return;
+	w->d->counts.opens++;
 	if ((n = ticket_node(w->d, &o->ticket, o->node_key, &status)) == NULL) {
 		refuse(w, m->id, status, "node not found");
 		return;

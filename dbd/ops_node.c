@@ -147,9 +147,13 @@ op_node_move(struct dbd *d, uint64_t id, uint64_t user, uint32_t uid,
 	r = node->r;
 	r.user = user;
 	memset(&r.tags, 0, sizeof(r.tags));
+	/* Tagged nodes do not expire, those of users do. */
+	if (node->owner == NULL && r.expiry == 0 && d->conf.node_expiry_s != 0)
+		r.expiry = env_wall(d->env) + (int64_t)d->conf.node_expiry_s;
 	if (node_same(node, &r))
 		return 0;
 	change(node, &r, uid, "node.move");
+	expiry_arm(node);
 	return 0;
 }
 

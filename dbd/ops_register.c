@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/ids.h"
 #include "common/log.h"
 #include "dbd/alloc_int.h"
 #include "dbd/batch_int.h"
@@ -18,6 +19,7 @@
 
 #define NO_LOGIN	"interactive login is not built yet: use an auth key"
 #define KEY_IN_USE	"node key is already in use by another machine"
+#define SAID_MAX	20U	/* refusals that are logged in 10 s */
 
 struct reg {
 	struct dbd		*d;
@@ -31,6 +33,25 @@ struct reg {
 	char			 why[256];
 };
 
+/* Anybody can have himself refused: that must not fill a disk with lines. */
+static void
+say_refused(struct reg *g, const char *text)
+{
+	struct dbd *d = g->d;
+	uint64_t now = env_now(d->env);
+
+	if (now - d->said_at >= 10 * US_PER_S) {
+		if (d->said > SAID_MAX)
+			log_info("registrations refused more=%u",
+			    d->said - SAID_MAX);
+		d->said_at = now;
+		d->said = 0;
+	}
+	if (++d->said <= SAID_MAX)
+		log_info("registration refused machine=%s why=\"%s\"",
+		    log_key(g->q->ticket.key), text);
+}
+
 static void
 reg_no(struct reg *g, const char *text)
 {
@@ -40,8 +61,8 @@ reg_no(struct reg *g, const char *text)
 	m.id = g->id;
 	m.u.db_reg_no.text = slice_str(text);
 	batch_reply(g->d, g->w->link, &m);
-	log_info("registration refused machine=%s why=\"%s\"",
-	    log_key(g->q->ticket.key), text);
+	g->d->counts.refused++;
+	say_refused(g, text);
 }
 
 /* n NULL: nothing is known of it any more. */
@@ -59,10 +80,14 @@ reg_ok(struct reg *g, const struct node *n, bool expired, bool stored)
 		ok->node = n->r.id;
 		if (n->owner != NULL)
 			ok->user = n->owner->r;
-		else
+		else {
+			ok->user.id = USER_TAGGED;
 			ok->user.name = node_owner_name(n);
+			ok->user.display = slice_str(USER_TAGGED_NAME);
+		}
 	} else
 		ok->user.name = slice_str("unknown");
+	g->d->counts.registers += !expired;
 	ok->machine_ok = !expired;
 	ok->key_expired = expired;
 	answer(g->w, &m, stored);
@@ -83,7 +108,7 @@ logout(struct reg *g)
 		reg_ok(g, n, true, false);
 		return;
 	}
-	log_info("logout tailnet=%s node=%llu name=%s", n->tn->name,
+	batch_log(g->d, "logout tailnet=%s node=%llu name=%s", n->tn->name,
 	    (unsigned long long)n->r.id, log_vis(n->r.name));
 	op_begin(g->d);
 	audit(n->tn, UID_NONE, "node.logout", n->r.id, "by the client");
@@ -114,6 +139,11 @@ set_expiry(struct reg *g)
 	}
 	if (r.expiry == g->q->expiry) {
 		reg_ok(g, n, false, false);
+		return;
+	}
+	/* A second less each time would go on for ever. */
+	if (!budget_take(n, &n->regs)) {
+		reg_defer(g->w, g->id, g->q, n);
 		return;
 	}
 	r.expiry = g->q->expiry;
@@ -309,7 +339,7 @@ renew(struct reg *g, struct node *n, uint64_t owner)
 	    n->r.id, "auth key %llu", (unsigned long long)g->key->row.id);
 	reg_ok(g, n, false, true);
 	op_end(g->d);
-	log_info("node registered again tailnet=%s node=%llu name=%s",
+	batch_log(g->d, "node registered again tailnet=%s node=%llu name=%s",
 	    n->tn->name, (unsigned long long)n->r.id, log_vis(n->r.name));
 }
 
@@ -334,6 +364,7 @@ create(struct reg *g, uint64_t owner)
 	if (tn->nnodes >= g->d->conf.max_nodes) {
 		(void)snprintf(g->why, sizeof(g->why),
 		    "the tailnet is full: it has %u nodes", tn->nnodes);
+		g->d->counts.no_room++;
 		reg_no(g, g->why);
 		return;
 	}
@@ -365,7 +396,7 @@ create(struct reg *g, uint64_t owner)
 	    (unsigned long long)g->key->row.id);
 	reg_ok(g, n, false, true);
 	op_end(g->d);
-	log_info("node registered tailnet=%s node=%llu name=%s", tn->name,
+	batch_log(g->d, "node registered tailnet=%s node=%llu name=%s", tn->name,
 	    (unsigned long long)n->r.id, log_vis(n->r.name));
 }
 
@@ -385,10 +416,12 @@ with_key(struct reg *g)
 		reg_ok(g, n, true, false);
 		return;
 	}
-	if ((n = target(g, owner)) != NULL)
+	if ((n = target(g, owner)) == NULL)
+		create(g, owner);
+	else if (budget_take(n, &n->regs))
 		renew(g, n, owner);
 	else
-		create(g, owner);
+		reg_defer(g->w, g->id, g->q, n);
 }
 
 static void
@@ -436,6 +469,9 @@ on_reg(struct worker *w, const struct msg *m)
 	if (q->has_expiry && q->expiry != 0 && q->expiry <= g.now)
 		logout(&g);		/* before auth: trap 41 */
 	else if (g.known != NULL && !node_expired(g.known, g.now)) {
+		/* It is about to open its map: not reaped before that. */
+		if (g.known->clock == CLOCK_REAP)
+			clock_start(g.known);
 		if (q->has_expiry && q->expiry != 0)
 			set_expiry(&g);
 		else

@@ -1,3 +1,5 @@
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +33,31 @@ batch_reply(struct dbd *d, struct link *l, const struct msg *m)
 	o->at = d->outs_body.n;
 	msg_encode(&d->outs_body, m);
 	o->n = d->outs_body.n - o->at;
+}
+
+void
+batch_log(struct dbd *d, const char *fmt, ...)
+{
+	char line[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	buf_put(&d->lines, line, strlen(line) + 1);
+}
+
+static void
+lines_say(struct dbd *d)
+{
+	const char *p = (const char *)d->lines.p;
+	size_t at;
+
+	for (at = 0; at < d->lines.n; at += strlen(p + at) + 1)
+		log_info("%s", p + at);
+	buf_clear(&d->lines);
+	if (d->lines.cap > SPARE_MAX)
+		buf_free(&d->lines);
 }
 
 void
@@ -79,6 +106,7 @@ outs_send(struct dbd *d)
 	struct out *o;
 	size_t i, left = 0;
 
+	lines_say(d);
 	if (d->nouts == 0)
 		return;
 	for (i = 0; i < d->nouts; i++) {
@@ -112,4 +140,5 @@ outs_free(struct dbd *d)
 	d->outs = NULL;
 	d->nouts = d->outs_cap = 0;
 	buf_free(&d->outs_body);
+	buf_free(&d->lines);
 }

@@ -57,6 +57,10 @@ on_resume(struct worker *w, const struct msg *m)
 		end_send(w, r, END_DELETED);
 		return;
 	}
+	if (memcmp(n->r.node_key, r->node_key, KEY_LEN) != 0) {
+		end_send(w, r, END_REKEYED);
+		return;
+	}
 	if ((s = n->session) != NULL && (s->worker != w ||
 	    s->generation != r->generation) &&
 	    ticket_newer(&s->ticket, s->h2, &r->ticket, r->h2)) {
@@ -71,17 +75,6 @@ on_resume(struct worker *w, const struct msg *m)
 		session_started(s);
 }
 
-static bool
-has_session(const struct worker *w, const struct tailnet *tn)
-{
-	const struct session *s;
-
-	TAILQ_FOREACH(s, &w->sessions, all)
-		if (s->node->tn == tn)
-			return true;
-	return false;
-}
-
 static void
 take_replica(struct worker *w, const struct m_db_have *have)
 {
@@ -89,12 +82,11 @@ take_replica(struct worker *w, const struct m_db_have *have)
 	struct tailnet *tn;
 	struct held *h;
 
-	if ((tn = tailnet_find(d, have->tailnet)) == NULL)
+	/* Only who holds a node of it may hear of it; and once. */
+	if ((tn = tailnet_find(d, have->tailnet)) == NULL ||
+	    (h = held_find(w, tn)) == NULL || h->asked)
 		return;
-	/* Only who holds a node of it may hear of it. */
-	if (!has_session(w, tn) || held_find(w, tn) != NULL)
-		return;
-	h = held_get(w, tn);
+	h->asked = true;
 	if (!replay_send(d, w->link, tn, have->seq, have->batch))
 		return;		/* the snapshot stays due */
 	h->due = false;
@@ -113,11 +105,11 @@ on_hello_done(struct worker *w, const struct msg *m)
 	/* Log and memory are at one place then. */
 	dbd_turn(w->d);
 	link_set_state(w->link, MSG_RUN);
+	TAILQ_FOREACH(s, &w->sessions, all)
+		(void)held_get(w, s->node->tn);
 	for (at = 0; at < w->have.n; at += sizeof(have)) {
 		memcpy(&have, w->have.p + at, sizeof(have));
 		take_replica(w, &have);
 	}
 	buf_free(&w->have);
-	TAILQ_FOREACH(s, &w->sessions, all)
-		(void)held_get(w, s->node->tn);
 }

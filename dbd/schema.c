@@ -11,8 +11,8 @@
 /*
  * Text where an administrator would look (names, addresses, tags), octets for
  * keys and hashes.  Each table and index begins with the tailnet, but for
- * what belongs to the server: schema, counters, results (an asker's, not a
- * tailnet's), and node keys, which are unique on the server.
+ * what belongs to the server: schema, counters, boot, results (an asker's, not
+ * a tailnet's), and node keys, which are unique on the server.
  */
 static const char version1[] =
     "CREATE TABLE schema (\n"
@@ -167,8 +167,16 @@ static const char version1[] =
     ") STRICT;\n"
     "CREATE INDEX audit_tailnet ON audit (tailnet_id);\n";
 
+/* The life of master in which it was last open. */
+static const char version2[] =
+    "CREATE TABLE boot (\n"
+    "	one		INTEGER PRIMARY KEY CHECK (one = 1),\n"
+    "	boot		BLOB NOT NULL CHECK (length(boot) = 16)\n"
+    ") STRICT;\n";
+
 static const struct schema_step all_steps[] = {
-	{ 1, version1 }
+	{ 1, version1 },
+	{ 2, version2 }
 };
 
 _Static_assert(sizeof(all_steps) / sizeof(all_steps[0]) == STORE_VERSION,

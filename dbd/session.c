@@ -61,6 +61,7 @@ session_open(struct node *n, struct worker *w, uint64_t generation,
 	(void)expose(w, n);
 	timer_stop(&n->gone);
 	n->clock = CLOCK_NONE;
+	n->deferred = n->unknown = 0;
 	return s;
 }
 
@@ -161,10 +162,20 @@ lazy_write(struct dbd *d, uint32_t max)
 
 /* Clocks. */
 
+/* A client that was told to wait is not late before that. */
+static uint64_t
+not_before(const struct node *n)
+{
+	uint64_t now = env_now(n->tn->d->env);
+
+	return n->deferred > now ? n->deferred : now;
+}
+
 static void
 reap_start(struct node *n)
 {
 	struct dbd *d = n->tn->d;
+	uint64_t from = not_before(n);
 	int64_t left, now = env_wall(d->env);
 
 	if (!n->r.ephemeral)
@@ -180,7 +191,9 @@ reap_start(struct node *n)
 	}
 	n->clock = CLOCK_REAP;
 	n->gone_gen = n->sessions;
-	timer_in(&n->gone, (uint64_t)left * US_PER_S);
+	if (n->unknown > from)
+		from = n->unknown;
+	timer_at(&n->gone, from + (uint64_t)left * US_PER_S);
 }
 
 void
@@ -197,7 +210,8 @@ clock_start(struct node *n)
 	if (n->presumed)	/* the window's end is its clock */
 		return;
 	n->clock = CLOCK_GRACE;
-	timer_in(&n->gone, n->tn->d->conf.grace_ms * US_PER_MS);
+	timer_at(&n->gone, not_before(n) +
+	    n->tn->d->conf.grace_ms * US_PER_MS);
 }
 
 void
@@ -206,6 +220,9 @@ clock_defer(struct node *n, uint32_t seconds)
 	const struct dbd_conf *c = &n->tn->d->conf;
 	uint64_t at = env_now(n->tn->d->env) + seconds * US_PER_S;
 
+	/* No clock runs while its old stream stands or it is presumed. */
+	if (at > n->deferred)
+		n->deferred = at;
 	if (n->clock == CLOCK_NONE)
 		return;
 	at += n->clock == CLOCK_GRACE ? c->grace_ms * US_PER_MS :
@@ -222,7 +239,7 @@ reap(struct node *n)
 	/* Conditional on what was seen when the clock began. */
 	if (n->session != NULL || n->gone_gen != n->sessions)
 		return;
-	log_info("ephemeral node gone tailnet=%s node=%llu name=%s",
+	batch_log(d, "ephemeral node gone tailnet=%s node=%llu name=%s",
 	    n->tn->name, (unsigned long long)n->r.id, log_vis(n->r.name));
 	op_begin(d);
 	audit(n->tn, UID_NONE, "node.reap", n->r.id, "%s",
@@ -261,7 +278,7 @@ on_expiry(void *arg)
 		expiry_arm(n);
 		return;
 	}
-	log_info("node key expired tailnet=%s node=%llu name=%s", n->tn->name,
+	batch_log(d, "node key expired tailnet=%s node=%llu name=%s", n->tn->name,
 	    (unsigned long long)n->r.id, log_vis(n->r.name));
 	op_begin(d);
 	put_node(n);

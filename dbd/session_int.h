@@ -7,6 +7,8 @@
 
 #include "dbd/dbd_int.h"
 
+#define DEFER_MAX	300	/* seconds: no client waits longer */
+
 /* Why a stream ends: DB_STREAM_END. */
 enum end_why {
 	END_NEWER = 1,
@@ -23,7 +25,10 @@ void	expiry_arm(struct node *);
  * else, if it is ephemeral, the time until it is deleted.
  */
 void	clock_start(struct node *);
-/* A map request was refused for so many seconds: clocks wait. */
+/*
+ * A map request was refused for so many seconds, at most DEFER_MAX: clocks
+ * wait, those too that start before the node is back.
+ */
 void	clock_defer(struct node *, uint32_t seconds);
 
 /*

@@ -2,11 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/ids.h"
 #include "common/log.h"
 #include "dbd/objects_int.h"
 #include "dbd/session_int.h"
-
-#define TAGGED_NAME	"tagged-devices"
 
 static void
 add_id(struct index *ix, struct ixlink *l, uint64_t id, void *obj)
@@ -168,7 +167,7 @@ node_slot(const struct node *n)
 struct slice
 node_owner_name(const struct node *n)
 {
-	return n->owner == NULL ? slice_str(TAGGED_NAME) : n->owner->r.name;
+	return n->owner == NULL ? slice_str(USER_TAGGED_LOGIN) : n->owner->r.name;
 }
 
 bool
@@ -406,8 +405,9 @@ node_add(struct tailnet *tn, const struct node_row *row)
 	n->key_id = row->key_id;
 	n->mapped = row->mapped;
 	n->renamed = row->renamed;
-	n->tokens = tn->d->conf.budget_burst;
-	n->refilled = env_now(tn->d->env);
+	n->own.tokens = tn->d->conf.budget_burst;
+	n->own.refilled = env_now(tn->d->env);
+	n->regs = n->own;
 	add_id(&tn->d->nodes_by_id, &n->by_id, n->r.id, n);
 	TAILQ_INSERT_TAIL(&tn->nodes, n, all);
 	tn->nnodes++;
@@ -468,10 +468,17 @@ struct rest *
 rest_add(struct tailnet *tn, const struct rest_row *row)
 {
 	struct rest *r;
+	int64_t left = row->until - env_wall(tn->d->env);
 
 	r = xcalloc(1, sizeof(*r));
 	r->tn = tn;
 	r->row = *row;
+	/* Whatever the wall clock does meanwhile, or did while we were away. */
+	if (left > REST_S)
+		left = REST_S;
+	if (left > 0)
+		r->until = env_now(tn->d->env) + (uint64_t)left * US_PER_S;
+	tn->nrests++;
 	if (row->ip4.family != 0)
 		ix_add(&tn->pool4.rests, &r->by_ip4, r->row.ip4.b, 4, r);
 	if (row->ip6.family != 0)
@@ -483,6 +490,7 @@ rest_add(struct tailnet *tn, const struct rest_row *row)
 void
 rest_free(struct rest *r)
 {
+	r->tn->nrests--;
 	ix_del(&r->tn->pool4.rests, &r->by_ip4);
 	ix_del(&r->tn->pool6.rests, &r->by_ip6);
 	TAILQ_REMOVE(&r->tn->rests, r, all);

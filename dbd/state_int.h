@@ -57,6 +57,12 @@ struct session {
 };
 TAILQ_HEAD(session_list, session);
 
+/* What is left of a rate: tokens that come back with time. */
+struct budget {
+	uint32_t		 tokens;
+	uint64_t		 refilled;	/* env_now() of the last one */
+};
+
 enum node_clock {
 	CLOCK_NONE,
 	CLOCK_GRACE,		/* last stream ended, still online */
@@ -103,11 +109,13 @@ struct node {
 	struct timer		 gone;		/* grace, then reaping */
 	uint64_t		 sessions;	/* that it has had */
 	uint64_t		 gone_gen;	/* when the clock began */
+	uint64_t		 deferred;	/* told to wait until then */
+	uint64_t		 unknown;	/* may have been, before us */
 	struct timer		 expiry;
 
-	uint32_t		 tokens;	/* budget for its own changes */
-	uint64_t		 refilled;	/* env_now() of the last one */
-	struct timer		 budget;
+	struct budget		 own;		/* for its own changes */
+	struct budget		 regs;		/* for its registrations */
+	struct timer		 budget;	/* of own */
 	struct lite_wait	*wait;
 	uint64_t		 lite_gen;	/* of the newest lite update */
 	uint64_t		 lite_serial;
@@ -122,6 +130,7 @@ struct rest {
 	struct ixlink		 by_ip6;
 	struct tailnet		*tn;
 	struct rest_row		 row;
+	uint64_t		 until;		/* env_now(): clocks jump */
 };
 TAILQ_HEAD(rest_list, rest);
 
@@ -134,6 +143,7 @@ struct held {
 	uint32_t		 sessions;
 	uint64_t		 idle_at;	/* since there are none */
 	bool			 due;		/* snapshot at the turn's end */
+	bool			 asked;		/* DB_HAVE was looked at */
 	bool			 left;		/* dropped there: tell nothing */
 	uint64_t		 left_at;	/* the last time; 0 never */
 };
@@ -161,6 +171,7 @@ struct tailnet {
 	struct authkey_list	 authkeys;
 	struct rest_list	 rests;
 	struct held_list	 holders;
+	uint32_t		 nrests;
 	uint32_t		 nnodes;
 	uint32_t		 nusers;
 	uint32_t		 nonline;
@@ -171,6 +182,8 @@ struct tailnet {
 	TAILQ_ENTRY(tailnet)	 changed;	/* if there are changes */
 	struct buf		 changes;	/* of the batch, as logged */
 	uint32_t		 batches;	/* since the log was trimmed */
+	uint64_t		 log_octets;	/* likewise */
+	uint32_t		 audits;	/* since they were trimmed */
 };
 TAILQ_HEAD(tailnet_list, tailnet);
 

@@ -21,7 +21,7 @@
 struct store;
 
 /* The newest schema version that this program knows. */
-#define STORE_VERSION	1
+#define STORE_VERSION	2
 
 /*
  * Opens or makes the SQLite database at path, migrates it forward (each step
@@ -32,10 +32,7 @@ struct store;
  */
 struct store	*store_open_sqlite(const char *path, const char *vfs,
 		    const uint8_t boot[16], char *why, size_t whylen);
-/*
- * True if it has been open in this boot and something was written then on
- * behalf of a worker: dbd alone was started again.
- */
+/* True if it has been open in this boot before: dbd alone was started again. */
 bool		 store_same_boot(const struct store *);
 /* Checkpoints and closes; NULL is fine. */
 void		 store_close(struct store *);
@@ -123,8 +120,11 @@ int	store_del_rests(struct store *, int64_t now);
  * is the same: after its own restart dbd knows neither.
  */
 int	store_put_exposure(struct store *, const struct exposure_row *);
-/* Forgets exposures that ended before a time. */
-int	store_del_exposures(struct store *, int64_t before);
+/*
+ * Forgets exposures that ended before a time, or, of nodes that are no more,
+ * before another (gone).
+ */
+int	store_del_exposures(struct store *, int64_t before, int64_t gone);
 int	store_put_result(struct store *, const struct result_row *);
 /*
  * Results of an instance that is gone and will not ask again, and of the
@@ -136,10 +136,18 @@ int	store_trim_results(struct store *, uint16_t slot, uint64_t generation,
 	    uint32_t below);
 int	store_add_log(struct store *, const struct log_row *);
 /*
- * Keeps the newest `keep` log rows of the tailnet; forgets at most 1,000 a
- * call.  It walks what is kept: not for each batch.
+ * Keeps the newest `keep` log rows of the tailnet, and of them those whose
+ * changes come to at most so many octets; forgets at most 1,000 a call.  It
+ * walks what is kept: not for each batch.
  */
-int	store_trim_log(struct store *, uint64_t tailnet, uint32_t keep);
+int	store_trim_log(struct store *, uint64_t tailnet, uint32_t keep,
+	    uint64_t octets);
 int	store_add_audit(struct store *, const struct audit_row *);
+/*
+ * Keeps the newest `keep` audit rows of the tailnet; of older ones it forgets
+ * those from before a time (INT64_MAX: all), at most 2,000 a call.
+ */
+int	store_trim_audit(struct store *, uint64_t tailnet, uint32_t keep,
+	    int64_t before);
 
 #endif

@@ -169,21 +169,30 @@ load_counters(struct store *s)
 	return 0;
 }
 
-/* Has anything been written on behalf of a worker of this boot? */
 static int
 look_up_boot(struct store *s)
 {
 	struct query q;
 	int rc;
 
-	q_init(&q, s, ST_BOOT_GET, "look up boot", "SELECT 1 WHERE EXISTS"
-	    " (SELECT 1 FROM results WHERE boot = ?1) OR EXISTS"
-	    " (SELECT 1 FROM exposures WHERE boot = ?1)");
+	q_init(&q, s, ST_BOOT_GET, "look up boot",
+	    "SELECT 1 FROM boot WHERE boot = ?");
 	q_blob(&q, s->boot, sizeof(s->boot));
 	if ((rc = q_end(&q, q_row(&q))) == -1)
 		return -1;
 	s->same_boot = rc == 1;
 	return 0;
+}
+
+static int
+keep_boot(struct store *s)
+{
+	struct query q;
+
+	q_init(&q, s, ST_BOOT_SET, "keep boot",
+	    "INSERT OR REPLACE INTO boot (one, boot) VALUES (1, ?)");
+	q_blob(&q, s->boot, sizeof(s->boot));
+	return q_write(&q);
 }
 
 static int
@@ -198,11 +207,13 @@ forget_results(struct store *s)
 }
 
 static int
-forget_boots(struct store *s)
+begin_boot(struct store *s)
 {
 	if (store_begin(s) == -1)
 		return -1;
-	if (look_up_boot(s) == -1 || forget_results(s) == -1) {
+	if (look_up_boot(s) == -1 ||
+	    (!s->same_boot && keep_boot(s) == -1) ||
+	    forget_results(s) == -1) {
 		(void)store_rollback(s);
 		return -1;
 	}
@@ -256,7 +267,7 @@ store_open_sqlite(const char *path, const char *vfs, const uint8_t boot[16],
 		store_abandon(s);
 		return NULL;
 	}
-	if (load_counters(s) == -1 || forget_boots(s) == -1) {
+	if (load_counters(s) == -1 || begin_boot(s) == -1) {
 		(void)say(s, why, whylen, "cannot be used");
 		store_abandon(s);
 		return NULL;

@@ -70,19 +70,24 @@ store_add_log(struct store *s, const struct log_row *row)
 }
 
 int
-store_trim_log(struct store *s, uint64_t tailnet, uint32_t keep)
+store_trim_log(struct store *s, uint64_t tailnet, uint32_t keep,
+    uint64_t octets)
 {
 	struct query q;
 
 	q_init(&q, s, ST_LOG_TRIM, "trim log", "DELETE FROM change_log"
-	    " WHERE tailnet_id = ?1 AND seq <= (SELECT seq FROM change_log"
-	    " WHERE tailnet_id = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)"
+	    " WHERE tailnet_id = ?1 AND seq <= (SELECT max(seq) FROM (SELECT"
+	    " seq, row_number() OVER newest AS place, sum(length(changes))"
+	    " OVER newest AS octets FROM change_log WHERE tailnet_id = ?1"
+	    " WINDOW newest AS (ORDER BY seq DESC))"
+	    " WHERE place > ?2 OR octets > ?4)"
 	    " AND seq < coalesce((SELECT seq FROM change_log WHERE"
 	    " tailnet_id = ?1 ORDER BY seq LIMIT 1 OFFSET ?3),"
 	    " 9223372036854775807)");
 	q_u64(&q, tailnet);
 	q_u64(&q, keep);
 	q_u64(&q, TRIM_MAX);
+	q_u64(&q, octets);
 	return q_write(&q);
 }
 

@@ -126,6 +126,9 @@ q_row(struct query *q)
 	if (rc == SQLITE_DONE)
 		return 0;
 	log_warnx("store: %s: %s", q->what, sqlite3_errmsg(q->s->db));
+	if ((rc & 0xff) == SQLITE_FULL)
+		log_warnx("store: the file system of %s is full: nothing is "
+		    "accepted until there is room", q->s->path);
 	q->bad = true;
 	return -1;
 }

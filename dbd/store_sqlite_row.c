@@ -8,6 +8,7 @@
 #define REASON_MAX	255
 #define POLICY_MAX	(16 * 1024 * 1024)
 #define DETAIL_MAX	4096
+#define TRIM_MAX	2000
 
 /* A row that we were given is beyond what we would read back. */
 static int
@@ -413,13 +414,16 @@ store_put_exposure(struct store *s, const struct exposure_row *row)
 }
 
 int
-store_del_exposures(struct store *s, int64_t before)
+store_del_exposures(struct store *s, int64_t before, int64_t gone)
 {
 	struct query q;
 
 	q_init(&q, s, ST_EXPOSURE_DEL, "delete exposures",
-	    "DELETE FROM exposures WHERE last < ?");
+	    "DELETE FROM exposures WHERE last < ?1 OR (last < ?2 AND NOT"
+	    " EXISTS (SELECT 1 FROM nodes WHERE nodes.tailnet_id ="
+	    " exposures.tailnet_id AND nodes.id = exposures.node_id))");
 	q_i64(&q, before);
+	q_i64(&q, gone);
 	return q_write(&q);
 }
 
@@ -469,5 +473,22 @@ store_add_audit(struct store *s, const struct audit_row *row)
 	q_text(&q, what);
 	q_u64(&q, row->target);
 	q_text(&q, row->detail);
+	return q_write(&q);
+}
+
+int
+store_trim_audit(struct store *s, uint64_t tailnet, uint32_t keep,
+    int64_t before)
+{
+	struct query q;
+
+	q_init(&q, s, ST_AUDIT_TRIM, "trim audit", "DELETE FROM audit WHERE n"
+	    " IN (SELECT n FROM audit WHERE tailnet_id IS ?1 AND n <= (SELECT"
+	    " n FROM audit WHERE tailnet_id IS ?1 ORDER BY n DESC LIMIT 1"
+	    " OFFSET ?2) AND at < ?3 ORDER BY n LIMIT ?4)");
+	q_id(&q, tailnet);
+	q_u64(&q, keep);
+	q_i64(&q, before);
+	q_u64(&q, TRIM_MAX);
 	return q_write(&q);
 }

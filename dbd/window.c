@@ -16,9 +16,12 @@ window_open(struct dbd *d)
 {
 	struct tailnet *tn;
 	struct node *n;
+	uint64_t now = env_now(d->env);
 
 	TAILQ_FOREACH(tn, &d->tailnets, all)
 		TAILQ_FOREACH(n, &tn->nodes, all) {
+			/* Whom we told to wait is forgotten. */
+			n->unknown = now + DEFER_MAX * US_PER_S;
 			expiry_arm(n);
 			if (n->r.online) {
 				n->presumed = true;
@@ -52,7 +55,8 @@ not_back(struct node *n, int64_t now)
 	n->tn->d->npresumed--;
 	if (n->session != NULL)	/* its first map is on the way */
 		return;
-	set_online(n, false, now);
+	if (n->deferred <= env_now(n->tn->d->env))
+		set_online(n, false, now);
 	clock_start(n);
 }
 

@@ -11,7 +11,11 @@
 #define IDLE_US		(60 * US_PER_S)	/* a replica without sessions */
 #define SLOW_US		(30 * US_PER_S)	/* a queue that stays long */
 #define SLOW_OCTETS	(1024 * 1024)
-#define EXPOSED_S	(90 * 86400)	/* how long exposures are kept */
+#define PRUNE_US	(3600 * US_PER_S)
+#define EXPOSED_S	(90 * 86400)	/* how long exposures are kept, */
+#define GONE_S		86400		/* those of nodes that are gone, */
+#define AUDIT_S		(365 * 86400)	/* and audit rows, but for */
+#define AUDIT_LEAST	1000		/* that many, for clocks may be wrong */
 
 struct worker *
 worker_find(struct dbd *d, const struct link *l)
@@ -49,6 +53,7 @@ worker_add(struct dbd *d, struct link *l)
 	TAILQ_INIT(&w->held);
 	TAILQ_INIT(&w->exposed);
 	TAILQ_INIT(&w->waits);
+	TAILQ_INIT(&w->reg_waits);
 	ix_init(&w->exposed_ix, d->env);
 	TAILQ_INSERT_TAIL(&d->workers, w, all);
 	forget_results(d, w);
@@ -57,20 +62,26 @@ worker_add(struct dbd *d, struct link *l)
 	return w;
 }
 
+/* What it has held is written in one operation, if there is anything. */
 static void
-exposed_free(struct worker *w, struct exposed *e)
+exposed_end_all(struct worker *w)
 {
 	struct dbd *d = w->d;
+	struct exposed *e;
+	bool open = false;
 
-	if (e->lazy && !d->freeing && !env_ended(d->env)) {
-		op_begin(d);
+	TAILQ_FOREACH(e, &w->exposed, all) {
+		if (!e->lazy || d->freeing || env_ended(d->env))
+			continue;
+		if (!open)
+			op_begin(d);
+		open = true;
 		exposed_store(d, e);
+	}
+	if (open)
 		op_end(d);
-	} else if (e->lazy)
-		TAILQ_REMOVE(&d->ends, e, ends);
-	ix_del(&w->exposed_ix, &e->by_node);
-	TAILQ_REMOVE(&w->exposed, e, all);
-	free(e);
+	while ((e = TAILQ_FIRST(&w->exposed)) != NULL)
+		exposed_free(w, e);
 }
 
 void
@@ -79,18 +90,17 @@ worker_free(struct worker *w)
 	struct dbd *d = w->d;
 	struct lite_wait *wait;
 	struct session *s;
-	struct exposed *e;
 	struct held *h;
 
 	batch_forget(d, w->link);
 	while ((wait = TAILQ_FIRST(&w->waits)) != NULL)
 		lite_forget(wait->node, false);
+	reg_waits_free(w);
 	while ((s = TAILQ_FIRST(&w->sessions)) != NULL)
 		session_close(s);
 	while ((h = TAILQ_FIRST(&w->held)) != NULL)
 		held_drop(h);
-	while ((e = TAILQ_FIRST(&w->exposed)) != NULL)
-		exposed_free(w, e);
+	exposed_end_all(w);
 	ix_free(&w->exposed_ix);
 	buf_free(&w->have);
 	TAILQ_REMOVE(&d->workers, w, all);
@@ -168,16 +178,26 @@ sweep_queue(struct worker *w, uint64_t now)
 		link_violation(w->link, LINK_OVERFLOW);
 }
 
+/* What is old and needed no more; by the hour of the clock that stands. */
 static void
 prune(struct dbd *d)
 {
-	int64_t now = env_wall(d->env);
+	uint64_t now = env_now(d->env);
+	int64_t wall = env_wall(d->env);
+	struct tailnet *tn;
 
-	if (now - d->pruned < 86400)
+	if (now < d->prune_at)
 		return;
-	d->pruned = now;
+	d->prune_at = now + PRUNE_US;
 	op_begin(d);
-	op_check(d, store_del_exposures(d->store, now - EXPOSED_S));
+	op_check(d, store_del_exposures(d->store, wall - EXPOSED_S,
+	    wall - GONE_S));
+	TAILQ_FOREACH(tn, &d->tailnets, all) {
+		op_check(d, store_trim_audit(d->store, tn->id, AUDIT_KEEP,
+		    INT64_MAX));
+		op_check(d, store_trim_audit(d->store, tn->id, AUDIT_LEAST,
+		    wall - AUDIT_S));
+	}
 	op_end(d);
 }
 

@@ -27,6 +27,10 @@ struct exposed	*expose(struct worker *, const struct node *);
 bool		 exposed_has(const struct worker *, uint64_t node);
 /* Writes its row into the batch. */
 void		 exposed_store(struct dbd *, struct exposed *);
+/* Forgets it; what was not written is lost. */
+void	 exposed_free(struct worker *, struct exposed *);
+/* Within an operation: the node is deleted, nobody holds it any more. */
+void	 exposed_forget(struct dbd *, uint64_t node);
 /* A stream of it ended: to be written lazily. */
 void		 exposed_end(struct worker *, uint64_t node);
 

@@ -66,6 +66,7 @@ struct keyd {
 	uint64_t		 generation;
 	uint64_t		 serial;
 	TAILQ_HEAD(, worker)	 workers;	/* next to be served first */
+	struct r_counters	 counts;
 };
 
 static int
@@ -117,6 +118,7 @@ handshake_free(struct handshake *h)
 		break;
 	}
 	RB_REMOVE(conns, &w->conns, h);
+	w->keyd->counts.waiting--;
 	cells_put(w->keyd->cells, h->c2s);
 	free(h->octets);
 	free(h);
@@ -159,6 +161,12 @@ const uint8_t *
 keyd_public(const struct keyd *k)
 {
 	return responder_public(k->responder);
+}
+
+const struct r_counters *
+keyd_counters(const struct keyd *k)
+{
+	return &k->counts;
 }
 
 static struct worker *
@@ -216,6 +224,7 @@ on_expiry(void *arg)
 
 	log_debug("handshake expired worker=%u conn=%u",
 	    (unsigned int)link_slot(h->worker->link), (unsigned int)h->conn);
+	h->worker->keyd->counts.expired++;
 	handshake_free(h);
 }
 
@@ -226,6 +235,9 @@ answer_no(struct worker *w, uint32_t request, uint32_t conn, enum refusal why)
 
 	log_debug("handshake refused worker=%u conn=%u why=%d",
 	    (unsigned int)link_slot(w->link), (unsigned int)conn, (int)why);
+	/* One that the worker dropped was not refused by us. */
+	if (why != REFUSED_UNKNOWN)
+		w->keyd->counts.refused++;
 	msg_init(&m, M_KEY_NOISE_NO);
 	m.id = request;
 	m.u.key_noise_no.conn = conn;
@@ -257,6 +269,7 @@ on_accept(struct worker *w, const struct msg *m)
 	timer_init(&h->expiry, w->keyd->env, on_expiry, h);
 	keep_octets(h, m, in->init, sizeof(in->init));
 	(void)RB_INSERT(conns, &w->conns, h);
+	w->keyd->counts.waiting++;
 	TAILQ_INSERT_TAIL(&w->waits, h, line);
 	return 0;
 }
@@ -338,6 +351,7 @@ accept_next(struct worker *w, struct scratch *s)
 	TAILQ_REMOVE(&w->waits, h, line);
 	h->state = HS_READY;
 	w->unconfirmed++;
+	k->counts.handshakes++;
 	timer_in(&h->expiry, k->conf.pending_ms * US_PER_MS);
 	msg_init(&s->m, M_KEY_NOISE_READY);
 	s->m.id = h->request;
@@ -385,6 +399,7 @@ confirm_next(struct worker *w, struct scratch *s)
 	ok->plain = slice_mem(s->plain, (size_t)n);
 	memcpy(ok->key_c2s, h->c2s, NOISE_KEY);
 	mint(&ok->ticket, h);
+	w->keyd->counts.confirmed++;
 	link_reply(w->link, &s->m);
 	handshake_free(h);
 }

@@ -46,6 +46,12 @@ void		 keyd_down(struct keyd *, struct link *);
 bool		 keyd_turn(struct keyd *);
 
 /*
+ * What has happened since keyd_new(): handshakes answered, confirmed, refused
+ * and expired, and how many are open now; the rest is 0.
+ */
+const struct r_counters *keyd_counters(const struct keyd *);
+
+/*
  * Known answers of protocol.md 9.2, an X25519 and an AEAD check.  False: do
  * not serve.
  */

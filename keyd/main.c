@@ -15,6 +15,8 @@
 #define FILE_READ	1
 #define FILE_MAKE	2
 
+#define STAT_US		US_PER_S
+
 struct keyd_main {
 	struct child		*child;
 	struct keyd		*core;		/* from the first stage on */
@@ -25,6 +27,8 @@ struct keyd_main {
 	uint64_t		 generation;
 	struct msg		*early;		/* links before the core */
 	size_t			 nearly;
+	struct timer		 stat_timer;
+	struct r_counters	 said;		/* to master */
 };
 
 static void
@@ -124,12 +128,30 @@ take_file(struct keyd_main *km, const struct msg *m)
 	(void)close(m->fd);
 }
 
+/* Once a second, and only what changed. */
+static void
+on_stat(void *arg)
+{
+	struct keyd_main *km = arg;
+	const struct r_counters *now = keyd_counters(km->core);
+	struct msg m;
+
+	timer_in(&km->stat_timer, STAT_US);
+	if (memcmp(now, &km->said, sizeof(*now)) == 0)
+		return;
+	km->said = *now;
+	msg_init(&m, M_CFG_STAT);
+	m.u.cfg_stat.counts = *now;
+	link_send(child_cfg(km->child), &m);
+}
+
 static void
 on_boot(struct child *c, const struct m_cfg_boot *boot, void *arg)
 {
 	struct keyd_main *km = arg;
 
 	km->child = c;
+	timer_init(&km->stat_timer, ev_env(child_ev(c)), on_stat, km);
 	km->generation = boot->generation;
 	/* Here, with no rights left, as it will have to work. */
 	if (!keyd_selftest())
@@ -234,6 +256,7 @@ on_start(struct child *c, void *arg)
 	struct keyd_main *km = arg;
 
 	(void)c;
+	timer_in(&km->stat_timer, STAT_US);
 	log_info("ready public=%s", log_key(keyd_public(km->core)));
 }
 
@@ -242,6 +265,7 @@ on_stop(struct child *c, void *arg)
 {
 	struct keyd_main *km = arg;
 
+	timer_stop(&km->stat_timer);
 	keyd_free(km->core);
 	secret_free(km->key);
 	secret_free(km->boot);

@@ -95,7 +95,8 @@ check_limits(struct check *c)
 	l->nodes = ranged(c, "limits[0]|max_nodes", 1, 1000000, "");
 	l->handshakes = ranged(c, "limits[0]|handshakes", 16, 65536, "");
 	l->node_burst = ranged(c, "limits[0]|node_burst", 1, 1000000, "");
-	l->node_refill_ms = ranged(c, "limits[0]|node_refill", 1, 3600000,
+	/* A client gives a request up after about two minutes. */
+	l->node_refill_ms = ranged(c, "limits[0]|node_refill", 1, 60000,
 	    " ms");
 	l->worker_queue = ranged(c, "limits[0]|worker_queue", 1048576,
 	    1073741824, " octets");
@@ -111,7 +112,8 @@ check_times(struct check *c)
 	    " seconds");
 	t->confirm_ms = ranged(c, "timeouts[0]|confirm", 1000, 120000, " ms");
 	t->idle_s = ranged(c, "timeouts[0]|idle", 10, 86400, " seconds");
-	t->keepalive_s = ranged(c, "timeouts[0]|keepalive", 5, 110,
+	/* With 9 of jitter and a tick before the client's 120 are over. */
+	t->keepalive_s = ranged(c, "timeouts[0]|keepalive", 5, 100,
 	    " seconds");
 	t->stall_s = ranged(c, "timeouts[0]|stall", 5, 3600, " seconds");
 	t->overload_ms = ranged(c, "timeouts[0]|overload", 10, 60000, " ms");

@@ -9,15 +9,17 @@
 
 #include "common/compat/compat.h"
 #include "common/log.h"
+#include "common/memfd.h"
 #include "common/str.h"
 #include "master/files.h"
 #include "master/path.h"
 
 #define KINDS	2
+#define COPY_MAX	(4 << 20)	/* a worker takes no more */
 
 /* One version of a file, as it was when it was opened. */
 struct version {
-	int		 fd;		/* -1: none */
+	int		 fd;		/* -1: none; a sealed copy */
 	dev_t		 dev;
 	ino_t		 ino;
 	off_t		 size;
@@ -27,6 +29,7 @@ struct version {
 struct watched {
 	char		*path;		/* NULL: none is configured */
 	struct version	 now;
+	struct version	 before;	/* what now took the place of */
 	struct version	 good;		/* as of the last commit */
 	bool		 complained;
 	char		*next_path;
@@ -75,6 +78,51 @@ version_open(struct version *v, const char *path, char *why, size_t whylen)
 	return true;
 }
 
+/* Its octets as they are now, at most n, in a sealed file; -1 with errno. */
+static int
+copy(int fd, size_t n)
+{
+	char *p = xmalloc(n + 1);
+	ssize_t got = 1;
+	size_t at = 0;
+	int to = -1, saved;
+
+	while (at < n && got > 0) {
+		got = pread(fd, p + at, n - at, (off_t)at);
+		if (got > 0)
+			at += (size_t)got;
+	}
+	if (got != -1)
+		to = memfd_make("file", p, at);
+	saved = errno;
+	free(p);
+	errno = saved;
+	return to;
+}
+
+/*
+ * Takes a copy in its place: who edits a file in place changes what an open
+ * descriptor reads, too.  False, and closed, if it cannot.
+ */
+static bool
+version_keep(struct version *v, const char *path, char *why, size_t whylen)
+{
+	int fd = -1;
+
+	if (v->size > COPY_MAX)
+		(void)snprintf(why, whylen, "%s: has more than %d octets",
+		    path, COPY_MAX);
+	else if ((fd = copy(v->fd, (size_t)v->size)) == -1) {
+		if (errno == ENOSYS)	/* the original must do */
+			return true;
+		(void)snprintf(why, whylen, "%s: cannot be copied: %s", path,
+		    strerror(errno));
+	}
+	version_close(v);
+	v->fd = fd;
+	return fd != -1;
+}
+
 static bool
 version_same(const struct version *a, const struct version *b)
 {
@@ -104,7 +152,8 @@ files_new(void)
 
 	f = xcalloc(1, sizeof(*f));
 	for (i = 0; i < KINDS; i++)
-		f->w[i].now.fd = f->w[i].good.fd = f->w[i].next.fd = -1;
+		f->w[i].now.fd = f->w[i].before.fd = f->w[i].good.fd =
+		    f->w[i].next.fd = -1;
 	return f;
 }
 
@@ -118,6 +167,7 @@ files_free(struct files *f)
 	files_discard(f);
 	for (i = 0; i < KINDS; i++) {
 		version_close(&f->w[i].now);
+		version_close(&f->w[i].before);
 		version_close(&f->w[i].good);
 		free(f->w[i].path);
 	}
@@ -138,7 +188,8 @@ files_stage(struct files *f, const struct conf *conf, char *why, size_t whylen)
 		if (paths[i] == NULL)
 			continue;
 		if (!version_open(&f->w[i].next, paths[i], text,
-		    sizeof(text))) {
+		    sizeof(text)) || !version_keep(&f->w[i].next, paths[i],
+		    text, sizeof(text))) {
 			conf_where(conf, keys[i], at, sizeof(at));
 			(void)snprintf(why, whylen, "%s: %s", at, text);
 			files_discard(f);
@@ -158,6 +209,7 @@ files_commit(struct files *f)
 	for (i = 0; i < KINDS; i++) {
 		w = &f->w[i];
 		version_close(&w->now);
+		version_close(&w->before);
 		version_close(&w->good);
 		free(w->path);
 		w->path = w->next_path;
@@ -192,7 +244,18 @@ files_get(const struct files *f, enum file_kind kind, bool staged,
 		return version_dup(&w->next);
 	if (tries == 0)
 		return version_dup(&w->now);
+	if (w->before.fd != -1 && !version_same(&w->before, &w->good) &&
+	    --tries == 0)
+		return version_dup(&w->before);
 	return tries == 1 ? version_dup(&w->good) : -1;
+}
+
+static void
+complain(struct watched *w, const char *why)
+{
+	if (!w->complained)
+		log_warnx("%s; the old one stays", why);
+	w->complained = true;
 }
 
 bool
@@ -205,17 +268,21 @@ files_changed(struct files *f, enum file_kind kind)
 	if (w->path == NULL)
 		return false;
 	if (!version_open(&v, w->path, why, sizeof(why))) {
-		if (!w->complained)
-			log_warnx("%s; the old one stays", why);
-		w->complained = true;
+		complain(w, why);
 		return false;
 	}
-	w->complained = false;
 	if (version_same(&v, &w->now)) {
+		w->complained = false;
 		version_close(&v);
 		return false;
 	}
-	version_close(&w->now);
+	if (!version_keep(&v, w->path, why, sizeof(why))) {
+		complain(w, why);
+		return false;
+	}
+	w->complained = false;
+	version_close(&w->before);
+	w->before = w->now;
 	w->now = v;
 	return true;
 }

@@ -1,6 +1,7 @@
 /*
- * Files that master opens, checks and hands on as descriptors, and never
- * reads: the Noise key, the DERP map, the extra DNS records.
+ * Files that master opens, checks and hands on as descriptors: the Noise key,
+ * the DERP map, the extra DNS records.  It never reads the key; of the others
+ * it makes sealed copies without looking at what is in them.
  */
 
 #ifndef MASTER_FILES_H
@@ -27,17 +28,18 @@ struct files	*files_new(void);
 /* NULL is fine. */
 void		 files_free(struct files *);
 /*
- * Opens what a configuration names and keeps it aside; false with
- * "file:line: path: reason".
+ * Opens what a configuration names and keeps a copy aside, of at most 4 MB;
+ * false with "file:line: path: reason".
  */
 bool		 files_stage(struct files *, const struct conf *, char *why,
 		    size_t whylen);
 void		 files_commit(struct files *);
 void		 files_discard(struct files *);
 /*
- * A new descriptor of the DERP map or the records, or -1 if there is none.
- * staged: of what is kept aside.  tries: 0 the newest; 1, when that was
- * refused, the one that was last committed; above, none.
+ * A new descriptor of the DERP map or the records, as they were when they
+ * were opened, or -1 if there is none.  staged: of what is kept aside.  tries:
+ * 0 the newest; each time that one is refused an older one, which are the one
+ * before and the one that was last committed; then none.
  */
 int		 files_get(const struct files *, enum file_kind, bool staged,
 		    unsigned int tries);

@@ -249,6 +249,7 @@ super_spawn(struct proc *p, uint32_t epoch)
 	p->was_ready = p->excused = p->staging = p->staged = false;
 	p->paused = false;
 	p->streams = p->sessions = 0;
+	memset(&p->counts, 0, sizeof(p->counts));
 	p->state = PROC_STARTING;
 	if (!s->ops.spawn(p, s->ops.arg)) {
 		super_died(s, p, "it cannot be started");
@@ -458,6 +459,7 @@ super_died(struct super *s, struct proc *p, const char *how)
 	p->state = PROC_DOWN;
 	timer_stop(&p->timer);
 	p->streams = p->sessions = 0;
+	memset(&p->counts, 0, sizeof(p->counts));
 	if (s->stopping) {
 		if (all_down(s))
 			finish_soon(s);
@@ -603,6 +605,7 @@ send_row(struct proc *to, uint32_t id, const struct proc *p)
 	m.u.cfg_ctl_row.starts = p->starts;
 	m.u.cfg_ctl_row.streams = p->streams;
 	m.u.cfg_ctl_row.sessions = p->sessions;
+	m.u.cfg_ctl_row.counts = p->counts;
 	if (p->state == PROC_RUN)
 		m.u.cfg_ctl_row.state = 2;
 	else if (p->state != PROC_DOWN)
@@ -659,6 +662,7 @@ super_msg(struct super *s, struct proc *p, const struct msg *m)
 		p->streams = m->u.cfg_stat.streams;
 		p->sessions = m->u.cfg_stat.sessions;
 		p->paused = m->u.cfg_stat.paused;
+		p->counts = m->u.cfg_stat.counts;
 		look_away(p);
 		break;
 	case M_CFG_CTL_STATUS:

@@ -29,6 +29,7 @@ struct proc {
 	unsigned int	 refusals;
 	uint64_t	 deaths[2];	/* the last two of READY instances */
 	struct timer	 timer;		/* the next start, or READY is due */
+	struct r_counters counts;	/* what this instance last said */
 
 	/* Workers only. */
 	uint32_t	 streams;

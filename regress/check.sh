@@ -67,11 +67,17 @@ do_rights() {
 do_sim() { timeout 1200 "$out/b/sim" -n "${SEEDS:-2000}"; }
 do_fuzz() { T=${T:-3} bash regress/fuzz/run.sh "$out-fuzz"; }
 do_ctl() { bash regress/scenario/ctl.sh "$out"; }
+do_scenario() {
+	local rc=0
+	bash regress/scenario/diskfull.sh "$out" || rc=1
+	bash regress/scenario/rogue.sh "$out" || rc=1
+	return $rc
+}
 do_start() { bash regress/scenario/start.sh "$out"; }
 do_lab() { bash regress/lab/all.sh "$out"; }
 do_chaos() { bash regress/lab/chaos.sh "$out"; }
 
-[ $# -gt 0 ] || set -- build unit lint rights sim asan fuzz start ctl lab chaos
+[ $# -gt 0 ] || set -- build unit lint rights sim asan fuzz start ctl scenario lab chaos
 for s; do
 	step "$s" "do_$s"
 done

@@ -45,6 +45,7 @@ struct worker {
 	uint32_t	 epoch;		/* in force */
 	uint16_t	 slot;
 	bool		 paused;
+	uint64_t	 pauses;
 	bool		 stopping;
 	struct timer	 stat_timer;
 	struct m_cfg_stat last;
@@ -64,6 +65,43 @@ on_pause(bool paused, void *arg)
 	struct worker *w = arg;
 
 	w->paused = paused;
+	w->pauses += paused;
+}
+
+static void
+stat_counts(const struct worker *w, struct r_counters *to)
+{
+	const struct net_counters *n = net_counters(control_net(w->control));
+	const struct control_counters *c = control_counters(w->control);
+
+	to->handshakes = n->upgrades;
+	to->confirmed = n->sessions;
+	to->failed = n->noise_no + n->key_lost + n->late;
+	to->refused = c->refused;
+	to->held = c->held;
+	to->registers = c->registers;
+	to->opens = c->opens;
+	to->lites = c->lites;
+	to->bytes_out = n->octets_out;
+	to->pauses = w->pauses;
+}
+
+static bool
+stat_same(const struct m_cfg_stat *a, const struct m_cfg_stat *b)
+{
+	struct buf x = { 0 }, y = { 0 };
+	struct msg m;
+	bool same;
+
+	msg_init(&m, M_CFG_STAT);
+	m.u.cfg_stat = *a;
+	msg_encode(&x, &m);
+	m.u.cfg_stat = *b;
+	msg_encode(&y, &m);
+	same = slice_eq(buf_slice_of(&x), buf_slice_of(&y));
+	buf_free(&x);
+	buf_free(&y);
+	return same;
 }
 
 /* Once a second, and only what changed: status and master's CFG_SLOT. */
@@ -79,14 +117,16 @@ on_stat(void *arg)
 	net_count(control_net(w->control), &s.sessions, &open, &s.conns);
 	s.streams = control_streams(w->control);
 	s.paused = w->paused;
-	if (s.streams == w->last.streams && s.sessions == w->last.sessions &&
-	    s.conns == w->last.conns && s.paused == w->last.paused)
+	stat_counts(w, &s.counts);
+	if (stat_same(&s, &w->last))
 		return;
+	if (s.streams != w->last.streams)
+		child_title(w->child, "worker %u: %u streams", w->slot,
+		    s.streams);
 	w->last = s;
 	msg_init(&m, M_CFG_STAT);
 	m.u.cfg_stat = s;
 	link_send(child_cfg(w->child), &m);
-	child_title(w->child, "worker %u: %u streams", w->slot, s.streams);
 }
 
 static void

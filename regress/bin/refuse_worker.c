@@ -43,12 +43,14 @@ overload_verdict(struct control *c, const struct mapreq *q)
 {
 	struct refused *r = node_of(q->node_key);
 	bool *once = q->stream ? &r->stream : &r->lite;
+	char text[KEY_TEXT];
 
 	(void)c;
 	if (q->version < CAPVER_RETRY_AFTER)
 		return 0;
-	log_info("double: %s of node %s %s", q->stream ? "stream" : "lite",
-	    log_key(q->node_key), *once ? "admitted" : "refused");
+	key_print(text, KEY_NODE, q->node_key);
+	log_info("double: %s %s %s", q->stream ? "stream" : "lite", text,
+	    *once ? "admitted" : "refused");
 	if (*once)
 		return 0;
 	*once = true;
@@ -56,10 +58,11 @@ overload_verdict(struct control *c, const struct mapreq *q)
 }
 
 void
-overload_hold(struct control *c, struct req *r)
+overload_hold(struct control *c, struct req *r, const struct mapreq *q)
 {
 	(void)c;
 	(void)r;
+	(void)q;
 	fatalx("the double holds nothing back");
 }
 

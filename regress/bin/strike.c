@@ -1,12 +1,11 @@
 /*
- * Kills a process at the next write to a file: at dbd's write-ahead log that
+ * Kills processes at the next write to a file: at dbd's write-ahead log that
  * is within a commit, or between it and the reply.
  *
- *	strike PID [FILE MS [US]]
+ *	strike FILE MS US PID ...
  *
- * Without FILE at once.  Not later than MS after the start, and US after the
- * write.  Prints "write" or "late" and the time of the kill, seconds since
- * 1970.
+ * Not later than MS after the start (0: at once), and US after the write.
+ * Prints "write" or "late" and the time of the kill, seconds since 1970.
  */
 
 #include <sys/inotify.h>
@@ -33,12 +32,12 @@ now_ns(clockid_t clock)
 }
 
 static long long
-number(const char *s, const char *what, long long max)
+number(const char *s, const char *what, long long min, long long max)
 {
 	const char *why;
 	long long v;
 
-	v = strtonum(s, 0, max, &why);
+	v = strtonum(s, min, max, &why);
 	if (why != NULL)
 		errx(2, "%s is %s: %s", what, why, s);
 	return v;
@@ -68,28 +67,31 @@ int
 main(int argc, char **argv)
 {
 	const char *said = "late";
-	long long end;
-	pid_t pid;
+	long long end, ms, us;
+	int i, rc = 0;
 
-	if (argc != 2 && argc != 4 && argc != 5) {
-		(void)fprintf(stderr, "usage: strike pid [file ms [us]]\n");
+	if (argc < 5) {
+		(void)fprintf(stderr, "usage: strike file ms us pid ...\n");
 		return 2;
 	}
-	pid = (pid_t)number(argv[1], "pid", INT32_MAX);
-	if (pid < 2)
-		errx(2, "pid %d is not for us", pid);
-	if (argc > 3 && wait_write(argv[2],
-	    (int)number(argv[3], "ms", 60000))) {
+	ms = number(argv[2], "ms", 0, 60000);
+	us = number(argv[3], "us", 0, 1000000);
+	for (i = 4; i < argc; i++)
+		(void)number(argv[i], "pid", 2, INT32_MAX);
+	if (ms > 0 && wait_write(argv[1], (int)ms)) {
 		said = "write";
-		end = now_ns(CLOCK_MONOTONIC) + NS_PER_US *
-		    (argc > 4 ? number(argv[4], "us", 1000000) : 0);
+		end = now_ns(CLOCK_MONOTONIC) + us * NS_PER_US;
 		while (now_ns(CLOCK_MONOTONIC) < end)
 			;
 	}
-	if (kill(pid, SIGKILL) == -1)
-		err(1, "kill %d", pid);
+	for (i = 4; i < argc; i++)
+		if (kill((pid_t)number(argv[i], "pid", 2, INT32_MAX),
+		    SIGKILL) == -1) {
+			warn("kill %s", argv[i]);
+			rc = 1;
+		}
 	end = now_ns(CLOCK_REALTIME);
 	(void)printf("%s %lld.%06lld\n", said, end / NS_PER_S,
 	    end % NS_PER_S / NS_PER_US);
-	return 0;
+	return rc;
 }

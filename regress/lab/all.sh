@@ -45,7 +45,7 @@ gone() { [ "$(state "$1" | jq --arg n "$2" '[.Peer[]? | select(.HostName == $n)]
 in_state() { [ "$(state "$1" | jq -r .BackendState)" = "$2" ]; }
 
 s_meet() {
-	"$here/meet" "$url" "$key" 3 || failed=$((failed + 0))
+	"$here/meet" "$url" "$key" 3 || failed=$((failed + 1))
 }
 s_rename() {
 	check "rename: asked of dbd" ctl nodes rename h2 renamed
@@ -140,7 +140,7 @@ s_restart() {
 		check "restart: client $k is Running, no login" within 20 running "$k"
 	done
 	check "restart: its address is the same" is "$before" addr 2 4
-	ctl nodes rename h3 after-restart
+	ctl nodes rename h3 after-restart >/dev/null
 	check "restart: changes flow again" within 40 named 1 h3 after-restart
 }
 s_reload() {
@@ -262,41 +262,99 @@ s_derpmap() {
 	check "derpmap: the clients run on" running 1
 }
 
-# In the double's eyes a node of the log is "[Kb/sx]", the start of its key.
-double() { # double WHAT SAID FROM-LINE: how often
-	tail -n "+$3" "$LAB_DIR/server.log" | grep -c "double: $1 of node .* $2"
+# What the double (regress/bin/refuse_worker.c) did with requests of host K
+# since line FROM of the log: a line "SECONDS refused|admitted" for each.
+judged() { # judged K stream|lite FROM
+	local k
+	k=$(self "$1" PublicKey)
+	tail -n "+$3" "$LAB_DIR/server.log" | grep "double: $2 $k " |
+	    while read -r at _ _ _ _ verdict; do
+		echo "$(date -d "$at" +%s) $verdict"
+	done
 }
-port() { "$hosts" exec "$1" ss -Htn state established dst 10.99.0.1:8080 | awk '{print $3}' | sort | tr '\n' ' '; }
-lines() { wc -l <"$LAB_DIR/server.log"; }
+# Refused once, and the next came when it was asked to, not earlier.
+obeyed() { # obeyed K stream|lite FROM
+	judged "$@" | awk '{ print; at[NR] = $1; said[NR] = $2 }
+	    END { exit !(NR >= 2 && said[1] == "refused" &&
+	    said[2] == "admitted" && at[2] - at[1] >= 4 &&
+	    at[2] - at[1] <= 7) }'
+}
+# Until killed: each state of host K, and its connections to the server.
+watch_host() { # watch_host K
+	while sleep 0.2; do
+		state "$1" | jq -r .BackendState >>"$LAB_DIR/$1/states"
+		"$hosts" exec "$1" ss -Htn state established \
+		    dst 10.99.0.1:8080 | awk '{ print $3 }' | sort |
+		    tr '\n' ' ' | grep . >>"$LAB_DIR/$1/ports"
+	done
+}
+watched() { # watched K: from now on
+	rm -f "$LAB_DIR/$1/states" "$LAB_DIR/$1/ports"
+	watch_host "$1" 2>/dev/null &
+	watch=$!
+}
+unwatched() {
+	kill $watch
+	wait $watch 2>/dev/null
+}
+from_now() { from=$(($(wc -l <"$LAB_DIR/server.log") + 1)); }
+only() { # only FILE [LINE]: one line, if often
+	sort -u "$LAB_DIR/$1"
+	[ "$(sort -u "$LAB_DIR/$1" | wc -l)" -eq 1 ] &&
+	    { [ -z "${2-}" ] || grep -qx "$2" "$LAB_DIR/$1"; }
+}
 s_refused() {
-	stop_server
+	local from=1 watch
 	mkdir -p "$LAB_DIR/double"
 	cp "$bin"/headscale[dc]* "$LAB_DIR/double/"
 	cp "$bin/b/refuse_worker" "$LAB_DIR/double/headscaled-worker"
+	watched 2
+	stop_server
 	start_server 'workers = 1' "$LAB_DIR/double"
-	sleep 30
-	cat "$LAB_DIR/server.log"
-	echo ======
-	cp "$LAB_DIR/2/log" /tmp/lab-chaos.2log
+	check "refused: client 2, Running, is refused its stream once" \
+	    within 45 obeyed 2 stream 1
+	unwatched
+	check "refused: ... and is Running all the time" only 2/states Running
+
 	fresh 11 1.104.5
-	up 11 "$key"
-	port 11
-	sleep 12
-	port 11
-	grep double "$LAB_DIR/server.log"
-	cp "$LAB_DIR/11/log" /tmp/lab-chaos.11log
+	from_now
+	watched 11
+	check "refused: a new 1.104.5 joins" up 11 "$key"
+	check "refused: ... its stream was refused once" obeyed 11 stream "$from"
+	check "refused: ... its lite update too" \
+	    within 20 obeyed 11 lite "$from"
+	unwatched
+	check "refused: ... all that on one connection" only 11/ports
+	check "refused: ... and it reaches host 1" within 30 icmp 11 1 4
+
+	from_now
+	watched 11
+	"$bin/b/strike" "$srv" 0 0 "$(ctl -j status | jq '.processes[] |
+	    select(.role == "worker").pid')" >/dev/null
+	check "refused: its worker killed, its stream is refused again" \
+	    within 45 obeyed 11 stream "$from"
+	"$hosts" ts 11 set --hostname=late
+	check "refused: ... a lite update is refused and said again" \
+	    within 20 obeyed 11 lite "$from"
+	check "refused: ... and then host 1 knows of it" within 10 named 1 late late
+	unwatched
+	check "refused: ... it is Running all the time" only 11/states Running
+	check "refused: older clients are not refused" within 10 peers 3 3
+	stop_server
+	start_server "$extra"
 }
 
 [ $# -gt 0 ] || set -- meet rename expiry ephemeral tagged single collision \
     rotate owner records dns derpmap reload restart refused twelve
 "$hosts" up 12 && "$hosts" derp || exit 1
 records printer.tailnet.internal 10.1.2.3
-start_server "timeouts { ephemeral = \"5s\" grace = \"3s\" }
+extra="timeouts { ephemeral = \"5s\" grace = \"3s\" }
 dns {
 	search = { \"lab.example.com\" }
 	split \"corp.example.com\" { nameservers = { \"10.99.0.53\" } }
 	extra_records_file = \"$LAB_DIR/records.json\"
-}" || exit 1
+}"
+start_server "$extra" || exit 1
 case " $* " in
 *" meet "*) ;;
 *)	for k in 1 2 3; do
@@ -305,6 +363,11 @@ case " $* " in
 	done ;;
 esac
 for s; do
-	"s_$s"
+	if declare -F "s_$s" >/dev/null; then
+		"s_$s"
+	else
+		echo "FAIL no scenario $s"
+		failed=$((failed + 1))
+	fi
 done
 [ "$failed" -eq 0 ]

@@ -3,11 +3,14 @@
 # them stock, live on it, change, and register with single-use keys.  Lines
 # "ok" and "FAIL", and figures.
 #
-#	chaos.sh OUT [KILLS]	kills of each child (default 20)
+#	[SIMULATED=n] [RATE=n] chaos.sh OUT [KILLS]
+#		kills of each child (default 20), simulated clients (16) and
+#		their changes a second (20)
 #
-# A round kills one child with SIGKILL: an odd one amid changes, an even one at
-# dbd's next write to its log, that is in or just after the commit of a
-# single-use registration.  Then all must be as it should within 5 s.
+# One child after the other is killed with SIGKILL: in odd rounds amid changes,
+# in even ones at dbd's next write to its log, that is in or just after the
+# commit of a single-use registration; in every fourth round also all of them
+# at once.  Then all must be as it should within 5 s.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 2
 here=$PWD/regress/lab
@@ -32,7 +35,8 @@ sock=$srv/headscaled.sock
 wal=$srv/db/headscaled.db-wal
 url=http://10.99.0.1:8080
 key=
-stock=4 simulated=16
+stock=4 simulated=${SIMULATED:-16}
+rate=${RATE:-20}	# changes a second
 versions=(1.102.3 1.104.5 1.80.3 1.102.3)
 limit=5			# seconds, for all to be right again
 . "$here/lib.sh"
@@ -48,9 +52,19 @@ cleanup() {
 now() { echo "$EPOCHREALTIME"; }
 since() { awk "BEGIN{printf \"%.2f\", $EPOCHREALTIME - $1}"; }
 before() { awk "BEGIN{exit !($1 < $2)}"; }
-proc() { # proc ROLE SLOT FIELD
+procs() { # procs ROLE SLOT FIELD: of these children; ROLE may be "all"
 	ctl -j status 2>/dev/null | jq -r --arg r "$1" --argjson s "$2" \
-	    ".processes[] | select(.role == \$r and .slot == \$s).$3"
+	    ".processes[] | select(.role != \"master\" and (\$r == \"all\" or
+	    .role == \$r and .slot == \$s)).$3"
+}
+# True if all of them run again, and none is who it was.
+risen() { # risen ROLE SLOT OLD-GENERATIONS
+	local s g
+	s=$(procs "$1" "$2" state | sort -u)
+	[ "$s" = ready ] || return 1
+	for g in $(procs "$1" "$2" generation); do
+		case " $3 " in *" $g "*) return 1 ;; esac
+	done
 }
 
 # order WORD ...: to the swarm; its answer is in $answer
@@ -127,23 +141,23 @@ ports() {
 }
 
 wrong() { # wrong TEXT: of the round
-	echo "      $round $target $slot: $*"
+	echo "      $round $t: $*"
 	bad=$((bad + 1))
 }
 
 # strike ROLE SLOT: one round
 strike() {
-	local role=$1 slot=$2 target=$1 pid gen t0 said names=() k
+	local role=$1 slot=$2 pids gens t0 said names=() k
 	ctl -j nodes list >"$LAB_DIR/nodes0"
-	pid=$(proc "$role" "$slot" pid)
-	gen=$(proc "$role" "$slot" generation)
+	mapfile -t pids < <(procs "$role" "$slot" pid)
+	gens=$(procs "$role" "$slot" generation | tr '\n' ' ')
 	ports >"$LAB_DIR/ports0"
 	for k in 1 2; do
 		names+=("$(ctl keys create --user admin | tail -1)")
 	done
 	if [ $((round % 2)) -eq 0 ]; then
 		order calm || wrong "before the kill: $answer"
-		"$bin/b/strike" "$pid" "$wal" 2000 $((RANDOM % 400)) \
+		"$bin/b/strike" "$wal" 2000 $((RANDOM % 400)) "${pids[@]}" \
 		    >"$LAB_DIR/struck" &
 		k=$!
 		sleep 0.02
@@ -153,7 +167,8 @@ strike() {
 	else
 		order single "${names[@]}"
 		sleep "0.0$((RANDOM % 10))"
-		"$bin/b/strike" "$pid" >"$LAB_DIR/struck" || wrong "no kill"
+		"$bin/b/strike" "$wal" 0 0 "${pids[@]}" >"$LAB_DIR/struck" ||
+		    wrong "no kill"
 	fi
 	t0=$(cut -d' ' -f2 "$LAB_DIR/struck")
 	wc -l <"$LAB_DIR/server.log" >"$LAB_DIR/lines"
@@ -164,8 +179,7 @@ strike() {
 		before "$(since "$t0")" $limit || { wrong "$said"; break; }
 		sleep 0.05
 	done
-	until [ "$(proc "$role" "$slot" state)" = ready ] &&
-	    [ "$(proc "$role" "$slot" generation)" != "$gen" ]; do
+	until risen "$role" "$slot" "$gens"; do
 		before "$(since "$t0")" $limit ||
 		    { wrong "no successor"; break; }
 		sleep 0.05
@@ -182,7 +196,8 @@ untouched() { # untouched ROLE SLOT
 	local held foreign
 	order count || wrong "$answer"
 	held=$(jq -c --arg r "$1" --argjson s "$2" \
-	    '[.[] | select($r == "worker" and .worker == $s) | .hostname]' \
+	    '[.[] | select($r == "all" or $r == "worker" and .worker == $s) |
+	    .hostname]' \
 	    "$LAB_DIR/nodes0")
 	lost=$(jq '.lost | length' <<<"$answer")
 	foreign=$(jq -c --argjson h "$held" '.lost - $h' <<<"$answer")
@@ -230,7 +245,6 @@ for k in $(seq 1 $stock); do
 	"$hosts" start "$k" "${versions[$((k - 1))]}"
 	check "host $k (client ${versions[$((k - 1))]}) joins" join "$k"
 done
-rate=20
 coproc SWARM { exec "$hosts" exec hub "$swarm" -url "$url" -key "$key" \
     -n $simulated -sample $simulated -limit 20s -quiet 500ms join obey \
     2>"$LAB_DIR/swarm.log"; }
@@ -238,9 +252,15 @@ read -r -t 60 answer <&"${SWARM[0]}"
 check "$simulated simulated clients join" jq -e .ok <<<"$answer"
 check "all views are right" within $limit eval '! stock_wrong'
 
-master=$(proc master 0 pid)
+master=$(cat "$srv/headscaled.pid")
 starts() { ctl -j status | jq -c '[.processes[] | [.role, .slot, .starts]]'; }
 starts0=$(starts)
+pss() { # of the server, MB
+	cat "/proc/$master/smaps_rollup" $(procs all 0 pid |
+	    sed 's,.*,/proc/&/smaps_rollup,') | awk '/^Pss:/ { n += $2 }
+	    END { printf "%.1f", n / 1024 }'
+}
+pss0=$(pss)
 mapfile -t targets < <(ctl -j status | jq -r \
     '.processes[] | select(.role != "master") | "\(.role) \(.slot)"')
 self_keys() {
@@ -255,7 +275,9 @@ begin=$(now)
 bad=0
 : >"$LAB_DIR/rounds"
 for round in $(seq 1 "$kills"); do
-	for t in "${targets[@]}"; do
+	last=()
+	[ $((round % 4)) -ne 0 ] || last=("all 0")
+	for t in "${targets[@]}" "${last[@]}"; do
 		worse=$bad
 		took=99 lost=0 offlines=0
 		strike ${t% *} ${t#* }
@@ -267,18 +289,20 @@ spent=$(since "$begin")
 kill -INT $ping
 wait $ping 2>/dev/null
 
-for t in "${targets[@]}"; do
+for t in "${targets[@]}" "all 0"; do
+	grep -q "^$t " "$LAB_DIR/rounds" || continue
 	figures=$(grep "^$t " "$LAB_DIR/rounds" | sort -n -k3 | awk '
 	    { t[NR] = $3; lost += $4 }
-	    END { printf "right again in %s s (median), %s s (longest); " \
-		"%d streams lost", t[int((NR + 1) / 2)], t[NR], lost }')
-	check "$t killed $kills times: $figures" eval \
+	    END { printf "killed %d times: right again in %s s (median), " \
+		"%s s (longest); %d streams lost", NR, t[int((NR + 1) / 2)],
+		t[NR], lost }')
+	check "$t $figures" eval \
 	    "! grep '^$t .* [1-9][0-9]*\$' '$LAB_DIR/rounds'"
 done
 check "nobody else died: starts" test "$(starts)" = "$(jq -c \
-    --argjson k "$kills" 'map(if .[0] == "master" then . else
+    --argjson k $((kills + kills / 4)) 'map(if .[0] == "master" then . else
     [.[0], .[1], .[2] + $k] end)' <<<"$starts0")"
-check "master is the same" test "$(proc master 0 pid)" = "$master"
+check "master is the same" test "$(cat "$srv/headscaled.pid")" = "$master"
 check "stock clients: same keys and addresses, no login" \
     test "$(self_keys)" = "$selves"
 check "no client was seen offline by another" test "$offlines" -eq 0
@@ -298,6 +322,6 @@ echo "$(wc -l <"$LAB_DIR/singles") single-use keys, two machines each;" \
     "answer; committed before the kill and answered after it:" \
     "$(grep -c worker "$LAB_DIR/between") (worker killed)," \
     "$(grep -c dbd "$LAB_DIR/between") (dbd killed)"
-echo "$((kills * ${#targets[@]})) kills in $spent s; $(tail -2 "$LAB_DIR/ping" |
-    head -1)"
+echo "$(wc -l <"$LAB_DIR/rounds") kills in $spent s; memory (PSS) $pss0 MB" \
+    "before, $(pss) MB after; $(tail -2 "$LAB_DIR/ping" | head -1)"
 [ "$failed" -eq 0 ]

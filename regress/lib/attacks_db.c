@@ -157,6 +157,7 @@ resume_with(struct rogue *r, const struct r_ticket *t, uint64_t node)
 	q->stream = NEW_STREAM;
 	q->h2 = 1005;
 	q->mapped = true;
+	memcpy(q->node_key, r->loot.node_key, KEY_LEN);
 	q->ticket = *t;
 	(void)rogue_send(r, LINK_DB, &m);
 	act_wait(r);

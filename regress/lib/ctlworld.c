@@ -24,8 +24,7 @@ db_gets(uint32_t type, uint32_t id, const void *p, size_t n, int fd, void *arg)
 	if (fd != -1)
 		fatalx("a descriptor for dbd");
 	w->got = xrealloc(w->got, w->ngot + 1, sizeof(*w->got));
-	g = &w->got[w->ngot++];
-	memset(g, 0, sizeof(*g));
+	w->got[w->ngot++] = g = xcalloc(1, sizeof(*g));
 	buf_put(&g->body, p, n);
 	if (msg_decode(&g->m, type, g->body.p, g->body.n) == -1)
 		fatalx("%s for dbd does not decode", msg_name(type));
@@ -125,8 +124,10 @@ ctlworld_free(struct ctlworld *w)
 	ctlworld_db(w, false);
 	control_free(w->c);
 	fakeenv_free(w->fake);
-	for (i = 0; i < w->ngot; i++)
-		buf_free(&w->got[i].body);
+	for (i = 0; i < w->ngot; i++) {
+		buf_free(&w->got[i]->body);
+		free(w->got[i]);
+	}
 	free(w->got);
 	while ((a = w->asks) != NULL) {
 		w->asks = a->next;
@@ -167,7 +168,7 @@ cw_count(const struct ctlworld *w, enum msg_type type)
 	size_t i, n = 0;
 
 	for (i = 0; i < w->ngot; i++)
-		n += w->got[i].m.type == type;
+		n += w->got[i]->m.type == type;
 	return n;
 }
 
@@ -177,8 +178,8 @@ cw_got(const struct ctlworld *w, enum msg_type type, size_t k)
 	size_t i;
 
 	for (i = 0; i < w->ngot; i++)
-		if (w->got[i].m.type == type && k-- == 0)
-			return &w->got[i].m;
+		if (w->got[i]->m.type == type && k-- == 0)
+			return &w->got[i]->m;
 	return NULL;
 }
 

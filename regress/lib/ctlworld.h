@@ -36,7 +36,7 @@ struct ctlworld {
 	struct networld	*net;
 	struct pair	*db;		/* NULL: dbd is away */
 	unsigned int	 life;
-	struct cw_msg	*got;
+	struct cw_msg	**got;
 	size_t		 ngot;
 	struct cw_ask	*asks;
 };
@@ -54,7 +54,7 @@ void		 ctlworld_overload(struct ctlworld *, uint32_t ms);
 
 /* How many messages of the type came to dbd so far. */
 size_t		 cw_count(const struct ctlworld *, enum msg_type);
-/* The k-th of them (0 the first), NULL if there is none. */
+/* The k-th of them (0 the first), NULL if there is none.  It stays. */
 const struct msg *cw_got(const struct ctlworld *, enum msg_type, size_t k);
 /* Sends a message of dbd, a reply under the id of a request. */
 void		 cw_say(struct ctlworld *, struct msg *, const struct msg *to);

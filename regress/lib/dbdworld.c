@@ -197,6 +197,7 @@ dw_free(struct dbdworld *w)
 		dw_forget(k);
 		replica_clear(k);
 		free(k->got);
+		buf_free(&k->parts);
 		free(k->node);
 		free(k);
 	}
@@ -471,6 +472,7 @@ join(struct dbdworker *k)
 {
 	struct link_conf a, b;
 
+	buf_free(&k->parts);
 	memset(&a, 0, sizeof(a));
 	a.kind = LINK_DB;
 	a.self = ROLE_WORKER;

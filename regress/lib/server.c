@@ -7,7 +7,7 @@
 #include "regress/sim/vfs.h"
 #include "worker/tailnet/derpmap.h"
 
-#define SLICE		8192
+#define SLICE		32768
 #define HOP_US		20	/* one move of a connection */
 
 static const char derpmap[] = "{\"Regions\":{\"900\":{\"RegionID\":900,"
@@ -128,7 +128,7 @@ boot(struct server *s)
 	host_start(s->host);
 	for (i = 0; i < 100 && !host_serving(s->host); i++)
 		server_pass(s, 50 * US_PER_MS);
-	server_pass(s, 50 * US_PER_MS);
+	server_pass(s, 50 * US_PER_MS + 2 * s->link_us);
 	if (!host_serving(s->host))
 		world_fail(s->w, "the server does not serve");
 	if (s->derpmap != NULL && !server_derpmap(s, s->derpmap))
@@ -139,10 +139,13 @@ struct server *
 server_new(const struct server_conf *conf)
 {
 	struct host_ops ops = { on_worker_gone, on_kick, NULL };
-	struct host_conf hc = { 10000, 120, 3000, 20, 5000, 20, 20 };
+	struct host_conf hc = { .grace_ms = 10000, .ephemeral_s = 120,
+	    .resume_ms = 3000, .presume_s = 20, .overload_ms = 5000,
+	    .link_min_us = 20, .link_max_us = 20 };
 	struct server *s;
 
 	s = xcalloc(1, sizeof(*s));
+	s->link_us = conf != NULL ? conf->link_us : 0;
 	s->derpmap = conf != NULL && conf->no_derpmap ? NULL : derpmap;
 	if (conf != NULL && conf->grace_ms != 0)
 		hc.grace_ms = conf->grace_ms;

@@ -12,6 +12,7 @@ struct server {
 	struct admin	*admin;
 	uint64_t	 user;
 	const char	*derpmap;
+	uint64_t	 link_us;
 	struct tcp	*tcps;
 	struct dev	*devs;
 	unsigned int	 turn;		/* the next connection's worker */

@@ -43,6 +43,10 @@ says() { # says RC TEXT COMMAND ...: exits so and prints that
 	return 1
 }
 not() { ! "$@"; }
+counted() { # counted ROLE NAME: it is not 0
+	as "$bin/headscalectl" -s "$dir/headscaled.sock" status -v |
+	    grep -Eq "^$1 .* $2 +[1-9]"
+}
 within() { # within TENTHS COMMAND ...: retry until it succeeds
 	local n=$1
 	shift
@@ -88,6 +92,10 @@ renewed() { # renewed ROLE OLDPID
 	local p
 	p=$(child "$1")
 	[ -n "$p" ] && [ "$p" != "$2" ]
+}
+settled_worker() { # settled_worker OLDPID: all are ready, one is new
+	renewed worker "$1" && [ "$(as "$bin/headscalectl" -s "$dir/headscaled.sock" status |
+	    grep -c '^worker .* ready ')" = 2 ]
 }
 settled() { # settled: the pid file names a living process that serves
 	pid=$(cat "$dir/headscaled.pid" 2>/dev/null)
@@ -210,6 +218,7 @@ suite() {
 		within 30 renewed dbd "$old"
 	done
 	ok "dbd killed three times more is back" within 30 as "$bin/headscalectl" -s "$dir/headscaled.sock" status
+	ok "dbd counts its commits" within 30 counted dbd batches
 
 	# reload
 	mark
@@ -264,6 +273,16 @@ suite() {
 	ok "a worker that starts now gets no bad one" within 60 renewed worker "$old"
 	ok "but an older one" within 60 logged "starts with an older $dir/map"
 	ok "and serves" within 60 healthy "$port"
+	map other.example >"$dir/map"
+	ok "a reload takes the good one again" as "$bin/headscalectl" -s "$dir/headscaled.sock" reload
+	mark
+	echo '{"Regions":' >"$dir/map"
+	ok "one that was in force, edited in place" within 80 logged "; the old one stays"
+	old=$(child worker)
+	kill -9 "$old"
+	ok "leaves the old one for a worker that starts now" within 60 logged "starts with an older $dir/map"
+	ok "which takes it" within 60 settled_worker "$old"
+	ok "and is not without" not logged "starts without"
 	map other.example >"$dir/map"
 
 	# stop

@@ -202,7 +202,11 @@ static const struct {
 	{ GOOD "limits {\n\n request_header = 100 }\n", "c:5: request_header "
 	    "must be between 8192 and 65536 octets" },
 	{ GOOD "timeouts { keepalive = 2m }\n",
-	    "c:3: keepalive must be between 5 and 110 seconds" },
+	    "c:3: keepalive must be between 5 and 100 seconds" },
+	{ GOOD "timeouts { keepalive = 101 }\n",
+	    "c:3: keepalive must be between 5 and 100 seconds" },
+	{ GOOD "limits { node_refill = 60001ms }\n",
+	    "c:3: node_refill must be between 1 and 60000 ms" },
 	{ GOOD "timeouts { keepalive = soon }\n", "c:3: keepalive: 'soon' is "
 	    "not a time like 90s, 30m, 24h or 180d" },
 	{ GOOD "timeouts { grace = 1msx }\n", "c:3: grace: '1msx' is not a "

@@ -838,6 +838,8 @@ master_row(struct fix *f)
 	m.u.cfg_ctl_row.starts = 6;
 	m.u.cfg_ctl_row.streams = 7;
 	m.u.cfg_ctl_row.sessions = 8;
+	m.u.cfg_ctl_row.counts.handshakes = 9;
+	m.u.cfg_ctl_row.counts.behind = 10;
 	dbd_master_row(&f->d, f->tag, &m);
 }
 
@@ -867,7 +869,10 @@ test_status(void **state)
 	turn(f);
 	assert_string_equal(said(p), "CTL_PROC id=2 role=6 slot=2 "
 	    "generation=3 pid=4 state=2 uptime_s=5 starts=6 streams=7 "
-	    "sessions=8\n"
+	    "sessions=8 counts={ handshakes=9 confirmed=0 failed=0 refused=0 "
+	    "held=0 registers=0 opens=0 lites=0 bytes_out=0 pauses=0 "
+	    "expired=0 waiting=0 delayed=0 replaced=0 no_room=0 batches=0 "
+	    "operations=0 behind=10 }\n"
 	    "CTL_SUMMARY id=2 tailnet=1 name=\"net0\" nodes=4 online=2 "
 	    "users=1 seq=50 policy=\"allow-all\"\n"
 	    "CTL_SUMMARY id=2 tailnet=2 name=\"net1\" nodes=4 online=2 "

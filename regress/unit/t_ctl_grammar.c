@@ -120,6 +120,9 @@ static const struct {
 	{ "nodes delete laptop", "CTL_NODE_DELETE id=0 id=12 flags=0"
 	    " destroys" },
 	{ "status", "CTL_STATUS id=0 flags=0" },
+	{ "status -v", "CTL_STATUS id=0 flags=40" },
+	{ "-j status --verb", "CTL_STATUS id=0 flags=41" },
+	{ "nodes list -v", "error: nodes list: no such option: -v" },
 	{ "worker exposure", "CTL_EXPOSURE id=0 slot=0 generation=0 "
 	    "revoke=false flags=0" },
 	{ "worker exposure --slot 2 --generation 5 --revoke",

@@ -485,6 +485,10 @@ show_status(struct out *o, unsigned int tailnets)
 	p->starts = 4;
 	p->streams = 500;
 	p->sessions = 510;
+	p->counts.handshakes = 1;
+	p->counts.bytes_out = 1ULL << 53;
+	p->counts.pauses = 3;
+	p->counts.behind = 4;		/* not a worker's */
 	show_row(s, &m);
 	while (tailnets-- > 0) {
 		msg_init(&m, M_CTL_SUMMARY);
@@ -538,7 +542,8 @@ test_status(void **state)
 "      \"uptime_seconds\": 7200,\n"
 "      \"starts\": 1,\n"
 "      \"streams\": 0,\n"
-"      \"sessions\": 0\n"
+"      \"sessions\": 0,\n"
+"      \"counters\": {}\n"
 "    },\n"
 "    {\n"
 "      \"role\": \"worker\",\n"
@@ -549,7 +554,19 @@ test_status(void **state)
 "      \"uptime_seconds\": 59,\n"
 "      \"starts\": 4,\n"
 "      \"streams\": 500,\n"
-"      \"sessions\": 510\n"
+"      \"sessions\": 510,\n"
+"      \"counters\": {\n"
+"        \"handshakes\": 1,\n"
+"        \"confirmed\": 0,\n"
+"        \"failed\": 0,\n"
+"        \"refused\": 0,\n"
+"        \"held\": 0,\n"
+"        \"registers\": 0,\n"
+"        \"opens\": 0,\n"
+"        \"lites\": 0,\n"
+"        \"bytes_out\": 9007199254740992,\n"
+"        \"pauses\": 3\n"
+"      }\n"
 "    }\n"
 "  ],\n"
 "  \"tailnets\": [\n"
@@ -564,6 +581,78 @@ test_status(void **state)
 "    }\n"
 "  ]\n"
 "}\n");
+}
+
+static const char worker_counters[] =
+"\n"
+"PROCESS  SLOT  COUNTER                VALUE\n"
+"worker      1  handshakes                 1\n"
+"worker      1  confirmed                  0\n"
+"worker      1  failed                     0\n"
+"worker      1  refused                    0\n"
+"worker      1  held                       0\n"
+"worker      1  registers                  0\n"
+"worker      1  opens                      0\n"
+"worker      1  lites                      0\n"
+"worker      1  bytes_out   9007199254740992\n"
+"worker      1  pauses                     3\n";
+
+static void
+test_counters(void **state)
+{
+	struct out o = out(false, 0);
+	struct m_ctl_proc *p;
+	struct show *s;
+	struct msg m;
+	char *at;
+
+	(void)state;
+	o.verbose = true;
+	show_status(&o, 1);
+	buf_u8(&o.text, 0);
+	at = strstr((char *)o.text.p, "allow-all\n");
+	assert_non_null(at);
+	assert_string_equal(at + 10, worker_counters);
+	buf_free(&o.text);
+	/* Each role has names of its own. */
+	o = out(false, 0);
+	o.verbose = true;
+	s = show_new(A_STATUS, &o);
+	msg_init(&m, M_CTL_PROC);
+	p = &m.u.ctl_proc;
+	p->role = ROLE_KEYD;
+	p->counts.expired = 5;
+	p->counts.waiting = 6;
+	show_row(s, &m);
+	p->role = ROLE_DBD;
+	p->counts.no_room = 7;
+	show_row(s, &m);
+	p->role = 200;
+	show_row(s, &m);
+	show_end(s);
+	show_free(s);
+	buf_u8(&o.text, 0);
+	at = strstr((char *)o.text.p, "PROCESS  SLOT  COUNTER");
+	assert_non_null(at);
+	assert_string_equal(at,
+"PROCESS  SLOT  COUNTER     VALUE\n"
+"keyd        -  handshakes      0\n"
+"keyd        -  confirmed       0\n"
+"keyd        -  refused         0\n"
+"keyd        -  expired         5\n"
+"keyd        -  waiting         6\n"
+"dbd         -  refused         0\n"
+"dbd         -  registers       0\n"
+"dbd         -  opens           0\n"
+"dbd         -  lites           0\n"
+"dbd         -  waiting         6\n"
+"dbd         -  delayed         0\n"
+"dbd         -  replaced        0\n"
+"dbd         -  no_room         7\n"
+"dbd         -  batches         0\n"
+"dbd         -  operations      0\n"
+"dbd         -  behind          0\n");
+	buf_free(&o.text);
 }
 
 static void
@@ -691,8 +780,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_nodes), T(test_nodes_fit), T(test_colour),
 		T(test_node_json), T(test_node_lines), T(test_users),
-		T(test_keys), T(test_status), T(test_exposure),
-		T(test_answers), T(test_times), T(test_vis),
+		T(test_keys), T(test_status), T(test_counters),
+		T(test_exposure), T(test_answers), T(test_times), T(test_vis),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

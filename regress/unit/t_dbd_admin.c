@@ -295,6 +295,103 @@ t_expire(void **state)
 	assert_true(no(op_node_logout(d(), 99, WHY), "no such node"));
 }
 
+/* A node that is there: it learns of its end and of its return by its map. */
+static void
+t_expire_live(void **state)
+{
+	struct ask_reg a = { .machine = 1, .key = 1 };
+	struct ask_lite q = { .machine = 1, .key = 1, .disco = 1, .h2 = 9,
+	    .port = 7 };
+	uint64_t two, seq;
+
+	(void)state;
+	two = ask_join(k2, 2, 2, key, "two");
+	ask_stream(k2, 2, 1, 2, 1, two);
+	dw_forget(k);
+	dw_forget(k2);
+	seq = tailnet_default(d())->seq;
+	assert_true(yes(op_node_expire(d(), one, 123, WHY)));
+	assert_int_equal(dw_count(k, M_DB_NODE_PUT), 1);
+	assert_int_equal(dw_count(k2, M_DB_NODE_PUT), 1);
+	assert_int_equal(dw_node(k, one)->expiry, now());
+	assert_int_equal(dw_node(k2, one)->expiry, now());
+	assert_int_equal(tailnet_default(d())->seq, seq + 1);
+	/* Twice is once, also later and by the other name. */
+	dw_pass(w, 30 * US_PER_S);
+	assert_true(yes(op_node_expire(d(), one, 124, WHY)));
+	assert_true(yes(op_node_logout(d(), one, WHY)));
+	assert_int_equal(tailnet_default(d())->seq, seq + 1);
+	assert_int_equal(dw_count(k, M_DB_STREAM_END), 0);
+	assert_true(ask_reg(k, &a)->u.db_reg_ok.key_expired);
+	assert_true(ask_lite(k, &q)->u.db_lite_ok.changed);
+	assert_int_equal(dw_node(k2, one)->expiry, now() - 30);
+	/* And back: no login, no other key, its session as it was. */
+	dw_forget(k2);
+	assert_true(yes(op_node_expire(d(), one, 0, WHY)));
+	assert_int_equal(dw_count(k2, M_DB_NODE_PUT), 1);
+	assert_int_equal(dw_node(k, one)->expiry, 0);
+	assert_int_equal(dw_node(k2, one)->expiry, 0);
+	assert_int_equal(node_find(d(), one)->session->generation, 1);
+	assert_false(ask_reg(k, &a)->u.db_reg_ok.key_expired);
+	assert_true(dw_node(k2, one)->online);
+	assert_true(yes(op_node_expire(d(), one, 0, WHY)));
+	assert_int_equal(dw_count(k2, M_DB_NODE_PUT), 1);
+	assert_null(dw_differs(k2));
+}
+
+/* What is told of each operation, and of those that concern nobody. */
+static void
+t_published(void **state)
+{
+	struct key_spec spec = { .user = alice, .reusable = true };
+	struct r_text t = { slice_str("tag:srv") };
+	struct buf b = { NULL, 0, 0 };
+	struct key_made made;
+	uint64_t bob = ask_user(w, "bob"), seq;
+	struct msg_list tags;
+
+	(void)state;
+	assert_int_equal(dw_count(k, M_DB_USER_PUT), 1);
+	assert_true(slice_eqs(dw_got(k, M_DB_USER_PUT,
+	    0)->u.db_user_put.user.name, "bob"));
+	dw_forget(k);
+	seq = tailnet_default(d())->seq;
+	assert_true(yes(op_key_create(d(), &spec, &made, WHY)));
+	assert_true(yes(op_key_expire(d(), made.id, WHY)));
+	assert_true(yes(op_key_delete(d(), made.id, WHY)));
+	assert_int_equal(tailnet_default(d())->seq, seq);
+	assert_int_equal(dw_count(k, M_DB_BATCH), 0);
+
+	assert_true(yes(op_node_rename(d(), one, S("uno"), WHY)));
+	assert_true(slice_eqs(dw_got(k, M_DB_NODE_PUT,
+	    0)->u.db_node_put.node.name, "uno"));
+	memset(&tags, 0, sizeof(tags));
+	msg_list_add(&tags, &b, MR_TEXT, &t);
+	msg_list_close(&tags, &b);
+	assert_true(yes(op_node_tag(d(), one, &tags, WHY)));
+	assert_int_equal(dw_got(k, M_DB_NODE_PUT,
+	    1)->u.db_node_put.node.tags.count, 1);
+	assert_int_equal(dw_got(k, M_DB_NODE_PUT,
+	    1)->u.db_node_put.node.user, 0);
+	assert_true(yes(op_node_move(d(), one, bob, WHY)));
+	assert_int_equal(dw_got(k, M_DB_NODE_PUT,
+	    2)->u.db_node_put.node.user, bob);
+	assert_true(yes(op_user_rename(d(), bob, S("rob"), WHY)));
+	assert_true(slice_eqs(dw_got(k, M_DB_USER_PUT,
+	    0)->u.db_user_put.user.name, "rob"));
+	assert_true(yes(op_node_logout(d(), one, WHY)));
+	assert_int_equal(dw_got(k, M_DB_NODE_PUT,
+	    3)->u.db_node_put.node.expiry, now());
+	assert_int_equal(dw_count(k, M_DB_BATCH), 5);
+	assert_true(yes(op_node_delete(d(), one, WHY)));
+	assert_int_equal(dw_got(k, M_DB_NODE_DEL, 0)->u.db_node_del.id, one);
+	assert_true(yes(op_user_delete(d(), bob, WHY)));
+	assert_int_equal(dw_got(k, M_DB_USER_DEL, 0)->u.db_user_del.id, bob);
+	assert_int_equal(dw_count(k, M_DB_NODE_PUT), 4);
+	assert_int_equal(dw_seq(k), seq + 7);
+	buf_free(&b);
+}
+
 static void
 t_delete(void **state)
 {
@@ -532,6 +629,8 @@ main(void)
 		T(t_rename),
 		T(t_tag_and_move),
 		T(t_expire),
+		T(t_expire_live),
+		T(t_published),
 		T(t_delete),
 		T(t_exposure),
 		T(t_revoke),

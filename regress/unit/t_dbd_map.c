@@ -614,15 +614,21 @@ t_budget(void **state)
 	first = ask_lite_send(k, &q);
 	dw_pass(w, US_PER_S);
 	assert_null(dw_reply(k, first));
+	assert_int_equal(dbd_counters(dw_dbd(w))->waiting, 1);
+	assert_int_equal(dbd_counters(dw_dbd(w))->replaced, 0);
 	q.h2 = q.port = 5;
 	second = ask_lite_send(k, &q);
 	dw_pass(w, US_PER_S);
+	assert_int_equal(dbd_counters(dw_dbd(w))->replaced, 1);
 	assert_true(dw_reply(k, first)->u.db_lite_ok.replaced);
 	assert_false(dw_reply(k, first)->u.db_lite_ok.changed);
 	assert_null(dw_reply(k, second));
 	dw_pass(w, 9 * US_PER_S);
 	assert_true(dw_reply(k, second)->u.db_lite_ok.changed);
 	assert_int_equal(port_of(node(id)), 5);
+	assert_int_equal(dbd_counters(dw_dbd(w))->lites, 5);
+	assert_int_equal(dbd_counters(dw_dbd(w))->delayed, 2);
+	assert_int_equal(dbd_counters(dw_dbd(w))->waiting, 0);
 
 	/* Back to what is stored: the waiting one has no purpose left. */
 	q.h2 = q.port = 6;
@@ -643,7 +649,9 @@ t_budget(void **state)
 	dw_run(w);
 	assert_null(dw_reply(k, first));
 	/* Its worker dies: nobody waits any more. */
+	assert_int_equal(dbd_counters(dw_dbd(w))->waiting, 1);
 	dw_kill(k);
+	assert_int_equal(dbd_counters(dw_dbd(w))->waiting, 0);
 	dw_pass(w, 60 * US_PER_S);
 	assert_int_equal(port_of(node(id)), 12);
 }
@@ -972,11 +980,10 @@ t_overflow(void **state)
 	unsigned int i;
 
 	(void)state;
+	/* Links that are up take the new bound, too. */
 	dw_conf(w)->queue_max = 20000;
 	dw_conf(w)->budget_refill_ms = 0;
 	dw_reconf(w);
-	dw_kill(k);
-	k = dw_worker(w, 1, 2);
 	one = ask_join(k, 1, 1, key, "one");
 	two = ask_join(k2, 2, 2, key, "two");
 	ask_stream(k, 1, 1, 1, 1, one);
@@ -988,6 +995,7 @@ t_overflow(void **state)
 		assert_true(ask_lite(k2, &q)->u.db_lite_ok.changed);
 	}
 	assert_true(dw_blamed(k, LINK_OVERFLOW));
+	assert_int_equal(dbd_counters(dw_dbd(w))->behind, 1);
 	n = node(one);
 	assert_null(n->session);
 	assert_true(dw_is_up(k2));

@@ -471,8 +471,10 @@ t_tags(void **state)
 	(void)state;
 	m = ask_reg(k, &a);
 	assert_int_equal(m->type, M_DB_REG_OK);
-	assert_int_equal(m->u.db_reg_ok.user.id, 0);
+	/* As maps say it. */
+	assert_int_equal(m->u.db_reg_ok.user.id, (1ULL << 53) - 1);
 	assert_true(slice_eqs(m->u.db_reg_ok.user.name, "tagged-devices"));
+	assert_true(slice_eqs(m->u.db_reg_ok.user.display, "Tagged Devices"));
 	n = node(m->u.db_reg_ok.node);
 	assert_int_equal(n->r.user, 0);
 	assert_null(n->owner);
@@ -528,7 +530,11 @@ t_full(void **state)
 	dw_reconf(w);
 	id = ask_join(k, 1, 1, key, "one");
 	(void)ask_join(k, 2, 2, key, "two");
+	assert_int_equal(dbd_counters(dw_dbd(w))->registers, 2);
 	assert_true(refused(&a, "the tailnet is full: it has 2 nodes"));
+	assert_int_equal(dbd_counters(dw_dbd(w))->no_room, 1);
+	assert_int_equal(dbd_counters(dw_dbd(w))->refused, 1);
+	assert_int_equal(dbd_counters(dw_dbd(w))->registers, 2);
 	assert_int_equal(op_node_delete(dw_dbd(w), id, 0, why, sizeof(why)),
 	    0);
 	assert_int_equal(ask_reg(k, &a)->type, M_DB_REG_OK);

@@ -49,7 +49,8 @@ t_least(void **state)
 	char why[10];
 
 	(void)state;
-	good(R1(""), "{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[" NODE1
+	/* No scores take back what was said before. */
+	good(R1(""), "{\"HomeParams\":{\"RegionScore\":{}},\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[" NODE1
 	    "]}}}");
 	d = derpmap_parse(R1(""), strlen(R1("")), "x", why, sizeof(why));
 	assert_int_equal(derpmap_regions(d), 1);

@@ -473,6 +473,65 @@ test_drop(void **state)
 	assert_false(s->keyd_down);
 }
 
+static void
+assert_counts(const struct keyworld *w, uint64_t handshakes,
+    uint64_t confirmed, uint64_t refused, uint64_t expired, uint64_t waiting)
+{
+	const struct r_counters *c = keyd_counters(w->keyd);
+
+	assert_int_equal(c->handshakes, handshakes);
+	assert_int_equal(c->confirmed, confirmed);
+	assert_int_equal(c->refused, refused);
+	assert_int_equal(c->expired, expired);
+	assert_int_equal(c->waiting, waiting);
+}
+
+static void
+test_counters(void **state)
+{
+	struct keyworld *w = *state;
+	struct keyside *s = &w->side[0];
+	uint8_t junk[NOISE_INIT] = { 0 };
+	struct noise_client c;
+	uint32_t i;
+
+	assert_counts(w, 0, 0, 0, 0, 0);
+	for (i = 1; i <= KEYWORLD_MAX + 1; i++) {
+		keyclient_accept(s, i, &c, (uint8_t)i);
+		if (i > 1)
+			continue;
+		keyworld_settle(w);
+		assert_true(keyclient_ready(s, 1, &c));
+	}
+	keyworld_settle(w);
+	/* The last one stands in line. */
+	assert_counts(w, KEYWORLD_MAX, 0, 0, 0, KEYWORLD_MAX + 1);
+	keyside_confirm(s, 2, "\4\0\20xxxxxxxxxxxxxxxx", 19);
+	keyside_drop(s, 3);
+	keyworld_settle(w);
+	assert_counts(w, KEYWORLD_MAX + 1, 0, 1, 0, KEYWORLD_MAX - 1);
+	keyside_accept(s, 50, junk);
+	keyworld_settle(w);
+	assert_counts(w, KEYWORLD_MAX + 1, 0, 2, 0, KEYWORLD_MAX - 1);
+	fakeenv_advance(w->fake, KEYWORLD_MS * US_PER_MS);
+	assert_counts(w, KEYWORLD_MAX + 1, 0, 2, KEYWORLD_MAX - 1, 0);
+	/* Too late is not refused for what it says. */
+	keyside_confirm(s, 4, "\4\0\20xxxxxxxxxxxxxxxx", 19);
+	keyclient_accept(s, 60, &c, 60);
+	keyworld_settle(w);
+	assert_true(keyclient_ready(s, 60, &c));
+	keyclient_confirm(s, 60, &c, "me");
+	keyworld_settle(w);
+	assert_counts(w, KEYWORLD_MAX + 2, 1, 2, KEYWORLD_MAX - 1, 0);
+	/* A worker that dies takes what is open with it. */
+	keyclient_accept(s, 61, &c, 61);
+	keyworld_settle(w);
+	assert_counts(w, KEYWORLD_MAX + 3, 1, 2, KEYWORLD_MAX - 1, 1);
+	keyside_up(w, 0, 200);
+	keyworld_settle(w);
+	assert_counts(w, KEYWORLD_MAX + 3, 1, 2, KEYWORLD_MAX - 1, 0);
+}
+
 /* The offences, each on a link of its own; the other link goes on. */
 static void
 offend(struct keyworld *w, void (*how)(struct keyside *, struct noise_client *))
@@ -788,6 +847,7 @@ main(void)
 		WORLD_TEST(test_reconf),
 		WORLD_TEST(test_timeout),
 		WORLD_TEST(test_drop),
+		WORLD_TEST(test_counters),
 		WORLD_TEST(test_twice_waiting),
 		WORLD_TEST(test_twice_ready),
 		WORLD_TEST(test_twice_proving),

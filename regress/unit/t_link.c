@@ -698,7 +698,23 @@ overflow(void **state)
 	link_send(s.l, &m);
 	assert_int_equal(s.nsent, 63);
 	assert_went(&s, LINK_OVERFLOW);
+	assert_int_equal(link_down_why(s.l), LINK_OVERFLOW);
 	assert_int_equal(w.ends, 0);
+	side_free(&s);
+
+	/* The bound may change while it is up. */
+	side_new(&s, LINK_DB, ROLE_DBD, ROLE_WORKER, 16);
+	msg_init(&m, M_DB_USER_DEL);
+	link_set_queue_max(s.l, 32);
+	link_send(s.l, &m);
+	link_send(s.l, &m);
+	assert_false(link_is_down(s.l));
+	link_set_queue_max(s.l, 0);
+	link_send(s.l, &m);
+	assert_false(link_is_down(s.l));
+	link_set_queue_max(s.l, 63);
+	link_send(s.l, &m);
+	assert_went(&s, LINK_OVERFLOW);
 	side_free(&s);
 
 	/* What waits inside for credit counts too. */

@@ -311,6 +311,67 @@ test_watched(void **state)
 	files_free(f);
 }
 
+/* An editor that writes in place changes no version that is kept. */
+static void
+test_in_place(void **state)
+{
+	struct dir *d = *state;
+	struct files *f = files_new();
+	struct conf *c = conf_with("derp { map_file = \"map\" }\n");
+	char why[512], text[8] = "";
+	int fd, old;
+
+	put("map", "1 good", 0644);
+	assert_true(files_stage(f, c, why, sizeof(why)));
+	files_commit(f);
+	old = files_get(f, FILE_DERP_MAP, false, 0);
+	put("map", "2", 0644);
+	assert_int_equal(pread(old, text, sizeof(text), 0), 6);
+	assert_string_equal(text, "1 good");
+	/* Nobody who has it can change it, either. */
+	assert_int_equal(pwrite(old, "x", 1, 0), -1);
+	assert_int_equal(ftruncate(old, 0), -1);
+	close(old);
+	assert_true(files_changed(f, FILE_DERP_MAP));
+	assert_int_equal(first_octet(files_get(f, FILE_DERP_MAP, false, 0)),
+	    '2');
+	assert_int_equal(first_octet(files_get(f, FILE_DERP_MAP, false, 1)),
+	    '1');
+	assert_int_equal(files_get(f, FILE_DERP_MAP, false, 2), -1);
+	/* Between the newest and the committed one: the one before. */
+	put("map", "three", 0644);
+	assert_true(files_changed(f, FILE_DERP_MAP));
+	assert_int_equal(first_octet(files_get(f, FILE_DERP_MAP, false, 0)),
+	    't');
+	assert_int_equal(first_octet(files_get(f, FILE_DERP_MAP, false, 1)),
+	    '2');
+	assert_int_equal(first_octet(files_get(f, FILE_DERP_MAP, false, 2)),
+	    '1');
+	assert_int_equal(files_get(f, FILE_DERP_MAP, false, 3), -1);
+	assert_int_equal(files_get(f, FILE_DERP_MAP, false, 100), -1);
+	/* Empty is a version like others. */
+	put("map", "", 0644);
+	assert_true(files_changed(f, FILE_DERP_MAP));
+	fd = files_get(f, FILE_DERP_MAP, false, 0);
+	assert_int_equal(read(fd, text, sizeof(text)), 0);
+	close(fd);
+	/* One that is too large is not taken, and said once. */
+	assert_int_equal(truncate("map", (4 << 20) + 1), 0);
+	assert_false(files_changed(f, FILE_DERP_MAP));
+	assert_non_null(strstr(d->log, "/map: has more than 4194304 octets; "
+	    "the old one stays"));
+	d->log[0] = '\0';
+	assert_false(files_changed(f, FILE_DERP_MAP));
+	assert_string_equal(d->log, "");
+	assert_false(files_stage(f, c, why, sizeof(why)));
+	assert_non_null(strstr(why, "c:4: "));
+	assert_non_null(strstr(why, "has more than 4194304 octets"));
+	assert_int_equal(truncate("map", 4 << 20), 0);
+	assert_true(files_changed(f, FILE_DERP_MAP));
+	conf_free(c);
+	files_free(f);
+}
+
 static void
 test_key(void **state)
 {
@@ -524,7 +585,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_path), T(test_path_modes), T(test_path_links),
-		T(test_watched), T(test_key), T(test_pid), T(test_folders),
+		T(test_watched), T(test_in_place), T(test_key), T(test_pid), T(test_folders),
 		T(test_control)
 	};
 

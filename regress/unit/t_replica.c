@@ -389,6 +389,17 @@ t_tombs(void **state)
 	assert_int_equal(feed_node_del(w->tn, 12345), 0);
 	tnw_batch(w);
 	assert_int_equal(replica(w)->floor, i);
+	/* One that was withdrawn before it went does. */
+	fnode_init(&f, 6000, 1);
+	assert_int_equal(feed_node(w->tn, &f), 0);
+	tnw_batch(w);
+	f.published = false;
+	assert_int_equal(feed_node(w->tn, &f), 0);
+	tnw_batch(w);
+	assert_int_equal(feed_node_del(w->tn, 6000), 0);
+	tnw_batch(w);
+	assert_int_equal(TAILQ_LAST(&replica(w)->tombs, tomb_list)->id, 6000);
+	assert_non_null(TAILQ_LAST(&replica(w)->tombs, tomb_list)->group);
 	assert_null(w->why);
 	tnw_free(w);
 }
@@ -434,6 +445,64 @@ t_routes(void **state)
 	/* The router leaves. */
 	assert_int_equal(feed_node_del(w->tn, 3), 0);
 	tnw_batch(w);
+	assert_null(w->why);
+	tnw_free(w);
+}
+
+static bool
+routes_for(struct tnworld *w, const struct fnode *f)
+{
+	struct r_node r;
+	struct buf b[6];
+	bool yes;
+
+	fnode_record(f, &r, b);
+	yes = tailnets_is_router(w->tn, r.node_key);
+	fnode_record_free(b);
+	return yes;
+}
+
+/* Routers by node key, through all that may befall them. */
+static void
+t_is_router(void **state)
+{
+	struct tnworld *w = make(3);
+	struct fnode f[8], old;
+	unsigned int i;
+
+	(void)state;
+	for (i = 1; i < 8; i++) {
+		fnode_init(&f[i], i, 1);
+		assert_false(routes_for(w, &f[i]));
+		f[i].advertised = 3;
+		f[i].approved = i % 2 == 0 ? 0 : 2;
+		assert_int_equal(feed_node(w->tn, &f[i]), 0);
+	}
+	tnw_batch(w);
+	for (i = 1; i < 8; i++)
+		assert_int_equal(routes_for(w, &f[i]), i % 2);
+	/* A new key, a route taken back, a removal. */
+	old = f[1];
+	f[1].key = 99;
+	assert_int_equal(feed_node(w->tn, &f[1]), 0);
+	f[3].advertised = 1;
+	assert_int_equal(feed_node(w->tn, &f[3]), 0);
+	assert_int_equal(feed_node_del(w->tn, 5), 0);
+	/* Two with one key, as never should be, do not confuse it. */
+	f[7].key = 99;
+	assert_int_equal(feed_node(w->tn, &f[7]), 0);
+	tnw_batch(w);
+	assert_true(routes_for(w, &f[1]));
+	assert_false(routes_for(w, &old));
+	assert_false(routes_for(w, &f[3]));
+	assert_false(routes_for(w, &f[5]));
+	assert_int_equal(feed_node_del(w->tn, 1), 0);
+	tnw_batch(w);
+	assert_true(routes_for(w, &f[7]));
+	assert_int_equal(feed_node_del(w->tn, 7), 0);
+	tnw_batch(w);
+	assert_false(routes_for(w, &f[7]));
+	assert_int_equal(w->tn->routers.n, 0);
 	assert_null(w->why);
 	tnw_free(w);
 }
@@ -588,6 +657,7 @@ main(void)
 		cmocka_unit_test(t_snapshot_bad),
 		cmocka_unit_test(t_tombs),
 		cmocka_unit_test(t_routes),
+		cmocka_unit_test(t_is_router),
 		cmocka_unit_test(t_expiry),
 		cmocka_unit_test(t_expiry_clock),
 		cmocka_unit_test(t_online_map),

@@ -261,7 +261,8 @@ setup(void **state)
 	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/t_schema.XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	(void)snprintf(f->path, sizeof(f->path), "%s/db", f->dir);
-	(void)snprintf(f->copy, sizeof(f->copy), "%s.v1", f->path);
+	(void)snprintf(f->copy, sizeof(f->copy), "%s.v%d", f->path,
+	    STORE_VERSION);
 	disk.fail_at = 0;
 	disk.readonly = false;
 	log_capture(mute, NULL);
@@ -273,7 +274,8 @@ static void
 clear(struct fix *f)
 {
 	static const char *const name[] = { "db", "db-wal", "db-shm",
-	    "db-journal", "db.v1", "db.v1-wal", "db.v1-shm", "db.v1-journal" };
+	    "db-journal", "db.v1", "db.v1-wal", "db.v1-shm", "db.v1-journal",
+	    "db.v2", "db.v2-wal", "db.v2-shm", "db.v2-journal" };
 	char path[96];
 	size_t i;
 
@@ -424,7 +426,7 @@ test_fresh(void **state)
 	    " pragma_table_list WHERE schema = 'main' AND name NOT LIKE"
 	    " 'sqlite%' AND (strict = 0 OR name NOT IN (SELECT m.name FROM"
 	    " sqlite_schema m, pragma_table_info(m.name) c WHERE c.name ="
-	    " 'tailnet_id')) ORDER BY name)", "counters,results,schema");
+	    " 'tailnet_id')) ORDER BY name)", "boot,counters,results,schema");
 	make(f);		/* and again */
 	answer(f->path, "SELECT count(*) FROM schema", want);
 	assert_int_equal(access(f->copy, F_OK), -1);
@@ -514,13 +516,12 @@ dump_key(const struct authkey_row *r, void *arg)
 }
 
 static void
-test_dump_v1(void **state)
+test_dump(struct fix *f, int version)
 {
-	struct fix *f = *state;
 	struct seen seen;
 	struct store *s;
 
-	from_dump(f, 1);
+	from_dump(f, version);
 	assert_non_null(s = try(f, NULL));
 #define LOADS(what)	memset(&seen, 0, sizeof(seen)); \
 	assert_int_equal(store_load_##what##s(s, dump_##what, &seen), 0); \
@@ -536,6 +537,29 @@ test_dump_v1(void **state)
 	assert_int_equal(store_next_id(s, STORE_ID_NODE), 6);
 	assert_int_equal(store_commit(s), 0);
 	store_close(s);
+}
+
+static void
+test_dump_v1(void **state)
+{
+	struct fix *f = *state;
+
+	test_dump(f, 1);
+	/* Brought forward, and the file as it was lies beside it. */
+	answer(f->path, "SELECT count(*) FROM boot", "1");
+	(void)snprintf(f->copy, sizeof(f->copy), "%s.v1", f->path);
+	answer(f->copy, "SELECT max(version) FROM schema", "1");
+	answer(f->copy, "SELECT name FROM users", "alice");
+}
+
+static void
+test_dump_v2(void **state)
+{
+	struct fix *f = *state;
+
+	test_dump(f, 2);
+	answer(f->path, "SELECT count(*) FROM boot", "1");
+	assert_int_equal(access(f->copy, F_OK), -1);
 }
 
 static void
@@ -627,28 +651,28 @@ test_no_access(void **state)
 	assert_non_null(strstr(f->why, "no-such-vfs"));
 }
 
-/* Migrations. */
+/* Migrations: to the version after the newest one. */
 
-static const char step2[] = "ALTER TABLE users ADD COLUMN mail TEXT;"
+static const char step3[] = "ALTER TABLE users ADD COLUMN mail TEXT;"
     "UPDATE users SET mail = name || '@x.invalid';";
 
 static int
 migrate(struct fix *f, const char *sql, const char *vfs)
 {
-	struct schema_step steps[2];
+	struct schema_step steps[STORE_VERSION + 1];
 	struct schema_conf conf;
 	unsigned int n;
 	sqlite3 *db;
 	int rc;
 
-	steps[0] = schema_steps(&n)[0];
-	steps[1].to = 2;
-	steps[1].sql = sql;
+	memcpy(steps, schema_steps(&n), STORE_VERSION * sizeof(steps[0]));
+	steps[STORE_VERSION].to = STORE_VERSION + 1;
+	steps[STORE_VERSION].sql = sql;
 	memset(&conf, 0, sizeof(conf));
 	conf.path = f->path;
 	conf.vfs = vfs;
 	conf.steps = steps;
-	conf.nsteps = 2;
+	conf.nsteps = STORE_VERSION + 1;
 	conf.why = f->why;
 	conf.whylen = sizeof(f->why);
 	assert_int_equal(sqlite3_open_v2(f->path, &db, SQLITE_OPEN_READWRITE,
@@ -668,18 +692,18 @@ test_migration(void **state)
 {
 	struct fix *f = *state;
 
-	from_dump(f, 1);
-	assert_int_equal(migrate(f, step2, NULL), 0);
-	answer(f->path, "SELECT group_concat(version) FROM schema", "1,2");
+	from_dump(f, STORE_VERSION);
+	assert_int_equal(migrate(f, step3, NULL), 0);
+	answer(f->path, "SELECT group_concat(version) FROM schema", "1,2,3");
 	answer(f->path, "SELECT mail FROM users", "alice@x.invalid");
-	answer(f->copy, "SELECT group_concat(version) FROM schema", "1");
+	answer(f->copy, "SELECT group_concat(version) FROM schema", "1,2");
 	answer(f->copy, "SELECT name FROM users", "alice");
 	/* Nothing left to do. */
 	assert_int_equal(unlink(f->copy), 0);
-	assert_int_equal(migrate(f, step2, NULL), 0);
+	assert_int_equal(migrate(f, step3, NULL), 0);
 	assert_int_equal(access(f->copy, F_OK), -1);
-	/* And this program, which knows version 1, refuses it. */
-	refused(f, "schema version 2");
+	/* And this program, which does not know it, refuses it. */
+	refused(f, "schema version 3");
 }
 
 static void
@@ -687,22 +711,22 @@ test_migration_fails(void **state)
 {
 	struct fix *f = *state;
 
-	from_dump(f, 1);
+	from_dump(f, STORE_VERSION);
 	spill(f->copy, "left from an earlier try", 24);
 	assert_int_equal(migrate(f, "UPDATE users SET name = 'x';"
 	    "CREATE TABLE extra (id); INSERT INTO nowhere VALUES (1);", NULL),
 	    -1);
-	assert_non_null(strstr(f->why, "from schema version 1 to 2"));
+	assert_non_null(strstr(f->why, "from schema version 2 to 3"));
 	assert_non_null(strstr(f->why, "no such table: nowhere"));
-	assert_non_null(strstr(f->why, "still has version 1"));
+	assert_non_null(strstr(f->why, "still has version 2"));
 	assert_non_null(strstr(f->why, f->copy));
-	answer(f->path, "SELECT max(version) FROM schema", "1");
+	answer(f->path, "SELECT max(version) FROM schema", "2");
 	answer(f->path, "SELECT name FROM users", "alice");
 	answer(f->path, "SELECT count(*) FROM sqlite_schema WHERE name ="
 	    " 'extra'", "0");
 	answer(f->copy, "SELECT name FROM users", "alice");
 	make(f);		/* the old program goes on with it */
-	assert_int_equal(migrate(f, step2, NULL), 0);
+	assert_int_equal(migrate(f, step3, NULL), 0);
 	answer(f->path, "SELECT mail FROM users", "alice@x.invalid");
 }
 
@@ -711,12 +735,12 @@ test_no_copy_no_migration(void **state)
 {
 	struct fix *f = *state;
 
-	from_dump(f, 1);
+	from_dump(f, STORE_VERSION);
 	assert_int_equal(mkdir(f->copy, 0700), 0);
-	assert_int_equal(migrate(f, step2, NULL), -1);
+	assert_int_equal(migrate(f, step3, NULL), -1);
 	assert_non_null(strstr(f->why, "cannot copy it to"));
 	assert_non_null(strstr(f->why, "as it was"));
-	answer(f->path, "SELECT max(version) FROM schema", "1");
+	answer(f->path, "SELECT max(version) FROM schema", "2");
 }
 
 static void
@@ -725,11 +749,11 @@ test_damaged_is_not_migrated(void **state)
 	struct fix *f = *state;
 	struct buf b = { 0 };
 
-	from_dump(f, 1);
+	from_dump(f, STORE_VERSION);
 	slurp(f->path, &b);
 	memset(b.p + 8 * 4096, 0x77, 2048);
 	spill(f->path, b.p, b.n);
-	assert_int_equal(migrate(f, step2, NULL), -1);
+	assert_int_equal(migrate(f, step3, NULL), -1);
 	assert_non_null(strstr(f->why, "damaged"));
 	assert_int_equal(access(f->copy, F_OK), -1);
 	buf_free(&b);
@@ -745,20 +769,20 @@ test_migration_on_failing_disk(void **state)
 	int rc;
 
 	for (k = 1; ; k++) {
-		from_dump(f, 1);
+		from_dump(f, STORE_VERSION);
 		disk.ops = 0;
 		disk.with = k % 2 == 0 ? SQLITE_FULL : SQLITE_IOERR;
 		disk.stay = k % 3 == 0;
 		disk.fail_at = k;
-		rc = migrate(f, step2, "faulty");
+		rc = migrate(f, step3, "faulty");
 		disk.fail_at = 0;
 		version = ask(f->path, "SELECT max(version) FROM schema");
 		mail = ask(f->path, "SELECT count(*) FROM pragma_table_info("
 		    "'users') WHERE name = 'mail'");
-		assert_string_equal(mail, strcmp(version, "2") == 0 ? "1" :
+		assert_string_equal(mail, strcmp(version, "3") == 0 ? "1" :
 		    "0");
 		if (rc == 0)
-			assert_string_equal(version, "2");
+			assert_string_equal(version, "3");
 		else
 			failed++;
 		answer(f->path, "PRAGMA integrity_check", "ok");
@@ -873,7 +897,8 @@ main(void)
 {
 #define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_fresh), T(test_dump_v1), T(test_newer),
+		T(test_fresh), T(test_dump_v1), T(test_dump_v2),
+		T(test_newer),
 		T(test_not_ours), T(test_damaged), T(test_no_access),
 		T(test_migration), T(test_migration_fails),
 		T(test_no_copy_no_migration), T(test_damaged_is_not_migrated),

@@ -384,10 +384,40 @@ test_exposures(void **state)
 	assert_string_equal(sk_got(f), "a1 2 3 1 5 44 10 30 1;"
 	    "b2 2 3 1 5 44 40 50 0;");
 	assert_int_equal(store_begin(f->s), 0);
-	assert_int_equal(store_del_exposures(f->s, 50), 0);
+	assert_int_equal(store_del_exposures(f->s, 50, 50), 0);
 	assert_int_equal(store_commit(f->s), 0);
 	assert_int_equal(store_load_exposures(f->s, sk_on_exposure, f), 0);
 	assert_string_equal(sk_got(f), "b2 2 3 1 5 44 40 50 0;");
+}
+
+/* Those of nodes that are gone are kept for a shorter time. */
+static void
+test_exposures_gone(void **state)
+{
+	struct storekit *f = *state;
+	struct node_row n = sk_node(5, "five", "100.64.0.5");
+	struct exposure_row r;
+
+	sk_base(f);
+	memset(&r, 0, sizeof(r));
+	r.tailnet = 1;
+	r.slot = 2;
+	r.generation = 3;
+	r.first = 10;
+	r.last = 50;
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_put_node(f->s, &n), 0);
+	for (r.node = 4; r.node <= 6; r.node++)
+		assert_int_equal(store_put_exposure(f->s, &r), 0);
+	assert_int_equal(store_del_exposures(f->s, 20, 50), 0);
+	assert_int_equal(sk_ask(f, "SELECT 0"), 0);
+	assert_int_equal(store_load_exposures(f->s, sk_on_exposure, f), 0);
+	assert_int_equal(f->rows, 3);
+	(void)sk_got(f);
+	assert_int_equal(store_del_exposures(f->s, 20, 51), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	assert_int_equal(sk_ask(f, "SELECT count(*) * 10 + min(node_id)"
+	    " FROM exposures"), 15);
 }
 
 static void
@@ -421,10 +451,10 @@ test_log(void **state)
 	assert_false(store_log_has(f->s, 2, 30, r.batch));
 	assert_false(store_log_has(f->s, 1, UINT64_MAX, r.batch));
 	assert_int_equal(store_begin(f->s), 0);
-	assert_int_equal(store_trim_log(f->s, 1, 5), 0);
+	assert_int_equal(store_trim_log(f->s, 1, 5, 9999), 0);
 	assert_true(store_log_has(f->s, 1, 30, r.batch));
-	assert_int_equal(store_trim_log(f->s, 2, 0), 0);
-	assert_int_equal(store_trim_log(f->s, 1, 2), 0);
+	assert_int_equal(store_trim_log(f->s, 2, 0, 9999), 0);
+	assert_int_equal(store_trim_log(f->s, 1, 2, 9999), 0);
 	assert_int_equal(store_commit(f->s), 0);
 	assert_false(store_log_has(f->s, 1, 30, r.batch));
 	assert_int_equal(store_load_log(f->s, 1, 0, sk_on_row, f), 0);
@@ -443,15 +473,75 @@ test_log_trim_is_bounded(void **state)
 	assert_int_equal(store_begin(f->s), 0);
 	for (r.seq = 1; r.seq <= 1500; r.seq++)
 		assert_int_equal(store_add_log(f->s, &r), 0);
-	assert_int_equal(store_trim_log(f->s, 1, 10), 0);
+	assert_int_equal(store_trim_log(f->s, 1, 10, 9999), 0);
 	assert_int_equal(store_commit(f->s), 0);
 	assert_int_equal(sk_ask(f, "SELECT min(seq) FROM change_log"), 1001);
 	assert_int_equal(store_begin(f->s), 0);
-	assert_int_equal(store_trim_log(f->s, 1, 10), 0);
-	assert_int_equal(store_trim_log(f->s, 1, 10), 0);
+	assert_int_equal(store_trim_log(f->s, 1, 10, 9999), 0);
+	assert_int_equal(store_trim_log(f->s, 1, 10, 9999), 0);
 	assert_int_equal(store_commit(f->s), 0);
 	assert_int_equal(sk_ask(f, "SELECT count(*) * 10000 + min(seq)"
 	    " FROM change_log"), 101491);
+}
+
+/* However few they are: their octets are bounded, too. */
+static void
+test_log_trim_octets(void **state)
+{
+	struct storekit *f = *state;
+	struct log_row r;
+
+	sk_base(f);
+	memset(&r, 0, sizeof(r));
+	r.tailnet = 1;
+	r.changes = slice_str("ten octets");
+	assert_int_equal(store_begin(f->s), 0);
+	for (r.seq = 1; r.seq <= 9; r.seq++)
+		assert_int_equal(store_add_log(f->s, &r), 0);
+	assert_int_equal(store_trim_log(f->s, 1, 100, 90), 0);
+	assert_int_equal(store_trim_log(f->s, 1, 8, 39), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	assert_int_equal(sk_ask(f, "SELECT count(*) * 10 + min(seq)"
+	    " FROM change_log"), 37);
+}
+
+static void
+test_audit_trim(void **state)
+{
+	struct storekit *f = *state;
+	struct audit_row r;
+	unsigned int i;
+
+	sk_base(f);
+	memset(&r, 0, sizeof(r));
+	r.what = "x";
+	assert_int_equal(store_begin(f->s), 0);
+	for (i = 0; i < 30; i++) {
+		r.tailnet = i % 3 == 0 ? 0 : 1;	/* 10 and 20 */
+		r.at = 100 + (int64_t)i;
+		assert_int_equal(store_add_audit(f->s, &r), 0);
+	}
+	assert_int_equal(store_trim_audit(f->s, 1, 20, INT64_MAX), 0);
+	assert_int_equal(store_trim_audit(f->s, 1, 15, 102), 0);
+	assert_int_equal(store_load_audit(f->s, 1, 99, sk_on_audit, f), 0);
+	assert_int_equal(f->rows, 19);
+	(void)sk_got(f);
+	assert_int_equal(store_trim_audit(f->s, 1, 15, 999), 0);
+	assert_int_equal(store_trim_audit(f->s, 0, 9, INT64_MAX), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	assert_int_equal(sk_ask(f, "SELECT count(*) * 1000 + min(at)"
+	    " FROM audit WHERE tailnet_id = 1"), 15108);
+	assert_int_equal(sk_ask(f, "SELECT count(*) * 1000 + min(at)"
+	    " FROM audit WHERE tailnet_id IS NULL"), 9103);
+	/* At most two thousand at a time. */
+	r.tailnet = 1;
+	assert_int_equal(store_begin(f->s), 0);
+	for (i = 0; i < 3000; i++)
+		assert_int_equal(store_add_audit(f->s, &r), 0);
+	assert_int_equal(store_trim_audit(f->s, 1, 10, INT64_MAX), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	assert_int_equal(sk_ask(f, "SELECT count(*) FROM audit"
+	    " WHERE tailnet_id = 1"), 1015);
 }
 
 static void
@@ -501,37 +591,26 @@ test_results(void **state)
 	assert_int_equal(sk_ask(f, "SELECT count(*) FROM results"), 0);
 }
 
-/* Was dbd alone started again?  Then something was written in this life. */
+/* Was dbd alone started again?  Also if it died before it had any work. */
 static void
 test_same_boot(void **state)
 {
 	struct storekit *f = *state;
-	struct exposure_row e;
-	struct result_row r;
 
-	sk_base(f);
 	assert_false(store_same_boot(f->s));
-	memset(&r, 0, sizeof(r));
-	r.slot = 1;
-	assert_int_equal(store_begin(f->s), 0);
-	assert_int_equal(store_put_result(f->s, &r), 0);
-	assert_int_equal(store_commit(f->s), 0);
-	sk_again(f);
+	store_abandon(f->s);
+	sk_open_as(f, 0);
 	assert_true(store_same_boot(f->s));
-	store_close(f->s);
+	assert_int_equal(sk_ask(f, "SELECT count(*) FROM boot"), 1);
+	store_abandon(f->s);
 	sk_open_as(f, 1);
 	assert_false(store_same_boot(f->s));
-	memset(&e, 0, sizeof(e));
-	e.tailnet = 1;
-	e.node = 5;
-	assert_int_equal(store_begin(f->s), 0);
-	assert_int_equal(store_put_exposure(f->s, &e), 0);
-	assert_int_equal(store_commit(f->s), 0);
-	store_close(f->s);
+	store_abandon(f->s);
 	sk_open_as(f, 1);
 	assert_true(store_same_boot(f->s));
 	sk_again(f);
 	assert_false(store_same_boot(f->s));
+	assert_int_equal(sk_ask(f, "SELECT count(*) FROM boot"), 1);
 }
 
 static void
@@ -769,7 +848,8 @@ main(void)
 		T(test_tailnets_and_policies), T(test_users),
 		T(test_user_fields), T(test_node_fields), T(test_node_update),
 		T(test_node_rules), T(test_zero_keys), T(test_authkeys),
-		T(test_rests), T(test_exposures), T(test_log),
+		T(test_rests), T(test_exposures), T(test_exposures_gone),
+		T(test_log), T(test_log_trim_octets), T(test_audit_trim),
 		T(test_log_trim_is_bounded), T(test_results), T(test_same_boot),
 		T(test_audit),
 		T(test_ids), T(test_savepoints), T(test_abandon),

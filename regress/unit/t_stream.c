@@ -22,7 +22,7 @@
 #define FRAMES		400
 
 struct got {
-	struct frame	*frame[FRAMES];	/* of the last message, with reference */
+	struct frame	*frame[FRAMES];	/* of the last message */
 	size_t		 n;
 	unsigned int	 outs;
 	unsigned int	 firsts;
@@ -657,8 +657,61 @@ t_over(void **state)
 	assert_int_equal(w.overs, 2);
 	assert_null(a->stream);
 	assert_null(b->stream);
+	/* Who had a map is told to log in again; who had none is not. */
 	assert_int_equal(b->outs, 0);
+	assert_int_equal(a->outs, 2);
+	assert_string_equal(json_object_get_string(json_object_object_get(
+	    mapview_self(a->view), "KeyExpiry")), "1970-01-01T00:00:01Z");
 	assert_int_equal(tailnets_streams(w.tn, FEED_TAILNET), 0);
+}
+
+/* The same when dbd's word comes another way: once, and before the close. */
+static void
+t_farewell(void **state)
+{
+	struct got *a = join(1), *b = join(2), *c = open_node(3);
+
+	(void)state;
+	stream_farewell(a->stream);
+	assert_int_equal(a->outs, 2);
+	assert_string_equal(json_object_get_string(json_object_object_get(
+	    mapview_self(a->view), "KeyExpiry")), "1970-01-01T00:00:01Z");
+	stream_close(a->stream);
+	a->stream = NULL;
+	/* Its removal was first. */
+	assert_int_equal(feed_node_del(w.tn, 2), 0);
+	batch();
+	stream_farewell(b->stream);
+	assert_int_equal(b->outs, 2);
+	stream_farewell(b->stream);
+	assert_int_equal(b->outs, 2);
+	stream_farewell(c->stream);
+	assert_int_equal(c->outs, 0);
+	pass(0);
+	assert_int_equal(w.overs, 1);
+	assert_int_equal(b->outs, 2);
+}
+
+/* Who falls behind during a flush waits for the next one. */
+static void
+t_flush_ends(void **state)
+{
+	struct got *a = join(1), *b = join(2), *c = join(3);
+
+	(void)state;
+	pass(10 * US_PER_S);
+	w.cost = 4 * US_PER_MS;
+	endpoint(9, 100);
+	env_run(w.env);			/* two are served */
+	assert_int_equal(a->outs + b->outs + c->outs, 5);
+	w.cost = 0;
+	stream_drained(a->stream);
+	stream_drained(b->stream);
+	endpoint(9, 101);
+	pass(0);
+	assert_int_equal(a->outs + b->outs + c->outs, 6);
+	pass(1 * US_PER_S);
+	assert_int_equal(a->outs + b->outs + c->outs, 8);
 }
 
 static void
@@ -1036,7 +1089,7 @@ main(void)
 		T(t_drained_first), T(t_own_change), T(t_removal_first),
 		T(t_reset), T(t_empty_endpoints), T(t_presence), T(t_nothing),
 		T(t_profile), T(t_keepalive), T(t_over),
-		T(t_over_closed_before), T(t_close_within_out), T(t_policy),
+		T(t_farewell), T(t_flush_ends), T(t_over_closed_before), T(t_close_within_out), T(t_policy),
 		T(t_alone), T(t_floor), T(t_told_of_conf), T(t_turns),
 		M(t_long), M(t_long_removal), M(t_joiners_share)
 	};

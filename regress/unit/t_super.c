@@ -28,6 +28,7 @@ struct sent {
 	bool		 flag;
 	uint64_t	 generation;	/* CFG_LINK's */
 	int		 fd;
+	struct r_counters counts;
 };
 
 struct world {
@@ -110,6 +111,7 @@ on_send(struct proc *p, const struct msg *m, void *arg)
 		s->value = m->u.cfg_ctl_row.pid;
 		s->flag = m->u.cfg_ctl_row.state == 2;
 		s->generation = m->u.cfg_ctl_row.streams;
+		s->counts = m->u.cfg_ctl_row.counts;
 		break;
 	default:
 		break;
@@ -1076,6 +1078,54 @@ test_status(void **state)
 }
 
 static void
+counts(struct world *w, struct proc *p, uint64_t n)
+{
+	struct msg m;
+
+	msg_init(&m, M_CFG_STAT);
+	m.u.cfg_stat.counts.handshakes = n;
+	m.u.cfg_stat.counts.behind = n + 1;
+	super_msg(w->super, p, &m);
+}
+
+/* What each has counted last, of this instance alone. */
+static void
+test_counters(void **state)
+{
+	struct world *w = serving(state);
+	unsigned int mark = w->nsent, i;
+	struct msg m;
+
+	counts(w, w->keyd, 10);
+	counts(w, w->dbd, 20);
+	counts(w, w->worker[1], 30);
+	counts(w, w->worker[1], UINT64_MAX - 1);
+	counts(w, w->worker[3], 40);
+	died(w, w->worker[3]);
+	msg_init(&m, M_CFG_CTL_STATUS);
+	super_msg(w->super, w->dbd, &m);
+	for (i = 0; i < WORKERS + 3; i++)
+		assert_int_equal(w->sent[mark + i].type, M_CFG_CTL_ROW);
+	assert_int_equal(w->sent[mark].counts.handshakes, 0);	/* master */
+	assert_int_equal(w->sent[mark + 1].counts.handshakes, 10);
+	assert_int_equal(w->sent[mark + 1].counts.behind, 11);
+	assert_int_equal(w->sent[mark + 2].counts.handshakes, 20);
+	assert_true(w->sent[mark + 3].counts.handshakes == UINT64_MAX - 1);
+	assert_true(w->sent[mark + 3].counts.behind == UINT64_MAX);
+	assert_int_equal(w->sent[mark + 4].counts.handshakes, 0);
+	assert_int_equal(w->sent[mark + 5].counts.handshakes, 0);
+	assert_int_equal(w->sent[mark + 5].counts.behind, 0);
+	/* keyd is not one whose slot others stand in for. */
+	msg_init(&m, M_CFG_STAT);
+	m.u.cfg_stat.paused = true;
+	super_msg(w->super, w->keyd, &m);
+	mark = w->nsent;
+	advance(w, 2000);
+	assert_int_equal(count(w, mark, NULL, M_CFG_SLOT), 2);
+	assert_int_equal(last(w, w->worker[1], M_CFG_SLOT)->value, 3);
+}
+
+static void
 test_verbose(void **state)
 {
 	struct world *w = serving(state);
@@ -1103,7 +1153,7 @@ main(void)
 		T(test_reload_without), T(test_reload_refused),
 		T(test_refusals), T(test_check),
 		T(test_stop), T(test_stop_slow), T(test_stop_in_reload),
-		T(test_status), T(test_verbose)
+		T(test_status), T(test_counters), T(test_verbose)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -109,8 +109,8 @@ control_new(struct env *env, const struct control_ops *ops)
 	c->overload_ms = 5000;
 	TAILQ_INIT(&c->open);
 	TAILQ_INIT(&c->snaps);
-	TAILQ_INIT(&c->held);
-	TAILQ_INIT(&c->held_regs);
+	for (i = 0; i < HELD_KINDS; i++)
+		TAILQ_INIT(&c->held[i]);
 	for (i = 0; i < HASH_SIZE; i++) {
 		LIST_INIT(&c->lanes[i]);
 		LIST_INIT(&c->streams[i]);
@@ -158,6 +158,12 @@ uint32_t
 control_streams(const struct control *c)
 {
 	return c->nstreams;
+}
+
+const struct control_counters *
+control_counters(const struct control *c)
+{
+	return &c->count;
 }
 
 static bool

@@ -54,6 +54,16 @@ int		 control_db_msg(struct control *, const struct msg *,
 
 /* Map streams that are open (for CFG_STAT and status). */
 uint32_t	 control_streams(const struct control *);
+/* What happened since control_new(); net_counters() has the rest. */
+struct control_counters {
+	uint64_t	refused;	/* answered 429 or 503 for load */
+	uint64_t	held;		/* had to wait for less load */
+	uint64_t	registers;	/* registrations asked for */
+	uint64_t	opens;		/* map streams and single maps, to dbd */
+	uint64_t	lites;		/* lite updates, to dbd */
+	uint64_t	overloads;	/* how often overload began */
+};
+const struct control_counters *control_counters(const struct control *);
 /* GOAWAY for all; streams end. */
 void		 control_shutdown(struct control *);
 

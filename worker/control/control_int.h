@@ -41,18 +41,24 @@ struct task {
 
 /*
  * One DB request in flight a session (trust.md 6); the others of the same
- * session wait here in their order.
+ * session wait here in their order.  Beside a lite update, which may wait for
+ * its node's budget, there may be one more: a newer lite update ends the
+ * waiting one, and a stream or a registration does not wait for a budget.
  */
 struct lane {
 	LIST_ENTRY(lane) hash;
 	uint64_t	 serial_gen;
 	uint64_t	 serial;
 	struct task	*busy;
+	struct task	*extra;		/* only while busy is a lite update */
 	struct task_list waiting;
-	unsigned int	 nwaiting;
+	unsigned int	 nmaps;		/* waiting map requests */
+	unsigned int	 nregs;		/* waiting registrations */
+	size_t		 held;		/* octets of its held requests */
 };
 
-#define LANE_MAX	16		/* waiting requests of one session */
+#define LANE_MAX	16		/* waiting map requests of a session */
+#define LANE_REGS	16		/* waiting registrations of a session */
 
 /* A map stream of a client, from DB_MAP_OPEN to its end. */
 struct mapstream {
@@ -74,14 +80,18 @@ struct mapstream {
 	bool		 mapped;	/* ... and handed to the transport */
 };
 
-/* A request that waits for better times (state.md 10). */
+/* Requests that wait for better times (state.md 10), in their order. */
+enum held_kind { HELD_REG, HELD_ROUTER, HELD_MAP, HELD_KINDS };
+
 struct held {
 	enum tag_kind	 tag;		/* TAG_HELD */
 	TAILQ_ENTRY(held) entry;
 	struct control	*control;
 	struct req	*req;
+	struct lane	*lane;
+	size_t		 octets;	/* what it costs us to keep it */
 	uint64_t	 since;
-	bool		 is_reg;	/* in held_regs, else in held */
+	enum held_kind	 kind;
 };
 TAILQ_HEAD(held_list, held);
 
@@ -99,9 +109,12 @@ struct control {
 	uint64_t	 stream_number;
 	unsigned int	 ntasks;
 	size_t		 task_octets;	/* of all bodies */
+	struct control_counters count;
 	uint32_t	 overload_ms;
-	struct held_list held;		/* map requests */
-	struct held_list held_regs;
+	bool		 overload;	/* said in the log */
+	struct control_counters before;	/* count when it began */
+	struct held_list held[HELD_KINDS];
+	size_t		 held_octets;
 	struct timer	 held_timer;
 	uint64_t	 defer_at;	/* when the last one refused comes */
 	struct timer	 linger;	/* drops replicas without streams */
@@ -111,9 +124,13 @@ struct control {
 
 /* lane.c: tasks and their way to dbd. */
 
+/* The session's lane, made if there is none; lane_put() when it is done. */
+struct lane	*lane_of(struct control *, const struct req *);
+/* Frees it if nothing is left in it. */
+void		 lane_put(struct lane *);
 /*
  * A new task for a Noise request; m is encoded at once.  NULL if the session
- * has too many waiting: the request has been answered.
+ * has too many waiting: the request has been answered or reset.
  */
 struct task	*task_new(struct control *, struct req *,
 		    const struct msg *m,
@@ -153,6 +170,12 @@ void		 map_request(struct control *, struct req *);
 /* Past overload control: goes to dbd. */
 void		 map_admit(struct control *, struct req *,
 		    const struct mapreq *);
+/* 503: come again after so many seconds.  q NULL: a registration. */
+void		 refuse_busy(struct control *, struct req *,
+		    const struct mapreq *, int seconds);
+/* dbd puts the clocks of the node off by so many seconds. */
+void		 map_defer(struct control *, const struct req *,
+		    const struct mapreq *, int seconds);
 void		 map_gone(struct mapstream *);
 void		 map_drained(struct mapstream *);
 void		 map_out(struct stream *, struct frame *const *, size_t, bool,
@@ -172,7 +195,8 @@ void		 map_shutdown(struct control *);
  */
 int		 overload_verdict(struct control *, const struct mapreq *);
 /*
- * Until there is less to do; a registration (NULL) until there is room.
+ * Until there is less to do; a registration (NULL) until there is room.  What
+ * is more than may be held is refused.
  */
 void		 overload_hold(struct control *, struct req *,
 		    const struct mapreq *);

@@ -1,4 +1,4 @@
-/* Requests to dbd: one in flight a session, sent again when dbd comes back. */
+/* Requests to dbd: in lanes by session, sent again when dbd comes back. */
 
 #include <stdlib.h>
 
@@ -21,9 +21,10 @@ lane_bucket(struct control *c, const struct r_ticket *t)
 	return &c->lanes[(t->serial ^ t->serial_gen) % HASH_SIZE];
 }
 
-static struct lane *
-lane_get(struct control *c, const struct r_ticket *t)
+struct lane *
+lane_of(struct control *c, const struct req *r)
 {
+	const struct r_ticket *t = &req_session(r)->ticket;
 	struct lane_list *b = lane_bucket(c, t);
 	struct lane *l;
 
@@ -38,13 +39,40 @@ lane_get(struct control *c, const struct r_ticket *t)
 	return l;
 }
 
-static void
+void
 lane_put(struct lane *l)
 {
-	if (l->busy != NULL || l->nwaiting != 0)
+	if (l->busy != NULL || l->held != 0 || !TAILQ_EMPTY(&l->waiting))
 		return;
 	LIST_REMOVE(l, hash);
 	free(l);
+}
+
+/*
+ * No session makes us remember without bound.  This is no matter of load,
+ * which never has a registration refused (trap 76): no client has that many
+ * open at once.
+ */
+static bool
+lane_has_room(struct lane *l, struct req *r, enum msg_type type)
+{
+	if (type == M_DB_REG && l->nregs >= LANE_REGS) {
+		log_debug("registrations without end of one session");
+		req_set_tag(r, NULL);
+		req_abort(r);
+		return false;
+	}
+	if (type != M_DB_REG && l->nmaps >= LANE_MAX) {
+		reply_text(r, 429, "too many requests of one session");
+		return false;
+	}
+	return true;
+}
+
+static unsigned int *
+lane_waits(struct task *t)
+{
+	return t->type == M_DB_REG ? &t->lane->nregs : &t->lane->nmaps;
 }
 
 struct task *
@@ -54,9 +82,9 @@ task_new(struct control *c, struct req *r, const struct msg *m,
 	struct task *t;
 	struct lane *l;
 
-	l = lane_get(c, &req_session(r)->ticket);
-	if (l->nwaiting >= LANE_MAX) {
-		reply_text(r, 429, "too many requests of one session");
+	l = lane_of(c, r);
+	if (!lane_has_room(l, r, m->type)) {
+		c->count.refused++;
 		return NULL;
 	}
 	t = xcalloc(1, sizeof(*t));
@@ -71,20 +99,39 @@ task_new(struct control *c, struct req *r, const struct msg *m,
 	return t;
 }
 
+/* One more may be in flight. */
+static bool
+lane_is_open(const struct lane *l)
+{
+	if (l->busy == NULL)
+		return true;
+	return l->busy->type == M_DB_MAP_LITE && l->extra == NULL;
+}
+
 void
 task_go(struct task *t)
 {
 	struct lane *l = t->lane;
 
-	if (l->busy != NULL) {
+	if (!lane_is_open(l)) {
 		TAILQ_INSERT_TAIL(&l->waiting, t, entry);
-		l->nwaiting++;
+		++*lane_waits(t);
 		return;
 	}
-	l->busy = t;
+	if (l->busy == NULL)
+		l->busy = t;
+	else
+		l->extra = t;
 	TAILQ_INSERT_TAIL(&t->control->open, t, entry);
 	if (t->control->db != NULL)
 		task_send(t, false);
+}
+
+static void
+unwait(struct task *t)
+{
+	TAILQ_REMOVE(&t->lane->waiting, t, entry);
+	--*lane_waits(t);
 }
 
 static void
@@ -146,11 +193,12 @@ task_end(struct task *t)
 	struct task *next;
 
 	TAILQ_REMOVE(&t->control->open, t, entry);
+	if (l->busy == t)
+		l->busy = l->extra;
+	l->extra = NULL;
 	task_free(t);
-	l->busy = NULL;
-	if ((next = TAILQ_FIRST(&l->waiting)) != NULL) {
-		TAILQ_REMOVE(&l->waiting, next, entry);
-		l->nwaiting--;
+	while ((next = TAILQ_FIRST(&l->waiting)) != NULL && lane_is_open(l)) {
+		unwait(next);
 		task_go(next);
 	}
 	lane_put(l);
@@ -162,14 +210,13 @@ task_orphan(struct task *t)
 	struct lane *l = t->lane;
 
 	t->req = NULL;
-	if (l->busy == t) {
+	if (l->busy == t || l->extra == t) {
 		if (t->control->db == NULL)
 			task_end(t);
 		return;
 	}
 	/* never sent: nobody will miss it (protocol.md trap 38) */
-	TAILQ_REMOVE(&l->waiting, t, entry);
-	l->nwaiting--;
+	unwait(t);
 	task_free(t);
 	lane_put(l);
 }

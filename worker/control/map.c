@@ -8,6 +8,7 @@
 #include "worker/control/control_int.h"
 
 #define ONCE_FRAMES	16384	/* of one map: 10,000 nodes are 200 chunks */
+#define END_DELETED	2	/* DB_STREAM_END's why */
 #define DEFER_QUEUE	(1 << 20)	/* octets that wait for dbd */
 
 static struct mapstream_list *
@@ -138,6 +139,8 @@ map_stream_end(struct control *c, const struct m_db_stream_end *e)
 			continue;
 		log_debug("stream ended node=%llu why=\"%s\"",
 		    (unsigned long long)e->node, end_reason(e->why));
+		if (e->why == END_DELETED && ms->stream != NULL)
+			stream_farewell(ms->stream);
 		ms_finish(ms, e->why == 1 ? 409 : 404, end_reason(e->why));
 	}
 }
@@ -160,6 +163,7 @@ map_resume(struct control *c)
 			r->generation = ms->generation;
 			r->h2 = ms->h2;
 			r->mapped = ms->mapped;
+			memcpy(r->node_key, ms->sc.node_key, KEY_LEN);
 			r->ticket = ms->ticket;
 			link_send(c->db, &m);
 		}
@@ -290,6 +294,7 @@ send_open(struct control *c, struct req *r, const struct mapreq *q)
 	o->read_only = q->read_only;
 	if ((t = task_new(c, r, &m, open_done)) == NULL)
 		return;
+	c->count.opens++;
 	ms = xcalloc(1, sizeof(*ms));
 	ms->tag = TAG_STREAM;
 	ms->control = c;
@@ -299,7 +304,7 @@ send_open(struct control *c, struct req *r, const struct mapreq *q)
 	ms->once = o->once;
 	memcpy(ms->sc.node_key, q->node_key, sizeof(ms->sc.node_key));
 	ms->sc.capver = q->version;
-	ms->sc.compress = q->zstd;
+	ms->sc.compress = true;
 	ms->sc.omit_peers = q->omit_peers;
 	t->ms = ms;
 	req_set_tag(r, t);
@@ -327,6 +332,7 @@ send_lite(struct control *c, struct req *r, const struct mapreq *q)
 	l->home_derp = q->home_derp;
 	if ((t = task_new(c, r, &m, lite_done)) == NULL)
 		return;
+	c->count.lites++;
 	req_set_tag(r, t);
 	req_forget(r);
 	task_go(t);
@@ -341,22 +347,33 @@ map_admit(struct control *c, struct req *r, const struct mapreq *q)
 		send_open(c, r, q);
 }
 
-static void
-refuse(struct control *c, struct req *r, const struct mapreq *q, int seconds)
+void
+map_defer(struct control *c, const struct req *r, const struct mapreq *q,
+    int seconds)
+{
+	struct msg m;
+
+	/* no more than a courtesy: a flood of it is not passed on */
+	if (c->db == NULL || link_queued(c->db) >= DEFER_QUEUE)
+		return;
+	msg_init(&m, M_DB_MAP_DEFER);
+	m.u.db_map_defer.ticket = req_session(r)->ticket;
+	memcpy(m.u.db_map_defer.node_key, q->node_key, KEY_LEN);
+	m.u.db_map_defer.seconds = (uint32_t)seconds;
+	link_send(c->db, &m);
+}
+
+void
+refuse_busy(struct control *c, struct req *r, const struct mapreq *q,
+    int seconds)
 {
 	struct req_head h = { 503, "text/plain; charset=utf-8", seconds, NULL,
 	    NULL };
 	static const char text[] = "busy, come back later\n";
-	struct msg m;
 
-	/* no more than a courtesy: a flood of refusals is not passed on */
-	if (c->db != NULL && link_queued(c->db) < DEFER_QUEUE) {
-		msg_init(&m, M_DB_MAP_DEFER);
-		m.u.db_map_defer.ticket = req_session(r)->ticket;
-		memcpy(m.u.db_map_defer.node_key, q->node_key, KEY_LEN);
-		m.u.db_map_defer.seconds = (uint32_t)seconds;
-		link_send(c->db, &m);
-	}
+	c->count.refused++;
+	if (q != NULL)
+		map_defer(c, r, q, seconds);
 	req_reply(r, &h, text, sizeof(text) - 1);
 }
 
@@ -379,9 +396,12 @@ map_request(struct control *c, struct req *r)
 		mapreq_free(&q);
 		return;
 	}
+	if (q.endpoints_cut)
+		log_debug("node says too many endpoints key=%s kept=%u",
+		    log_key(q.node_key), q.endpoints.count);
 	verdict = overload_verdict(c, &q);
 	if (verdict > 0)
-		refuse(c, r, &q, verdict);
+		refuse_busy(c, r, &q, verdict);
 	else if (verdict < 0)
 		overload_hold(c, r, &q);
 	else

@@ -1,8 +1,8 @@
 /*
  * Overload is answered, not suffered (state.md 10, protocol.md 3.18): clients
  * that understand it are told when to come back, each at a time of its own;
- * requests of older ones are held open, well below their watchdog of 120 s.
- * Registers, /key and /ts2021 are never refused for load.
+ * requests of older ones are held open, well below their watchdog of 120 s,
+ * as far as there is memory for it.  Registers wait; /key and /ts2021 go on.
  */
 
 #include <stdlib.h>
@@ -10,8 +10,17 @@
 #include "common/log.h"
 #include "worker/control/control_int.h"
 
-#define HOLD_US		(110 * US_PER_S)
+#define HOLD_S		110
+#define HOLD_US		(HOLD_S * US_PER_S)
 #define TICK_US		(250 * US_PER_MS)
+/*
+ * Octets that held requests may cost: in all, what of it only registrations
+ * may take, in one session, and of a request beside its body.
+ */
+#define HELD_ALL	(64UL * 1024 * 1024)
+#define HELD_REGS	(16UL * 1024 * 1024)
+#define HELD_SESSION	(2UL * 1024 * 1024)
+#define HELD_COST	1024
 #define RETRY_MAX_S	300
 #define JOIN_US		1500	/* what one admitted stream costs us */
 
@@ -29,34 +38,57 @@ overloaded(const struct control *c)
 
 /* Others wait for it: routers and exit nodes come first (state.md 10). */
 static bool
-is_router(const struct mapreq *q)
+is_router(const struct control *c, const struct mapreq *q)
 {
-	return q->hostinfo.routes.count != 0;
+	return tailnets_is_router(c->tailnets, q->node_key);
 }
 
-int
-overload_verdict(struct control *c, const struct mapreq *q)
+static void
+begin(struct control *c)
 {
-	uint64_t now, first;
-	uint64_t s;
+	if (c->overload)
+		return;
+	c->overload = true;
+	c->count.overloads++;
+	c->before = c->count;
+	log_info("overload begins backlog_ms=%llu requests=%u streams=%u",
+	    (unsigned long long)(backlog(c) / US_PER_MS), c->ntasks,
+	    c->nstreams);
+	if (!timer_pending(&c->held_timer))
+		timer_in(&c->held_timer, TICK_US);
+}
 
-	if (!overloaded(c) && !tasks_full(c))
-		return 0;
-	now = env_now(c->env);
-	first = now + backlog(c);
-	if (is_router(q) && !tasks_full(c) &&
-	    backlog(c) <= 2 * (uint64_t)c->overload_ms * US_PER_MS)
-		return 0;
-	if (q->version < CAPVER_RETRY_AFTER)
-		return -1;
-	/*
-	 * The client adds no jitter (trap 74): slots follow one another at
-	 * the rate at which we can serve, after what already waits.
-	 */
+/* Not at once below the bound: it would be over and over again. */
+static void
+end(struct control *c)
+{
+	unsigned int i;
+
+	for (i = 0; i < HELD_KINDS; i++)
+		if (!TAILQ_EMPTY(&c->held[i]))
+			return;
+	if (!c->overload || tasks_full(c) ||
+	    backlog(c) > (uint64_t)c->overload_ms * US_PER_MS / 2)
+		return;
+	c->overload = false;
+	log_info("overload ends refused=%llu held=%llu",
+	    (unsigned long long)(c->count.refused - c->before.refused),
+	    (unsigned long long)(c->count.held - c->before.held));
+}
+
+/*
+ * The client adds no jitter (trap 74): slots follow one another at the rate
+ * at which we can serve, after what already waits.
+ */
+static int
+slot(struct control *c, bool router)
+{
+	uint64_t now = env_now(c->env), first = now + backlog(c), s;
+
 	if (c->defer_at < first)
 		c->defer_at = first;
 	c->defer_at += JOIN_US;
-	s = ((is_router(q) ? first : c->defer_at) - now) / US_PER_S + 1;
+	s = ((router ? first : c->defer_at) - now) / US_PER_S + 1;
 	s += env_uniform(c->env, (uint32_t)(s < RETRY_MAX_S ? 2 + s / 4 : 1));
 	if (s > RETRY_MAX_S) {
 		/* all slots are taken: once more from the first */
@@ -66,31 +98,70 @@ overload_verdict(struct control *c, const struct mapreq *q)
 	return (int)s;
 }
 
+int
+overload_verdict(struct control *c, const struct mapreq *q)
+{
+	bool router;
+
+	if (!overloaded(c) && !tasks_full(c))
+		return 0;
+	begin(c);
+	router = is_router(c, q);
+	if (router && !tasks_full(c) &&
+	    backlog(c) <= 2 * (uint64_t)c->overload_ms * US_PER_MS)
+		return 0;
+	if (q->version < CAPVER_RETRY_AFTER)
+		return -1;
+	return slot(c, router);
+}
+
+static bool
+has_room(const struct control *c, const struct lane *l, size_t n, bool reg)
+{
+	size_t max = reg ? HELD_ALL : HELD_ALL - HELD_REGS;
+
+	return c->held_octets + n <= max && l->held + n <= HELD_SESSION;
+}
+
 void
 overload_hold(struct control *c, struct req *r, const struct mapreq *q)
 {
+	size_t n = req_body(r).n + HELD_COST;
+	struct lane *l = lane_of(c, r);
 	struct held *h;
 
+	begin(c);
+	if (!has_room(c, l, n, q == NULL)) {
+		lane_put(l);
+		refuse_busy(c, r, q, slot(c, false));
+		return;
+	}
 	h = xcalloc(1, sizeof(*h));
 	h->tag = TAG_HELD;
 	h->control = c;
 	h->req = r;
+	h->lane = l;
+	h->octets = n;
 	h->since = env_now(c->env);
-	h->is_reg = q == NULL;
+	h->kind = q == NULL ? HELD_REG : is_router(c, q) ? HELD_ROUTER :
+	    HELD_MAP;
+	TAILQ_INSERT_TAIL(&c->held[h->kind], h, entry);
+	l->held += n;
+	c->held_octets += n;
+	c->count.held++;
 	req_set_tag(r, h);
-	if (q != NULL && is_router(q))
-		TAILQ_INSERT_HEAD(&c->held, h, entry);
-	else
-		TAILQ_INSERT_TAIL(q == NULL ? &c->held_regs : &c->held, h,
-		    entry);
-	if (!timer_pending(&c->held_timer))
-		timer_in(&c->held_timer, TICK_US);
+	/* its grace period does not run while we let it wait */
+	if (q != NULL)
+		map_defer(c, r, q, HOLD_S);
 }
 
 void
 overload_gone(struct control *c, struct held *h)
 {
-	TAILQ_REMOVE(h->is_reg ? &c->held_regs : &c->held, h, entry);
+	TAILQ_REMOVE(&c->held[h->kind], h, entry);
+	c->held_octets -= h->octets;
+	h->lane->held -= h->octets;
+	lane_put(h->lane);
 	free(h);
 }
 
@@ -106,8 +177,9 @@ release(struct control *c, struct held *h)
 }
 
 static void
-release_map(struct control *c, struct req *r)
+release_map(struct control *c, struct held *h)
 {
+	struct req *r = release(c, h);
 	struct mapreq q;
 	const char *why;
 
@@ -123,20 +195,24 @@ void
 overload_tick(void *arg)
 {
 	struct control *c = arg;
-	struct held *h, *next;
+	struct held *h;
 	uint64_t now = env_now(c->env);
+	unsigned int k;
 
-	while ((h = TAILQ_FIRST(&c->held_regs)) != NULL && !tasks_full(c))
-		register_admit(c, release(c, h));
-	/* a client that waits longer gives up */
-	for (h = TAILQ_FIRST(&c->held); h != NULL; h = next) {
-		next = TAILQ_NEXT(h, entry);
-		if (now - h->since >= HOLD_US)
-			release_map(c, release(c, h));
-	}
-	while ((h = TAILQ_FIRST(&c->held)) != NULL && !overloaded(c) &&
+	while ((h = TAILQ_FIRST(&c->held[HELD_REG])) != NULL &&
 	    !tasks_full(c))
-		release_map(c, release(c, h));
-	if (!TAILQ_EMPTY(&c->held) || !TAILQ_EMPTY(&c->held_regs))
+		register_admit(c, release(c, h));
+	for (k = HELD_ROUTER; k <= HELD_MAP; k++) {
+		/* a client that waits longer gives up */
+		while ((h = TAILQ_FIRST(&c->held[k])) != NULL &&
+		    now - h->since >= HOLD_US)
+			release_map(c, h);
+	}
+	for (k = HELD_ROUTER; k <= HELD_MAP; k++)
+		while ((h = TAILQ_FIRST(&c->held[k])) != NULL &&
+		    !overloaded(c) && !tasks_full(c))
+			release_map(c, h);
+	end(c);
+	if (c->overload)
 		timer_in(&c->held_timer, TICK_US);
 }

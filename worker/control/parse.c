@@ -183,11 +183,12 @@ routes(struct parsed *p, const struct jval *a)
 }
 
 /*
- * Other hosts can't reach a zone-scoped or link-local address; an endpoint
- * that does not parse is the client's loss, not the request's.
+ * Without its zone nobody can reach a link-local IPv6 address (of IPv4 a
+ * client says one only when it has no other); an endpoint that does not parse
+ * is the client's loss, not the request's.
  */
 static struct msg_list
-endpoints(struct parsed *p, const struct jval *a)
+endpoints(struct parsed *p, const struct jval *a, bool *cut)
 {
 	struct buf *b = own_list(p);
 	struct msg_list list = { 0 };
@@ -197,10 +198,11 @@ endpoints(struct parsed *p, const struct jval *a)
 
 	for (i = 0; i < n && list.count < ENDPOINTS_MAX; i++) {
 		if (!jval_str(jval_at(a, i), &s) || !ipport_parse(&e.v, s) ||
-		    ip_is_linklocal(&e.v.addr))
+		    (e.v.addr.family == 6 && ip_is_linklocal(&e.v.addr)))
 			continue;
 		msg_list_add(&list, b, MR_ADDR, &e);
 	}
+	*cut = a != NULL && i < jval_count(a);
 	msg_list_close(&list, b);
 	return list;
 }
@@ -407,18 +409,16 @@ mapreq_parse(struct mapreq *q, struct slice body, const char **why)
 	    !flag_strict(&q->omit_peers, root, "OmitPeers") ||
 	    !flag_strict(&q->read_only, root, "ReadOnly"))
 		return -1;
-	*why = "Compress must be zstd or absent";
-	if (!is_str(root, "Compress"))
+	/* no client reads anything else, whatever it asks for (trap 17) */
+	*why = "Compress must be zstd";
+	if (!jval_str(jval_get(root, "Compress"), &s) ||
+	    !slice_eqs(s, "zstd"))
 		return -1;
-	if (jval_str(jval_get(root, "Compress"), &s) && s.n != 0) {
-		if (!slice_eqs(s, "zstd"))
-			return -1;
-		q->zstd = true;
-	}
 	*why = "Endpoints or Hostinfo is of a wrong type";
 	if (!is_list(root, "Endpoints") || !is_obj(root, "Hostinfo"))
 		return -1;
-	q->endpoints = endpoints(&q->own, jval_get(root, "Endpoints"));
+	q->endpoints = endpoints(&q->own, jval_get(root, "Endpoints"),
+	    &q->endpoints_cut);
 	hi = jval_get(root, "Hostinfo");
 	q->has_hostinfo = hi != NULL;
 	hostinfo(&q->own, &q->hostinfo, hi);

@@ -31,10 +31,10 @@ struct mapreq {
 	bool		 stream;
 	bool		 omit_peers;
 	bool		 read_only;
-	bool		 zstd;
 	uint8_t		 node_key[32];
 	uint8_t		 disco_key[32];
 	struct msg_list	 endpoints;	/* of r_addr */
+	bool		 endpoints_cut;	/* it said more than are taken */
 	bool		 has_hostinfo;
 	struct r_hostinfo hostinfo;
 	uint16_t	 home_derp;

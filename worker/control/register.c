@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/enc.h"
+#include "common/ids.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "worker/control/control_int.h"
@@ -61,15 +62,31 @@ put_user(struct json *j, const struct r_user *u)
 	json_end(j);
 }
 
+/* Tagged nodes have one owner for all, the same as in maps. */
+static struct r_user
+owner(const struct r_user *u)
+{
+	struct r_user o = *u;
+
+	if (u->id == 0 || u->id == USER_TAGGED) {
+		o.id = USER_TAGGED;
+		o.name = slice_str(USER_TAGGED_LOGIN);
+		o.display = slice_str(USER_TAGGED_NAME);
+		o.picture = slice_str("");
+	}
+	return o;
+}
+
 static void
 accepted(struct req *r, const struct m_db_reg_ok *ok)
 {
+	struct r_user u = owner(&ok->user);
 	struct buf b = { 0 };
 	struct json j;
 
 	json_init(&j, &b);
 	json_obj(&j);
-	put_user(&j, &ok->user);
+	put_user(&j, &u);
 	json_key(&j, "NodeKeyExpired");
 	json_bool(&j, ok->key_expired);
 	json_key(&j, "MachineAuthorized");
@@ -126,6 +143,7 @@ register_admit(struct control *c, struct req *r)
 void
 register_request(struct control *c, struct req *r)
 {
+	c->count.registers++;
 	/* delayed, never refused: tailscale up ends at a 503 (trap 76) */
 	if (tasks_full(c))
 		overload_hold(c, r, NULL);

@@ -439,6 +439,7 @@ conn_output(struct conn *c, uint8_t *dst, size_t max)
 		} else if (has_session(c))
 			n += put_records(c, dst + n, max - n);
 	}
+	net->count.octets_out += n;
 	net_settle(net);
 	if (c->state == CONN_OPEN && h2_is_over(c)) {
 		conn_finish(c, false);

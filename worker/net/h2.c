@@ -50,6 +50,8 @@ struct h2 {
 	enum goodbye	 goodbye;
 	bool		 making;
 	bool		 has_libbuf;
+	/* Nothing to write and not over, when it was last looked at. */
+	bool		 still;
 };
 
 /*
@@ -141,6 +143,7 @@ h2_last_req(struct conn *c)
 {
 	struct h2 *h = c->h2;
 
+	h->still = false;
 	h->idle_since = env_now(c->net->env);
 	conn_due(c, h->idle_since + c->net->conf.idle_s * US_PER_S);
 	if (h->goodbye == FINAL)
@@ -401,6 +404,23 @@ resume_blocked(struct h2 *h)
 	}
 }
 
+/* Once all is written it is over. */
+static bool
+is_ending(const struct conn *c)
+{
+	return nghttp2_session_want_read(c->h2->ng) == 0 ||
+	    (c->h2->goodbye == FINAL && TAILQ_EMPTY(&c->reqs));
+}
+
+static bool
+is_over(const struct conn *c)
+{
+	const struct h2 *h = c->h2;
+
+	return h->spill.n == 0 && nghttp2_session_want_write(h->ng) == 0 &&
+	    is_ending(c);
+}
+
 long
 h2_output(struct conn *c, uint8_t *dst, size_t max)
 {
@@ -413,6 +433,7 @@ h2_output(struct conn *c, uint8_t *dst, size_t max)
 	h->n = 0;
 	h->max = max;
 	h->now = env_now(c->net->env);
+	h->still = false;
 	memset(&h->spill, 0, sizeof(h->spill));
 	if (old.n > max) {
 		memcpy(dst, old.p, max);
@@ -425,7 +446,12 @@ h2_output(struct conn *c, uint8_t *dst, size_t max)
 	while (h->spill.n == 0 && h->max - h->n >= FRAME_MIN &&
 	    (n = nghttp2_session_mem_send(h->ng, &p)) > 0)
 		put(h, p, (size_t)n);
-	return n < 0 ? -1 : (long)h->n;
+	if (n < 0)
+		return -1;
+	/* With room left it ended because there is nothing more. */
+	h->still = h->spill.n == 0 && h->max - h->n >= FRAME_MIN &&
+	    TAILQ_EMPTY(&h->blocked) && !is_ending(c);
+	return (long)h->n;
 }
 
 static void
@@ -464,6 +490,7 @@ h2_respond(struct req *r, const struct req_head *head, bool whole,
 	}
 	if (head->extra_name != NULL)
 		nv_set(&nv[n++], head->extra_name, head->extra_value);
+	h->still = false;
 	(void)nghttp2_submit_response(h->ng, r->stream, nv, n,
 	    none ? NULL : &data);
 }
@@ -474,12 +501,14 @@ h2_resume(struct req *r)
 	if (!r->starved)
 		return;
 	r->starved = false;
+	r->conn->h2->still = false;
 	(void)nghttp2_session_resume_data(r->conn->h2->ng, r->stream);
 }
 
 void
 h2_abort(struct req *r)
 {
+	r->conn->h2->still = false;
 	(void)nghttp2_submit_rst_stream(r->conn->h2->ng, NGHTTP2_FLAG_NONE,
 	    r->stream, NGHTTP2_CANCEL);
 }
@@ -581,9 +610,10 @@ h2_input(struct conn *c, const uint8_t *p, size_t n)
 	struct h2 *h = c->h2;
 
 	h->now = env_now(c->net->env);
+	h->still = false;
 	if (nghttp2_session_mem_recv(h->ng, p, n) != (ssize_t)n)
 		return -1;
-	if (h2_wants_output(c) || h2_is_over(c))
+	if (h2_wants_output(c))
 		conn_kick(c);
 	return 0;
 }
@@ -593,8 +623,10 @@ h2_wants_output(const struct conn *c)
 {
 	const struct h2 *h = c->h2;
 
+	if (h->still)
+		return false;
 	return h->spill.n != 0 || !TAILQ_EMPTY(&h->blocked) ||
-	    nghttp2_session_want_write(h->ng) != 0 || h2_is_over(c);
+	    nghttp2_session_want_write(h->ng) != 0 || is_over(c);
 }
 
 bool
@@ -606,12 +638,7 @@ h2_wants_input(const struct conn *c)
 bool
 h2_is_over(const struct conn *c)
 {
-	const struct h2 *h = c->h2;
-
-	if (h->spill.n != 0 || nghttp2_session_want_write(h->ng) != 0)
-		return false;
-	return nghttp2_session_want_read(h->ng) == 0 ||
-	    (h->goodbye == FINAL && TAILQ_EMPTY(&c->reqs));
+	return !c->h2->still && is_over(c);
 }
 
 /* Time and goodbye. */
@@ -634,6 +661,7 @@ h2_shutdown(struct conn *c)
 
 	if (h->goodbye != STAYS)
 		return;
+	h->still = false;
 	h->goodbye = SAID;
 	h->goodbye_at = env_now(c->net->env);
 	(void)nghttp2_submit_shutdown_notice(h->ng);
@@ -646,6 +674,7 @@ say_final(struct conn *c, uint64_t now)
 {
 	struct h2 *h = c->h2;
 
+	h->still = false;
 	h->goodbye = FINAL;
 	h->goodbye_at = now;
 	(void)nghttp2_submit_goaway(h->ng, NGHTTP2_FLAG_NONE,

@@ -38,6 +38,7 @@ struct sock {
 	struct conn		*conn;
 	struct ev_fd		*ev;
 	int			 fd;
+	unsigned int		 want;		/* as ev was told */
 	bool			 listed;	/* in set->due */
 	bool			 closing;	/* done but for the rest */
 	bool			 reap;		/* ... for a while already */
@@ -168,7 +169,8 @@ accept_one(struct listener *l)
 		free(s);
 		return false;
 	}
-	s->ev = ev_fd_add(set->ev, fd, EV_F_READ, on_ready, s);
+	s->want = EV_F_READ;
+	s->ev = ev_fd_add(set->ev, fd, s->want, on_ready, s);
 	TAILQ_INSERT_TAIL(&set->socks, s, entry);
 	return true;
 }
@@ -389,7 +391,10 @@ settle(struct sock *s)
 		want |= EV_F_READ;
 	if (s->rest != NULL)
 		want |= EV_F_WRITE;
-	ev_fd_want(s->ev, want);
+	if (want != s->want) {
+		s->want = want;
+		ev_fd_want(s->ev, want);
+	}
 }
 
 static void

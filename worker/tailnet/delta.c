@@ -6,7 +6,6 @@
 #include "worker/tailnet/tailnets_int.h"
 
 #define DELTAS_MAX	16	/* kept a replica */
-#define TIME_EVERY_S	60	/* ControlTime goes out as often as that */
 
 static void
 note_free(struct note *m)
@@ -200,7 +199,6 @@ static void
 look_at_rest(struct replica *r, struct delta *d)
 {
 	unsigned int *rest = &d->news.rest;
-	int64_t now;
 
 	if (r->dns_ver > d->from)
 		*rest |= REST_DNS;
@@ -208,14 +206,9 @@ look_at_rest(struct replica *r, struct delta *d)
 		*rest |= REST_DERP;
 	if (r->debug_ver > d->from)
 		*rest |= REST_DEBUG;
-	if (*rest == 0 && d->news.n[SEC_CHANGED] == 0 &&
-	    d->news.n[SEC_PATCH] == 0)
-		return;
-	now = env_wall(r->tn->env);
-	if (now - r->told_time < TIME_EVERY_S && now >= r->told_time)
-		return;
-	r->told_time = now;
-	*rest |= REST_TIME;
+	if (*rest != 0 || d->news.n[SEC_CHANGED] != 0 ||
+	    d->news.n[SEC_PATCH] != 0)
+		*rest |= REST_TIME;
 }
 
 /* All peers that somebody at d->from may know, whatever the view. */

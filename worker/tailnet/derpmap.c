@@ -185,7 +185,8 @@ put_host(struct reader *rd, const struct jval *v, size_t at, struct json *j)
 	    get_str(rd, v, at, "CertName", &cert) == -1)
 		return -1;
 	if (!host_ok(host))
-		return bad_field(rd, at, "HostName", "is missing or not a name");
+		return bad_field(rd, at, "HostName",
+		    "is missing or not a name");
 	if (cert.n != 0 && !cert_ok(cert))
 		return bad_field(rd, at, "CertName",
 		    "is neither a name nor sha256-raw:");
@@ -393,7 +394,10 @@ put_regions(struct reader *rd, const struct jval *root, struct json *j)
 	return check_names(rd);
 }
 
-/* HomeParams.RegionScore: below 1 favours a region, above it penalises. */
+/*
+ * HomeParams.RegionScore: below 1 favours a region, above it penalises.  An
+ * empty one takes back what a client was told before; none would not.
+ */
 static int
 put_scores(struct reader *rd, const struct jval *root, struct json *j)
 {
@@ -407,16 +411,14 @@ put_scores(struct reader *rd, const struct jval *root, struct json *j)
 
 	if (home != NULL && !jval_is_obj(home))
 		return bad(rd, at, "HomeParams is no object");
-	if (scores == NULL)
-		return 0;
 	at = jsonpos_member(rd->text, at, slice_str("RegionScore"));
-	if (!jval_is_obj(scores))
+	if (scores != NULL && !jval_is_obj(scores))
 		return bad(rd, at, "RegionScore is no object");
 	json_key(j, "HomeParams");
 	json_obj(j);
 	json_key(j, "RegionScore");
 	json_obj(j);
-	while (jval_each(scores, &it, &name, &v)) {
+	while (scores != NULL && jval_each(scores, &it, &name, &v)) {
 		if (region_id(name) == 0 || !jval_double(v, &d) ||
 		    !isfinite(d) || d <= 0)
 			return bad(rd, jsonpos_member(rd->text, at, name),

@@ -192,14 +192,13 @@ has_route(const struct node_route *routes, unsigned int n,
 static unsigned int
 update_routes(struct node *n, const struct msg_list *list)
 {
-	struct node_route *fresh = NULL;
+	struct node_route *fresh;
 	struct msg_list it = *list;
 	struct r_route r;
 	unsigned int i, k = 0;
 	bool same;
 
-	if (list->count != 0)
-		fresh = xcalloc(list->count, sizeof(*fresh));
+	fresh = xcalloc((size_t)list->count + 1, sizeof(*fresh));
 	while (msg_list_next(&it, MR_ROUTE, &r)) {
 		if (r.v.addr.family == 0 || !advertises(n, &r.v) ||
 		    has_route(fresh, k, &r.v))

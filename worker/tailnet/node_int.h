@@ -5,15 +5,12 @@
 
 #include <sys/queue.h>
 
+#include "common/ids.h"
 #include "common/msg.h"
 
 struct group;
 struct stream;
 struct user;
-
-#define ID_MAX		((1ULL << 53) - 1)	/* protocol.md 2.2 */
-/* The owner of all tagged nodes, as peers see it. */
-#define USER_TAGGED	ID_MAX
 
 /* A place in the list of a replica's nodes, ordered by last change. */
 struct mark {
@@ -94,6 +91,7 @@ struct node {
 	struct group	*was;		/* the last that it left */
 	uint32_t	 slot;		/* its place there */
 	TAILQ_ENTRY(node) router;	/* while nroutes != 0 */
+	struct node	*same_key;	/* next router of a hash (router.c) */
 	LIST_HEAD(, stream) streams;	/* its own */
 };
 

@@ -163,7 +163,7 @@ static bool
 put_note(const struct replica *r, const struct delta *d, const struct note *m,
     const struct node *skip, struct buf *b)
 {
-	struct seg all;
+	struct seg all = { 0 };
 	unsigned int sec;
 	bool lead = true;
 

@@ -53,8 +53,8 @@ make_tagged(struct replica *r)
 	struct buf b = { 0 };
 
 	r->tagged = user_new(r, USER_TAGGED);
-	mapjson_profile(&b, USER_TAGGED, slice_str("tagged-devices"),
-	    slice_str("Tagged Devices"), slice_str(""));
+	mapjson_profile(&b, USER_TAGGED, slice_str(USER_TAGGED_LOGIN),
+	    slice_str(USER_TAGGED_NAME), slice_str(""));
 	user_put_profile(r, r->tagged, &b);
 	buf_free(&b);
 }
@@ -98,6 +98,8 @@ free_nodes(struct replica *r)
 	struct node *n;
 	size_t i;
 
+	TAILQ_FOREACH(n, &r->routers, router)
+		router_del(r->tn, n);
 	for (i = 0; r->nodes.key != NULL && i <= r->nodes.mask; i++)
 		if ((n = r->nodes.val[i]) != NULL)
 			replica_node_free(n);
@@ -395,8 +397,11 @@ replica_put_node(struct replica *r, const struct r_node *m)
 		n = add_node(r, m->id);
 	n->gen = r->gen;
 	old = n->user;
-	router = n->nroutes != 0;
+	if ((router = n->nroutes != 0))
+		router_del(r->tn, n);
 	what = node_update(n, m, user, now);
+	if (n->nroutes != 0)
+		router_add(r->tn, n);
 	if (router != (n->nroutes != 0)) {
 		if (router)
 			TAILQ_REMOVE(&r->routers, n, router);
@@ -448,6 +453,7 @@ del_node(struct replica *r, struct node *n)
 	if (n->was != NULL)
 		add_tomb(r, n);
 	if (n->nroutes != 0) {
+		router_del(r->tn, n);
 		TAILQ_REMOVE(&r->routers, n, router);
 		r->routes = true;
 	}

@@ -86,7 +86,6 @@ struct replica {
 	uint32_t	 npoints;	/* ever */
 	struct delta_list deltas;	/* to ver */
 	uint32_t	 ndeltas;
-	int64_t		 told_time;	/* when ControlTime last went out */
 };
 TAILQ_HEAD(replica_list, replica);
 
@@ -119,5 +118,11 @@ void		 ops_clear(struct replica *);
 void		 replica_note(struct replica *, struct node *, unsigned int);
 /* Elects who carries which route (route.c). */
 void		 replica_routes(struct replica *);
+/*
+ * Into and out of the index of routers by node key (router.c): while
+ * nroutes != 0, and around each change of the key.
+ */
+void		 router_add(struct tailnets *, struct node *);
+void		 router_del(struct tailnets *, struct node *);
 
 #endif

@@ -32,15 +32,14 @@ bid_cmp(const void *va, const void *vb)
 static struct bid *
 collect(const struct replica *r, size_t *count)
 {
-	struct bid *bid = NULL;
+	struct bid *bid;
 	struct node *n;
 	size_t k = 0, all = 0;
 	unsigned int i;
 
 	TAILQ_FOREACH(n, &r->routers, router)
 		all += n->nroutes;
-	if (all != 0)
-		bid = xcalloc(all, sizeof(*bid));
+	bid = xcalloc(all + 1, sizeof(*bid));
 	TAILQ_FOREACH(n, &r->routers, router) {
 		for (i = 0; i < n->nroutes; i++) {
 			if (n->routes[i].exit || !n->published)

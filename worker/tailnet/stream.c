@@ -10,6 +10,7 @@
 #define TICK_SHARE	10		/* times what a flush costs */
 #define COLD_US		(500 * US_PER_MS)
 #define JITTER_US	(9 * US_PER_S + 1)
+#define LONG_AGO	1		/* Unix seconds; 0 is never */
 
 static void
 fullmap_of(const struct stream *s, struct fullmap *m)
@@ -131,6 +132,41 @@ streams_behind(struct replica *r)
 		timer_in(&r->tn->cold, COLD_US);
 }
 
+/* A Node object of the stream's own, by itself: no two are alike. */
+static struct frame *
+self_message(const struct stream *s, const struct node *n)
+{
+	struct replica *r = s->replica;
+	struct buf b = { 0 };
+	struct fullmap m;
+	struct frame *f;
+
+	fullmap_of(s, &m);
+	m.node = n;
+	buf_str(&b, "{\"Node\":");
+	fullmap_self(r, &m, &b);
+	buf_str(&b, ",\"UserProfiles\":[");
+	buf_put(&b, n->user->profile, n->user->profile_n);
+	buf_str(&b, "]}");
+	f = pack_message(r->tn->pack, &b, s->compress);
+	buf_free(&b);
+	return f;
+}
+
+/*
+ * What makes a client whose node is deleted ask for a login, instead of
+ * coming back for ever (protocol.md 4.8): its key has expired.
+ */
+static void
+set_last(struct stream *s)
+{
+	struct node n = *s->node;
+
+	n.expiry = LONG_AGO;
+	n.expired = true;
+	s->last = self_message(s, &n);
+}
+
 static void
 end_stream(struct stream *s)
 {
@@ -147,8 +183,11 @@ streams_orphan(struct node *n)
 {
 	struct stream *s;
 
-	while ((s = LIST_FIRST(&n->streams)) != NULL)
+	while ((s = LIST_FIRST(&n->streams)) != NULL) {
+		if (s->state != ST_NEW)
+			set_last(s);
 		end_stream(s);
+	}
 }
 
 /*
@@ -161,7 +200,6 @@ give(struct stream *s, struct frame *const *f, size_t n, bool first)
 	struct tailnets *tn = s->replica->tn;
 
 	s->quiet = env_now(tn->env);
-	s->jitter = env_uniform(tn->env, JITTER_US);
 	tn->giving = s;
 	tn->ops.out(s, f, n, first, tn->ops.arg);
 	if (tn->giving != s)
@@ -202,25 +240,26 @@ give_map(struct stream *s, bool first)
 	return give_parts(s, first, &gave);
 }
 
-/* The stream's own Node object, by itself: no two are alike. */
 static bool
 give_self(struct stream *s, bool *gave)
 {
-	struct replica *r = s->replica;
-	const struct user *u = s->node->user;
-	struct buf b = { 0 };
-	struct fullmap m;
-
-	fullmap_of(s, &m);
-	buf_str(&b, "{\"Node\":");
-	fullmap_self(r, &m, &b);
-	buf_str(&b, ",\"UserProfiles\":[");
-	buf_put(&b, u->profile, u->profile_n);
-	buf_str(&b, "]}");
-	parts_add(&r->tn->scratch, pack_message(r->tn->pack, &b,
-	    s->compress));
-	buf_free(&b);
+	parts_add(&s->replica->tn->scratch, self_message(s, s->node));
 	return give_parts(s, false, gave);
+}
+
+/* Hands out its last message, if there is one; false as give(). */
+static bool
+give_last(struct stream *s)
+{
+	struct frame *f = s->last;
+	bool alive;
+
+	if (f == NULL)
+		return true;
+	s->last = NULL;
+	alive = give(s, &f, 1, false);
+	frame_unref(f);
+	return alive;
 }
 
 /* True if the node itself must be told of its own changes. */
@@ -306,7 +345,8 @@ tell_over(struct tailnets *tn)
 	while ((s = TAILQ_FIRST(&tn->over)) != NULL) {
 		TAILQ_REMOVE(&tn->over, s, link);
 		s->state = ST_BUSY;
-		tn->ops.over(s, tn->ops.arg);
+		if (give_last(s))
+			tn->ops.over(s, tn->ops.arg);
 	}
 }
 
@@ -343,9 +383,21 @@ welcome(struct tailnets *tn)
 	learn(&tn->map_us, now - start, n);
 }
 
+static uint64_t
+all_behind(const struct tailnets *tn)
+{
+	const struct replica *r;
+	uint64_t n = 0;
+
+	TAILQ_FOREACH(r, &tn->replicas, link)
+		n += r->nbehind;
+	return n;
+}
+
 /*
- * A flush: all that are behind are served, in turns.  The next may begin when
- * ten times what it cost has passed since its beginning.
+ * A flush: all that are behind when it begins are served, in turns; who falls
+ * behind meanwhile waits for the next.  That may begin when ten times what
+ * this one cost has passed since its beginning.
  */
 static void
 flush(struct tailnets *tn)
@@ -359,16 +411,19 @@ flush(struct tailnets *tn)
 	if (!tn->flushing) {
 		tn->flushing = true;
 		tn->flush_cpu = 0;
+		tn->flush_left = all_behind(tn);
 		tn->next_flush = now;
 	}
-	while (!TAILQ_EMPTY(&tn->behind) && now - start < TURN_US) {
+	while (!TAILQ_EMPTY(&tn->behind) && tn->flush_left != 0 &&
+	    now - start < TURN_US) {
 		serve(TAILQ_FIRST(&tn->behind));
+		tn->flush_left--;
 		n++;
 		now = env_now(tn->env);
 	}
 	tn->flush_cpu += now - start;
 	learn(&tn->news_us, now - start, n);
-	if (!TAILQ_EMPTY(&tn->behind))
+	if (!TAILQ_EMPTY(&tn->behind) && tn->flush_left != 0)
 		return;
 	tn->flushing = false;
 	wait = TICK_SHARE * tn->flush_cpu;
@@ -450,6 +505,7 @@ look_at(struct stream *s, uint64_t now)
 	}
 	unlist(s);
 	s->state = ST_BUSY;
+	s->jitter = env_uniform(tn->env, JITTER_US);
 	wheel_put(s, now + tn->conf.keepalive_s * US_PER_S);
 	(void)give(s, &f, 1, false);
 }
@@ -544,6 +600,7 @@ stream_open(struct tailnets *tn, const struct stream_conf *sc, void *tag)
 	s->alone = sc->omit_peers;
 	memcpy(s->key, sc->node_key, sizeof(s->key));
 	s->quiet = env_now(tn->env);
+	s->jitter = env_uniform(tn->env, JITTER_US);
 	s->state = ST_NEW;
 	LIST_INSERT_HEAD(&n->streams, s, own);
 	TAILQ_INSERT_TAIL(&tn->newcomers, s, link);
@@ -570,6 +627,15 @@ stream_drained(struct stream *s)
 }
 
 void
+stream_farewell(struct stream *s)
+{
+	/* Its removal may be on its way to us, or seen to already. */
+	if (s->node != NULL && s->state != ST_NEW)
+		set_last(s);
+	(void)give_last(s);
+}
+
+void
 stream_close(struct stream *s)
 {
 	struct tailnets *tn = s->replica->tn;
@@ -580,6 +646,7 @@ stream_close(struct stream *s)
 	TAILQ_REMOVE(&tn->wheel[s->slot], s, wheel);
 	if (tn->giving == s)
 		tn->giving = NULL;
+	frame_unref(s->last);
 	s->replica->nstreams--;
 	if (--tn->nstreams == 0)
 		timer_stop(&tn->tick);

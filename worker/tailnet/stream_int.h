@@ -26,6 +26,7 @@ struct stream {
 	struct replica	*replica;
 	struct node	*node;		/* NULL: ST_OVER */
 	void		*tag;
+	struct frame	*last;		/* ST_OVER: not given yet, or NULL */
 	struct view	*view;
 	uint64_t	 cursor;	/* has seen all up to this version */
 	uint64_t	 quiet;		/* when it was last given something */

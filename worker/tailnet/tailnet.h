@@ -38,7 +38,12 @@ struct tn_ops {
 	 */
 	void	(*out)(struct stream *, struct frame *const *, size_t n,
 		    bool first, void *arg);
-	/* The stream can go on no longer (its node left the replica). */
+	/*
+	 * The stream can go on no longer: its node left the replica, or what
+	 * its client may still know cannot be taken back.  Of its deleted
+	 * node the client has been told.  Like out, it comes from timers only
+	 * and may close the stream.
+	 */
 	void	(*over)(struct stream *, void *arg);
 	void	*arg;
 };
@@ -53,13 +58,17 @@ void		 tailnets_records(struct tailnets *, struct records *);
 
 /*
  * Applies one message of "what replicas are made of" (msg.tbl): DB_TAILNET,
- * DB_USER_*, DB_NODE_*, DB_BATCH, DB_ONLINE, DB_ONLINE_MAP.  0, or -1 if it
- * makes no sense (a superior's fault: the caller ends the process).
+ * DB_USER_*, DB_NODE_*, DB_BATCH, DB_ONLINE, DB_ONLINE_MAP.  A batch is kept
+ * aside until its DB_BATCH: nobody sees half of one, and one that was cut off
+ * may come again whole.  What is meant for a replica that is not there comes
+ * to nothing.  0, or -1 if it makes no sense (a superior's fault: the caller
+ * ends the process).
  */
 int		 tailnets_apply(struct tailnets *, const struct msg *);
 /*
  * Applies a snapshot (DB_SNAPSHOT's octets) as a difference by content, so
- * that streams are told only what really changed.  0 or -1 as above.
+ * that streams are told only what really changed; makes the replica if it is
+ * not there.  0 or -1 as above.
  */
 int		 tailnets_snapshot(struct tailnets *, uint64_t tailnet,
 		    const void *, size_t);
@@ -71,6 +80,12 @@ void		 tailnets_each(struct tailnets *, void (*fn)(uint64_t tailnet,
 void		 tailnets_drop(struct tailnets *, uint64_t tailnet);
 /* Number of streams of a tailnet (0 if there is no such replica). */
 uint32_t	 tailnets_streams(const struct tailnets *, uint64_t tailnet);
+/*
+ * The node with this key, in whichever tailnet, has an approved route that it
+ * advertises: a subnet router or an exit node.  Others wait for it.
+ */
+bool		 tailnets_is_router(const struct tailnets *,
+		    const uint8_t node_key[32]);
 
 struct stream_conf {
 	uint64_t	 tailnet;
@@ -91,6 +106,11 @@ struct stream	*stream_open(struct tailnets *, const struct stream_conf *,
 void		*stream_tag(const struct stream *);
 /* All that it was given has left: it may be given more. */
 void		 stream_drained(struct stream *);
+/*
+ * Its node is deleted, or about to be: calls out() at once to tell the client,
+ * if it was not told and has had its first map.  Close it after this.
+ */
+void		 stream_farewell(struct stream *);
 /* No out() after this.  Frees it. */
 void		 stream_close(struct stream *);
 /*

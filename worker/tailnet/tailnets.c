@@ -45,6 +45,7 @@ tailnets_free(struct tailnets *tn)
 	while ((r = TAILQ_FIRST(&tn->replicas)) != NULL)
 		drop(tn, r);
 	idmap_free(&tn->by_id);
+	idmap_free(&tn->routers);
 	derpmap_free(tn->derpmap);
 	records_free(tn->records);
 	for (i = 0; i < sizeof(tn->conf_text) / sizeof(tn->conf_text[0]); i++)

@@ -16,6 +16,7 @@ struct tailnets {
 	struct pack	*pack;
 	struct replica_list replicas;
 	struct idmap	 by_id;
+	struct idmap	 routers;	/* by hash of the node key */
 
 	struct tn_conf	 conf;		/* points into conf_text */
 	struct buf	 conf_text[4];
@@ -31,11 +32,13 @@ struct tailnets {
 	struct timer	 work;
 	struct timer	 cold;		/* makes lagging chunks afresh */
 	struct timer	 tick;		/* of the wheel */
-	struct stream_list wheel[WHEEL]; /* all streams, by keep-alive */
+	/* All streams, by the second of their next keep-alive. */
+	struct stream_list wheel[WHEEL];
 	uint32_t	 nstreams;
 	uint64_t	 second;	/* up to which the wheel has turned */
 	uint64_t	 next_flush;	/* not before this */
-	uint64_t	 flush_cpu;	/* of the flush that is on, or the last */
+	uint64_t	 flush_cpu;	/* of this flush or the last */
+	uint64_t	 flush_left;	/* streams that it still serves */
 	bool		 flushing;
 	uint32_t	 map_us;	/* what first maps cost, on average */
 	uint32_t	 news_us;	/* and serving one that is behind */

@@ -1,0 +1,291 @@
+/* What is asked outside of Noise, and paths within that need no dbd. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/enc.h"
+#include "common/json_read.h"
+#include "common/version.h"
+#include "regress/lib/ctlworld.h"
+
+#define CLIENT		148
+
+static int
+setup(void **state)
+{
+	if (noise_init() == -1)
+		return -1;
+	*state = ctlworld_new();
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	ctlworld_free(*state);
+	return frame_bytes() == 0 ? 0 : -1;
+}
+
+/* One plain request on a connection of its own; the whole answer as text. */
+static const char *
+plain(struct ctlworld *w, const char *line)
+{
+	static char text[8192];
+	struct wire *x = wire_raw(w->net);
+	struct buf b = { 0 };
+
+	buf_printf(&b, "%s HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n"
+	    "Connection: close\r\n\r\n", line);
+	buf_u8(&b, 0);
+	wire_send(x, (const char *)b.p);
+	buf_free(&b);
+	ctlworld_run(w);
+	snprintf(text, sizeof(text), "%.*s", SLICE_FMT(buf_slice_of(
+	    &x->from)));
+	return text;
+}
+
+static bool
+begins(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
+}
+
+static const char *
+body_of(const char *answer)
+{
+	const char *at = strstr(answer, "\r\n\r\n");
+
+	assert_non_null(at);
+	return at + 4;
+}
+
+/* protocol.md 1.1; traps 12 and 13. */
+static void
+t_key(void **state)
+{
+	static const uint8_t zero[KEY_LEN];
+	static const char *const good[] = { "GET /key?v=148", "GET /key?v=39",
+	    "GET /key?v=1", "GET /key?v=" };
+	struct ctlworld *w = *state;
+	char want[300], key[KEY_TEXT], none[KEY_TEXT];
+	const char *a;
+	size_t i;
+
+	key_print(key, KEY_MACHINE, keyd_public(w->net->keyd));
+	key_print(none, KEY_MACHINE, zero);
+	snprintf(want, sizeof(want),
+	    "{\"legacyPublicKey\":\"%s\",\"publicKey\":\"%s\"}", none, key);
+	for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		a = plain(w, good[i]);
+		assert_true(begins(a, "HTTP/1.1 200 "));
+		assert_non_null(strcasestr(a,
+		    "\r\ncontent-type: application/json\r\n"));
+		assert_string_equal(body_of(a), want);
+	}
+	assert_true(begins(plain(w, "GET /key"), "HTTP/1.1 400 "));
+	assert_true(begins(plain(w, "GET /key?x=148"), "HTTP/1.1 400 "));
+	a = plain(w, "HEAD /key?v=148");
+	assert_true(begins(a, "HTTP/1.1 200 "));
+	assert_string_equal(body_of(a), "");
+	a = plain(w, "POST /key?v=148");
+	assert_true(begins(a, "HTTP/1.1 405 "));
+	assert_non_null(strcasestr(a, "\r\nallow: GET, HEAD\r\n"));
+}
+
+/* The key is known for as long as the process lives, keyd or not. */
+static void
+t_key_without_keyd(void **state)
+{
+	struct ctlworld *w = *state;
+
+	networld_keyd(w->net, false);
+	assert_true(begins(plain(w, "GET /key?v=148"), "HTTP/1.1 200 "));
+}
+
+static void
+t_health(void **state)
+{
+	struct ctlworld *w = *state;
+	const char *a;
+
+	a = plain(w, "GET /health");
+	assert_true(begins(a, "HTTP/1.1 200 "));
+	assert_non_null(strcasestr(a,
+	    "\r\ncontent-type: application/health+json\r\n"));
+	assert_string_equal(body_of(a), "{\"status\":\"pass\"}");
+	ctlworld_db(w, false);
+	a = plain(w, "GET /health");
+	assert_true(begins(a, "HTTP/1.1 503 "));
+	assert_string_equal(body_of(a), "{\"status\":\"fail\"}");
+	ctlworld_db(w, true);
+	assert_true(begins(plain(w, "GET /health"), "HTTP/1.1 200 "));
+}
+
+static void
+t_version(void **state)
+{
+	struct ctlworld *w = *state;
+	struct jdoc *doc;
+	struct slice s;
+	uint64_t n;
+	const char *a, *b;
+
+	a = plain(w, "GET /version");
+	assert_true(begins(a, "HTTP/1.1 200 "));
+	b = body_of(a);
+	doc = json_read(b, strlen(b), 1000, NULL, NULL);
+	assert_non_null(doc);
+	assert_true(jval_str(jval_get(jdoc_root(doc), "version"), &s));
+	assert_true(slice_eqs(s, HEADSCALED_VERSION));
+	assert_true(jval_u64(jval_get(jdoc_root(doc), "minimum_capability"),
+	    &n));
+	assert_int_equal(n, CAPVER_MIN);
+	jdoc_free(doc, false);
+}
+
+/* What is not there; the Noise paths are not served outside of Noise. */
+static void
+t_unknown(void **state)
+{
+	static const char *const none[] = { "GET /", "GET /keys?v=1",
+	    "GET /key/?v=1", "GET /machine/map", "POST /machine/map",
+	    "POST /machine/register", "GET /api/v1/node", "GET /%6bey?v=1",
+	    "GET /../key?v=1" };
+	struct ctlworld *w = *state;
+	size_t i;
+
+	for (i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		assert_true(begins(plain(w, none[i]), "HTTP/1.1 404 "));
+	assert_int_equal(w->ngot, 1);		/* the hello alone */
+	assert_int_equal(cw_count(w, M_DB_HELLO_DONE), 1);
+}
+
+/* /machine/...: built, not yet built, and none. */
+static void
+t_machine(void **state)
+{
+	static const struct { const char *method, *path; } later[] = {
+		{ "POST", "/machine/set-dns" },
+		{ "PATCH", "/machine/set-device-attr" },
+		{ "POST", "/machine/audit-log" },
+		{ "POST", "/machine/id-token" },
+		{ "POST", "/machine/feature/query" },
+		{ "POST", "/machine/webclient/init/1/to/2" },
+		{ "GET", "/machine/whoami" },
+		{ "GET", "/machine/tka/init/begin" },
+		{ "GET", "/machine/ssh/action/1/to/2" },
+		{ "POST", "/machine/" }
+	};
+	struct ctlworld *w = *state;
+	struct wire *x = cw_client(w, 1, CLIENT);
+	struct cw_ask *a;
+	struct jdoc *doc;
+	struct slice s;
+	size_t i;
+
+	for (i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
+		/* GET with a body, too (trap 57) */
+		a = cw_ask(x, later[i].method, later[i].path, "{\"a\":1}");
+		assert_true(a->ended && a->error == 0);
+		assert_int_equal(a->status, 501);
+		doc = json_read(a->body.p, a->body.n, 1000, NULL, NULL);
+		assert_non_null(doc);
+		assert_true(jval_str(jval_get(jdoc_root(doc), "error"), &s));
+		assert_true(s.n != 0);
+		jdoc_free(doc, false);
+	}
+	a = cw_ask(x, "POST", "/machine/update-health", "{\"Subsys\":\"\"}");
+	assert_int_equal(a->status, 204);
+	assert_int_equal(a->body.n, 0);
+	a = cw_ask(x, "GET", "/machine/map", NULL);
+	assert_int_equal(a->status, 405);
+	a = cw_ask(x, "PUT", "/machine/register", "{}");
+	assert_int_equal(a->status, 405);
+	assert_non_null(memmem(a->fields.p, a->fields.n, "allow: POST\n",
+	    12));
+	a = cw_ask(x, "GET", "/key?v=148", NULL);
+	assert_int_equal(a->status, 404);
+	a = cw_ask(x, "POST", "/machine", NULL);
+	assert_int_equal(a->status, 404);
+	assert_int_equal(w->ngot, 1);
+}
+
+/* Names that crash clients never get into force (trap 77). */
+static void
+t_conf_check(void **state)
+{
+	static const char *const bad[] = { "a..b", "-a.b", "a b", "",
+	    "x.\xc3\xa4", "a.b.." };
+	struct m_cfg_conf_worker c = { 0 };
+	struct r_split sp = { 0 };
+	struct r_text t;
+	struct buf b = { 0 };
+	char why[200];
+	size_t i;
+
+	(void)state;
+	c.base_domain = slice_str("ts.example");
+	c.max_conns = 10;
+	c.header_max = 16384;
+	c.body_max = 1 << 20;
+	assert_int_equal(control_conf_check(&c, why, sizeof(why)), 0);
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		c.base_domain = slice_str(bad[i]);
+		assert_int_equal(control_conf_check(&c, why, sizeof(why)),
+		    -1);
+		c.base_domain = slice_str("ts.example");
+		buf_clear(&b);
+		memset(&c.search, 0, sizeof(c.search));
+		t.v = slice_str(bad[i]);
+		msg_list_add(&c.search, &b, MR_TEXT, &t);
+		msg_list_close(&c.search, &b);
+		assert_int_equal(control_conf_check(&c, why, sizeof(why)),
+		    -1);
+		assert_non_null(strstr(why, "search"));
+		memset(&c.search, 0, sizeof(c.search));
+		buf_clear(&b);
+		memset(&c.split, 0, sizeof(c.split));
+		sp.suffix = slice_str(bad[i]);
+		if (sp.suffix.n != 0) {
+			msg_list_add(&c.split, &b, MR_SPLIT, &sp);
+			msg_list_close(&c.split, &b);
+			assert_int_equal(control_conf_check(&c, why,
+			    sizeof(why)), -1);
+			assert_non_null(strstr(why, "split"));
+		}
+		memset(&c.split, 0, sizeof(c.split));
+	}
+	buf_free(&b);
+	c.max_conns = 0;
+	assert_int_equal(control_conf_check(&c, why, sizeof(why)), -1);
+	c.max_conns = 10;
+	c.header_max = 100;
+	assert_int_equal(control_conf_check(&c, why, sizeof(why)), -1);
+	c.header_max = 16384;
+	c.body_max = 100;
+	assert_int_equal(control_conf_check(&c, why, sizeof(why)), -1);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(t_key, setup, teardown),
+		cmocka_unit_test_setup_teardown(t_key_without_keyd, setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(t_health, setup, teardown),
+		cmocka_unit_test_setup_teardown(t_version, setup, teardown),
+		cmocka_unit_test_setup_teardown(t_unknown, setup, teardown),
+		cmocka_unit_test_setup_teardown(t_machine, setup, teardown),
+		cmocka_unit_test(t_conf_check)
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
