@@ -35,6 +35,20 @@ TAILQ_HEAD(lite_list, lite_wait);
 struct reg_wait;
 TAILQ_HEAD(reg_list, reg_wait);
 
+/* A worker's replica of a tailnet. */
+struct held {
+	TAILQ_ENTRY(held)	 of_tailnet;
+	TAILQ_ENTRY(held)	 of_worker;
+	struct tailnet		*tn;
+	struct worker		*worker;
+	uint32_t		 sessions;
+	uint64_t		 idle_at;	/* since there are none */
+	bool			 due;		/* snapshot at the turn's end */
+	bool			 asked;		/* DB_HAVE was looked at */
+	bool			 left;		/* dropped there: not told */
+	uint64_t		 left_at;	/* the last time; 0 never */
+};
+
 /* One DB link. */
 struct worker {
 	TAILQ_ENTRY(worker)	 all;

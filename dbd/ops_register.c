@@ -396,8 +396,8 @@ create(struct reg *g, uint64_t owner)
 	    (unsigned long long)g->key->row.id);
 	reg_ok(g, n, false, true);
 	op_end(g->d);
-	batch_log(g->d, "node registered tailnet=%s node=%llu name=%s", tn->name,
-	    (unsigned long long)n->r.id, log_vis(n->r.name));
+	batch_log(g->d, "node registered tailnet=%s node=%llu name=%s",
+	    tn->name, (unsigned long long)n->r.id, log_vis(n->r.name));
 }
 
 /* R7, R9: the auth key decides tailnet, owner and tags. */

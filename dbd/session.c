@@ -278,8 +278,8 @@ on_expiry(void *arg)
 		expiry_arm(n);
 		return;
 	}
-	batch_log(d, "node key expired tailnet=%s node=%llu name=%s", n->tn->name,
-	    (unsigned long long)n->r.id, log_vis(n->r.name));
+	batch_log(d, "node key expired tailnet=%s node=%llu name=%s",
+	    n->tn->name, (unsigned long long)n->r.id, log_vis(n->r.name));
 	op_begin(d);
 	put_node(n);
 	op_end(d);

@@ -167,7 +167,8 @@ node_slot(const struct node *n)
 struct slice
 node_owner_name(const struct node *n)
 {
-	return n->owner == NULL ? slice_str(USER_TAGGED_LOGIN) : n->owner->r.name;
+	return n->owner == NULL ? slice_str(USER_TAGGED_LOGIN) :
+	    n->owner->r.name;
 }
 
 bool

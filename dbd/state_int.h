@@ -134,19 +134,6 @@ struct rest {
 };
 TAILQ_HEAD(rest_list, rest);
 
-/* A worker's replica of a tailnet. */
-struct held {
-	TAILQ_ENTRY(held)	 of_tailnet;
-	TAILQ_ENTRY(held)	 of_worker;
-	struct tailnet		*tn;
-	struct worker		*worker;
-	uint32_t		 sessions;
-	uint64_t		 idle_at;	/* since there are none */
-	bool			 due;		/* snapshot at the turn's end */
-	bool			 asked;		/* DB_HAVE was looked at */
-	bool			 left;		/* dropped there: tell nothing */
-	uint64_t		 left_at;	/* the last time; 0 never */
-};
 TAILQ_HEAD(held_list, held);
 
 struct pool {			/* one address family of a tailnet */

@@ -73,7 +73,12 @@ do_scenario() {
 	bash regress/scenario/rogue.sh "$out" || rc=1
 	return $rc
 }
-do_start() { bash regress/scenario/start.sh "$out"; }
+do_start() {
+	local rc=0
+	bash regress/scenario/start.sh "$out" || rc=1
+	bash regress/scenario/install.sh "$out" || rc=1
+	return $rc
+}
 do_lab() { bash regress/lab/all.sh "$out"; }
 do_chaos() { bash regress/lab/chaos.sh "$out"; }
 

@@ -317,11 +317,15 @@ check "every single-use key made at most one node" jq -n -e \
     '[$k[0][] | select(.reusable | not).id] as $once |
     [$n[0][] | select(.key_id as $i | $once | index($i))] |
     group_by(.key_id) | all(length == 1) and length > 0'
+for t in worker dbd; do
+	n=$(grep -c $t "$LAB_DIR/between")
+	[ "$kills" -lt 10 ] && [ "$n" -eq 0 ] ||
+	    check "$n registrations: $t died between commit and reply" \
+	    test "$n" -gt 0
+done
 echo "$(wc -l <"$LAB_DIR/singles") single-use keys, two machines each;" \
     "$(jq -s 'map(.repeats) | add' "$LAB_DIR/singles") tries without an" \
-    "answer; committed before the kill and answered after it:" \
-    "$(grep -c worker "$LAB_DIR/between") (worker killed)," \
-    "$(grep -c dbd "$LAB_DIR/between") (dbd killed)"
+    "answer"
 echo "$(wc -l <"$LAB_DIR/rounds") kills in $spent s; memory (PSS) $pss0 MB" \
     "before, $(pss) MB after; $(tail -2 "$LAB_DIR/ping" | head -1)"
 [ "$failed" -eq 0 ]

@@ -11,6 +11,7 @@ bin=$(mktemp -d /tmp/hs-start-bin.XXXXXX) || exit 2
 chmod 755 "$bin"
 cp "$out"/headscaled "$out"/headscaled-worker "$out"/headscaled-keyd \
     "$out"/headscaled-dbd "$out"/headscalectl "$bin" || exit 2
+chmod 755 "$bin"/*
 dir= pid=
 
 finish() {
@@ -65,7 +66,8 @@ as() {
 }
 logged() { grep -qF -- "$1" "$dir/log"; }
 mark() { : >"$dir/log"; }
-alive() { kill -0 "$1" 2>/dev/null || [ -d "/proc/$1" ]; }
+# One that has ended may wait for an init that takes its time.
+alive() { grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status"; }
 all_alive() {
 	local p
 	for p; do

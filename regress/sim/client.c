@@ -10,6 +10,7 @@
 #define CHUNK		8192
 #define RETRY_MIN_US	(50 * US_PER_MS)
 #define RETRY_MAX_US	(5 * US_PER_S)
+#define AWAY_US		(15 * US_PER_S)	/* the least ephemeral timeout */
 #define WATCHDOG_US	(120 * US_PER_S)
 
 enum ask { ASK_NONE, ASK_REGISTER, ASK_LOGOUT };
@@ -49,6 +50,8 @@ struct sclient {
 	unsigned int	 map_status;
 	unsigned int	 lite_status;
 	unsigned int	 retry_after;
+	uint64_t	 asked_at;	/* for the map */
+	uint64_t	 known_until;	/* for it was told to wait */
 	struct buf	 reg_body;
 	enum ask	 asking;
 	uint64_t	 retry_us;
@@ -227,7 +230,8 @@ go(struct sclient *c)
 	} else if (c->state == SC_IN) {
 		if (c->map_stream == -1) {
 			view_reset(&c->view);
-			c->map_status = 0;
+			c->map_status = c->retry_after = 0;
+			c->asked_at = world_now(c->w);
 			c->map_stream = ask_map(c, true);
 		}
 		if (c->lite_due && c->lite_stream == -1) {
@@ -321,6 +325,7 @@ registered(struct sclient *c)
 		c->asking = ASK_NONE;
 		c->state = SC_IN;
 		c->acked = true;
+		c->known_until = 0;
 		c->lite_due = true;
 		c->retry_us = RETRY_MIN_US;
 	}
@@ -349,8 +354,7 @@ on_header(struct h2_client *h2, int32_t stream, struct slice name,
 	char text[16];
 
 	(void)h2;
-	(void)stream;
-	if (slice_eqs(name, "retry-after") &&
+	if (stream == c->map_stream && slice_eqs(name, "retry-after") &&
 	    slice_copy(text, sizeof(text), value))
 		c->retry_after = (unsigned int)strtoul(text, NULL, 10);
 }
@@ -373,15 +377,15 @@ on_data(struct h2_client *h2, int32_t stream, const void *p, size_t n,
 }
 
 /*
- * An ephemeral node may have been reaped while it was away; any other that
- * was acknowledged must be known.
+ * An ephemeral node may have been reaped while it was away, if it was not told
+ * to wait; any other that was acknowledged must be known.
  */
 static bool
 unknown(struct sclient *c, unsigned int status)
 {
 	if (status != 404 && status != 403)
 		return false;
-	if (!c->conf.ephemeral) {
+	if (!c->conf.ephemeral || world_now(c->w) < c->known_until) {
 		world_fail(c->w, "%s: acknowledged, and now HTTP %u",
 		    c->conf.hostname, status);
 		return false;
@@ -389,6 +393,20 @@ unknown(struct sclient *c, unsigned int status)
 	c->asking = ASK_REGISTER;
 	again(c);
 	return true;
+}
+
+/* It obeys, and may take all the time that its clock leaves it after that. */
+static void
+wait_as_told(struct sclient *c)
+{
+	uint64_t least = (uint64_t)c->retry_after * US_PER_S, us;
+
+	c->known_until = c->asked_at + least + AWAY_US;
+	us = c->known_until - US_PER_S / 2 - world_now(c->w);
+	if (world_now(c->w) + least + US_PER_S > c->known_until ||
+	    !world_chance(c->w, 3))
+		us = least;
+	again_in(c, us);
 }
 
 static void
@@ -400,7 +418,7 @@ map_over(struct sclient *c)
 	if (c->state != SC_IN || c->asking != ASK_NONE || unknown(c, status))
 		return;
 	if (status == 503 && c->retry_after != 0)
-		again_in(c, (uint64_t)c->retry_after * US_PER_S);
+		wait_as_told(c);
 	else
 		again(c);
 }

@@ -59,15 +59,17 @@ t_http_garbage(void **state)
 	    "GET / HTTP/1.1\r\n : x\r\n\r\n",
 	    "GET / HTTP/1.1\r\nA: b\r\n folded\r\n\r\n",
 	    "POST /key HTTP/1.1\r\nHost: h\r\nContent-Length: -1\r\n\r\n",
-	    "POST /key HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 2"
-	    "\r\n\r\nab",
-	    "POST /key HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: "
-	    "chunked\r\n\r\n0\r\n\r\n",
-	    "POST /key HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-	    "POST /key HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
-	    "ffffffffffffffffff\r\n",
-	    "POST /key HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999999999999\r\n"
-	    "\r\n", "POST /key HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc",
+	    "POST /key HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n"
+	    "Content-Length: 2\r\n\r\nab",
+	    "POST /key HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n"
+	    "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+	    "POST /key HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n"
+	    "\r\nzz\r\n",
+	    "POST /key HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n"
+	    "\r\nffffffffffffffffff\r\n",
+	    "POST /key HTTP/1.1\r\nHost: h\r\nContent-Length: "
+	    "99999999999999999999\r\n\r\n",
+	    "POST /key HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc",
 	    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 	    "CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\n",
 	    "GET http://h/key HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -123,13 +125,15 @@ t_http_endless(void **state)
 	t = send_and_wait(s, b.p, b.n);
 	assert_true(tcp_has(t, "HTTP/1.1 431 "));
 	buf_clear(&b);
-	buf_str(&b, "POST /key HTTP/1.1\r\nHost: h\r\nContent-Length: 3000000\r\n\r\n");
+	buf_str(&b, "POST /key HTTP/1.1\r\nHost: h\r\n"
+	    "Content-Length: 3000000\r\n\r\n");
 	for (i = 0; i < 300000; i++)
 		buf_str(&b, "0123456789");
 	t = send_and_wait(s, b.p, b.n);
 	assert_true(tcp_has(t, "HTTP/1.1 413 "));
 	buf_clear(&b);
-	buf_str(&b, "POST /key HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+	buf_str(&b, "POST /key HTTP/1.1\r\nHost: h\r\n"
+	    "Transfer-Encoding: chunked\r\n\r\n");
 	for (i = 0; i < 200000; i++)
 		buf_str(&b, "a\r\n0123456789\r\n");
 	t = send_and_wait(s, b.p, b.n);
@@ -155,7 +159,8 @@ t_slow(void **state)
 		t[i] = tcp_raw(s, 0);
 		assert_non_null(t[i]);
 		tcp_str(t[i], i % 3 == 0 ? "" : i % 3 == 1 ? "GET /ke" :
-		    "POST /key HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n1234");
+		    "POST /key HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n"
+		    "\r\n1234");
 	}
 	server_pass(s, 5 * US_PER_S);
 	unmoved(&w);

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "common/enc.h"
+#include "common/log.h"
 #include "regress/lib/ctlworld.h"
 
 #define NODE		5
@@ -415,7 +416,54 @@ t_client_leaves(void **state)
 	assert_int_equal(cw_count(w, M_DB_MAP_CLOSE), 3);
 }
 
+static struct cw_ask *
+ask_reg(struct wire *x)
+{
+	return cw_ask(x, "POST", "/machine/register", body(148, ""));
+}
+
+static void
+reg_no(struct ctlworld *w, const struct msg *reg)
+{
+	struct msg m;
+
+	msg_init(&m, M_DB_REG_NO);
+	m.u.db_reg_no.text = slice_str("no");
+	cw_say(w, &m, reg);
+}
+
 /* One request in flight a session, in their order (trust.md 6). */
+static void
+t_lane_order(void **state)
+{
+	struct ctlworld *w = *state;
+	struct wire *x = cw_client(w, 3, 148);
+	struct cw_ask *a[5];
+	size_t i;
+
+	a[0] = ask(x, STREAM);
+	a[1] = ask(x, LITE);
+	a[2] = ask_reg(x);
+	a[3] = ask(x, LITE);
+	a[4] = ask(x, LITE);
+	assert_int_equal(cw_count(w, M_DB_MAP_OPEN), 1);
+	assert_int_equal(cw_count(w, M_DB_MAP_LITE), 0);
+	assert_int_equal(cw_count(w, M_DB_REG), 0);
+	map_ok(w, cw_got(w, M_DB_MAP_OPEN, 0), NODE);
+	assert_int_equal(cw_count(w, M_DB_MAP_LITE), 1);
+	assert_int_equal(cw_count(w, M_DB_REG), 1);
+	/* with the lite update gone, nothing passes the registration */
+	lite_ok(w, cw_got(w, M_DB_MAP_LITE, 0));
+	assert_int_equal(cw_count(w, M_DB_MAP_LITE), 1);
+	reg_no(w, cw_got(w, M_DB_REG, 0));
+	assert_int_equal(cw_count(w, M_DB_MAP_LITE), 3);
+	lite_ok(w, cw_got(w, M_DB_MAP_LITE, 1));
+	lite_ok(w, cw_got(w, M_DB_MAP_LITE, 2));
+	for (i = 0; i < 5; i++)
+		assert_int_equal(a[i]->status, 200);
+}
+
+/* A lite update that waits for its budget lets one other go on beside it. */
 static void
 t_lane(void **state)
 {
@@ -429,21 +477,31 @@ t_lane(void **state)
 	a[2] = ask(x, LITE ",\"Endpoints\":[\"1.1.1.1:1\",\"1.1.1.1:2\"]");
 	a[3] = ask(y, LITE);
 	assert_int_equal(cw_count(w, M_DB_MAP_LITE), 2);
-	assert_int_equal(cw_count(w, M_DB_MAP_OPEN), 0);
+	assert_int_equal(cw_count(w, M_DB_MAP_OPEN), 1);
 	assert_int_equal(cw_got(w, M_DB_MAP_LITE, 0)->u.db_map_lite.h2,
 	    a[0]->id);
 	assert_memory_not_equal(
 	    cw_got(w, M_DB_MAP_LITE, 0)->u.db_map_lite.ticket.key,
 	    cw_got(w, M_DB_MAP_LITE, 1)->u.db_map_lite.ticket.key, KEY_LEN);
-	lite_ok(w, cw_got(w, M_DB_MAP_LITE, 0));
-	assert_int_equal(cw_count(w, M_DB_MAP_OPEN), 1);
-	assert_int_equal(cw_count(w, M_DB_MAP_LITE), 2);
 	map_ok(w, cw_got(w, M_DB_MAP_OPEN, 0), NODE);
+	assert_int_equal(a[1]->status, 200);
+	/* the newer one is there, for dbd to end the older with */
+	assert_int_equal(a[0]->status, 0);
 	assert_int_equal(cw_count(w, M_DB_MAP_LITE), 3);
 	assert_int_equal(
 	    cw_got(w, M_DB_MAP_LITE, 2)->u.db_map_lite.endpoints.count, 2);
+	lite_ok(w, cw_got(w, M_DB_MAP_LITE, 0));
+	assert_int_equal(a[0]->status, 200);
+	(void)ask_reg(x);
+	assert_int_equal(cw_count(w, M_DB_REG), 1);
+	(void)ask_reg(x);
+	assert_int_equal(cw_count(w, M_DB_REG), 1);
 	lite_ok(w, cw_got(w, M_DB_MAP_LITE, 2));
 	lite_ok(w, cw_got(w, M_DB_MAP_LITE, 1));
+	assert_int_equal(cw_count(w, M_DB_REG), 1);
+	reg_no(w, cw_got(w, M_DB_REG, 0));
+	assert_int_equal(cw_count(w, M_DB_REG), 2);
+	reg_no(w, cw_got(w, M_DB_REG, 1));
 	for (i = 0; i < 4; i++)
 		assert_int_equal(a[i]->status, 200);
 }
@@ -463,11 +521,51 @@ t_lane_full(void **state)
 		busy += a[i]->status == 429;
 		assert_true(a[i]->status == 0 || a[i]->ended);
 	}
-	assert_int_equal(busy, 30 - 17);
-	for (i = 0; i < 17; i++)
+	/* two in flight, 16 waiting */
+	assert_int_equal(busy, 30 - 18);
+	assert_int_equal(control_counters(w->c)->refused, busy);
+	assert_int_equal(control_counters(w->c)->lites, 18);
+	for (i = 0; i < 18; i++)
 		lite_ok(w, cw_got(w, M_DB_MAP_LITE, i));
-	for (i = 0; i < 17; i++)
+	for (i = 0; i < 18; i++)
 		assert_int_equal(a[i]->status, 200);
+}
+
+/*
+ * A registration has its turn in a session full of map requests; only what no
+ * client would do is reset.
+ */
+static void
+t_lane_regs(void **state)
+{
+	struct ctlworld *w = *state;
+	struct wire *x = cw_client(w, 3, 148);
+	struct cw_ask *a[20];
+	unsigned int i;
+
+	(void)ask(x, STREAM);
+	for (i = 0; i < 16; i++)
+		(void)ask(x, LITE);
+	assert_int_equal(ask(x, LITE)->status, 429);
+	for (i = 0; i < 20; i++)
+		a[i] = ask_reg(x);
+	for (i = 0; i < 16; i++)
+		assert_false(a[i]->ended);
+	for (; i < 20; i++) {
+		assert_true(a[i]->ended && a[i]->error != 0);
+		assert_int_equal(a[i]->status, 0);
+	}
+	/* one that is taken back makes room, and the session goes on */
+	cw_cancel(a[7]);
+	a[7] = ask_reg(x);
+	map_ok(w, cw_got(w, M_DB_MAP_OPEN, 0), NODE);
+	for (i = 0; i < 16; i++)
+		lite_ok(w, cw_got(w, M_DB_MAP_LITE, i));
+	for (i = 0; i < 16; i++)
+		reg_no(w, cw_got(w, M_DB_REG, i));
+	for (i = 0; i < 16; i++)
+		assert_int_equal(a[i]->status, 200);
+	assert_int_equal(control_counters(w->c)->registers, 21);
 }
 
 /* What was taken back before it was sent has no effect (trap 38). */
@@ -478,12 +576,13 @@ t_lane_cancel(void **state)
 	struct wire *x = cw_client(w, 3, 148);
 	struct cw_ask *a[3];
 
-	a[0] = ask(x, LITE);
+	a[0] = ask_reg(x);
 	a[1] = ask(x, LITE ",\"Endpoints\":[\"1.1.1.1:1\"]");
 	a[2] = ask(x, STREAM);
 	cw_cancel(a[1]);
-	lite_ok(w, cw_got(w, M_DB_MAP_LITE, 0));
-	assert_int_equal(cw_count(w, M_DB_MAP_LITE), 1);
+	reg_no(w, cw_got(w, M_DB_REG, 0));
+	assert_int_equal(a[0]->status, 200);
+	assert_int_equal(cw_count(w, M_DB_MAP_LITE), 0);
 	assert_int_equal(cw_count(w, M_DB_MAP_OPEN), 1);
 	cw_cancel(a[2]);
 	wire_close(x);
@@ -521,12 +620,13 @@ t_again(void **state)
 	struct wire *x = cw_client(w, 3, 148), *y = cw_client(w, 4, 148);
 	struct cw_ask *a, *b, *c;
 	const struct msg *m;
-	uint32_t id;
+	uint32_t id, open;
 	size_t k;
 
 	a = ask(x, LITE);
 	b = ask(x, STREAM);
 	id = cw_got(w, M_DB_MAP_LITE, 0)->id;
+	open = cw_got(w, M_DB_MAP_OPEN, 0)->id;
 	ctlworld_db(w, false);
 	c = ask(y, STREAM);			/* while it is away */
 	ctlworld_pass(w, 5 * US_PER_S);
@@ -534,22 +634,25 @@ t_again(void **state)
 	assert_int_equal(c->status, 0);
 	ctlworld_db(w, true);
 	assert_int_equal(count_in(w, 2, M_DB_MAP_LITE), 1);
-	assert_int_equal(count_in(w, 2, M_DB_MAP_OPEN), 1);
+	assert_int_equal(count_in(w, 2, M_DB_MAP_OPEN), 2);
 	k = place(w, 2, M_DB_MAP_LITE);
 	assert_true(place(w, 2, M_DB_HELLO_DONE) < k);
+	assert_true(k < place(w, 2, M_DB_MAP_OPEN));
 	m = &w->got[k]->m;
 	assert_true(m->u.db_map_lite.again);
 	assert_int_equal(m->id, id);
-	m = &w->got[place(w, 2, M_DB_MAP_OPEN)]->m;
+	m = cw_got(w, M_DB_MAP_OPEN, 1);
+	assert_true(m->u.db_map_open.again);
+	assert_int_equal(m->id, open);
+	m = cw_got(w, M_DB_MAP_OPEN, 2);
 	assert_false(m->u.db_map_open.again);	/* y's: never sent before */
-	assert_true(m->id != id);
+	assert_true(m->id != id && m->id != open);
 	map_ok(w, m, NODE + 1);
 	assert_int_equal(c->status, 200);
-	lite_ok(w, &w->got[k]->m);
-	assert_int_equal(a->status, 200);
-	assert_int_equal(count_in(w, 2, M_DB_MAP_OPEN), 2);
 	map_ok(w, cw_got(w, M_DB_MAP_OPEN, 1), NODE);
 	assert_int_equal(b->status, 200);
+	lite_ok(w, &w->got[k]->m);
+	assert_int_equal(a->status, 200);
 	/* sent, and not again after that */
 	ctlworld_db(w, false);
 	ctlworld_db(w, true);
@@ -682,6 +785,43 @@ t_shutdown(void **state)
 	assert_true(x->done);
 }
 
+static void
+on_log(int level, const char *line, void *arg)
+{
+	(void)level;
+	*(unsigned int *)arg +=
+	    strstr(line, "too many endpoints key=[") != NULL;
+}
+
+/* More than 32 endpoints are cut, and the debug log tells whose. */
+static void
+t_endpoints(void **state)
+{
+	struct ctlworld *w = *state;
+	struct wire *x = cw_client(w, 3, 148);
+	unsigned int said = 0, i, n;
+	struct buf b = { 0 };
+
+	log_verbose(1);
+	log_capture(on_log, &said);
+	for (n = 32; n <= 33; n++) {
+		buf_clear(&b);
+		buf_str(&b, LITE ",\"Endpoints\":[");
+		for (i = 0; i < n; i++)
+			buf_printf(&b, "%s\"10.0.0.1:%u\"",
+			    i == 0 ? "" : ",", 1000 + i);
+		buf_str(&b, "]");
+		buf_u8(&b, 0);
+		(void)ask(x, (char *)b.p);
+		assert_int_equal(cw_got(w, M_DB_MAP_LITE, n - 32)
+		    ->u.db_map_lite.endpoints.count, 32);
+		assert_int_equal(said, n - 32);
+	}
+	log_capture(NULL, NULL);
+	log_verbose(0);
+	buf_free(&b);
+}
+
 int
 main(void)
 {
@@ -689,8 +829,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(t_open), T(t_started_late), T(t_kinds), T(t_refused),
 		T(t_bad_requests), T(t_end_before_map), T(t_stream_end),
-		T(t_client_leaves), T(t_lane), T(t_lane_full),
-		T(t_lane_cancel), T(t_again), T(t_again_gone),
+		T(t_client_leaves), T(t_lane_order), T(t_lane),
+		T(t_lane_full), T(t_lane_regs), T(t_lane_cancel),
+		T(t_endpoints), T(t_again), T(t_again_gone),
 		T(t_away_bounded), T(t_resume), T(t_linger), T(t_shutdown)
 	};
 #undef T

@@ -10,11 +10,13 @@
 #include <cmocka.h>
 
 #include "common/enc.h"
+#include "common/ids.h"
 #include "common/json_read.h"
 #include "regress/lib/ctlworld.h"
 #include "regress/lib/gojson.h"
 
-#define KEY	"5f0e7c6b8a9d1234567890abcdef00112233445566778899aabbccddeeff0011"
+#define KEY	"5f0e7c6b8a9d1234567890abcdef0011" \
+		"2233445566778899aabbccddeeff0011"
 
 static int
 setup(void **state)
@@ -189,6 +191,43 @@ t_accepted(void **state)
 	jdoc_free(doc, false);
 }
 
+/* Tagged nodes have the owner that maps name, whichever way dbd says it. */
+static void
+t_tagged(void **state)
+{
+	static const uint64_t said[] = { 0, USER_TAGGED };
+	struct ctlworld *w = *state;
+	struct wire *x = cw_client(w, 3, 148);
+	const struct jval *o;
+	struct jdoc *doc;
+	struct cw_ask *a;
+	struct msg m;
+	uint64_t id;
+	size_t i;
+
+	for (i = 0; i < sizeof(said) / sizeof(said[0]); i++) {
+		a = ask(x, "");
+		msg_init(&m, M_DB_REG_OK);
+		m.u.db_reg_ok.tailnet = 1;
+		m.u.db_reg_ok.node = 2;
+		m.u.db_reg_ok.user.id = said[i];
+		m.u.db_reg_ok.user.name = slice_str("tagged-devices");
+		m.u.db_reg_ok.machine_ok = true;
+		cw_say(w, &m, cw_got(w, M_DB_REG, i));
+		o = answer(a, &doc);
+		assert_true(jval_u64(jval_get(jval_get(o, "User"), "ID"),
+		    &id));
+		assert_int_equal(id, USER_TAGGED);
+		assert_int_equal(id, 9007199254740991);
+		text_is(jval_get(o, "User"), "DisplayName", "Tagged Devices");
+		assert_true(jval_u64(jval_get(jval_get(o, "Login"), "ID"),
+		    &id));
+		assert_int_equal(id, USER_TAGGED);
+		text_is(jval_get(o, "Login"), "LoginName", "tagged-devices");
+		jdoc_free(doc, false);
+	}
+}
+
 /* HTTP 200 and a text that the user sees (trap 47). */
 static void
 t_refused(void **state)
@@ -321,7 +360,7 @@ t_then_map(void **state)
 	struct cw_ask *a = ask(x, "");
 
 	(void)cw_ask(x, "POST", "/machine/map", body(148,
-	    ",\"Stream\":true"));
+	    ",\"Stream\":true,\"Compress\":\"zstd\""));
 	assert_int_equal(cw_count(w, M_DB_MAP_OPEN), 0);
 	reg_ok(w, cw_got(w, M_DB_REG, 0), "", "", false);
 	assert_int_equal(a->status, 200);
@@ -333,8 +372,9 @@ main(void)
 {
 #define T(t)	cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(t_asked), T(t_accepted), T(t_refused), T(t_too_old),
-		T(t_malformed), T(t_again), T(t_gone), T(t_then_map)
+		T(t_asked), T(t_accepted), T(t_tagged), T(t_refused),
+		T(t_too_old), T(t_malformed), T(t_again), T(t_gone),
+		T(t_then_map)
 	};
 #undef T
 

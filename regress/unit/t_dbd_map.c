@@ -741,7 +741,7 @@ t_fit(void **state)
 	{
 		static char text[256];
 
-		memset(text, 'x', 255);
+		memset(text, '"', 255);	/* two octets each in JSON */
 		msg_init(&m, M_DB_MAP_LITE);
 		dw_ticket(k, 1, 100, &m.u.db_map_lite.ticket);
 		dw_key(m.u.db_map_lite.node_key, 'n', 1);

@@ -15,6 +15,8 @@
 #define R1(x)	"{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[" NODE1 "]" x \
     "}}}"
 
+#define NO_SCORES "{\"HomeParams\":{\"RegionScore\":{}},"
+
 static void
 good(const char *text, const char *want)
 {
@@ -50,8 +52,8 @@ t_least(void **state)
 
 	(void)state;
 	/* No scores take back what was said before. */
-	good(R1(""), "{\"HomeParams\":{\"RegionScore\":{}},\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[" NODE1
-	    "]}}}");
+	good(R1(""), NO_SCORES "\"Regions\":{\"1\":{\"RegionID\":1,"
+	    "\"Nodes\":[" NODE1 "]}}}");
 	d = derpmap_parse(R1(""), strlen(R1("")), "x", why, sizeof(why));
 	assert_int_equal(derpmap_regions(d), 1);
 	derpmap_free(d);

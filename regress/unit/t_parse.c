@@ -12,8 +12,10 @@
 #include "common/enc.h"
 #include "worker/control/parse.h"
 
-#define K(kind)	kind "5f0e7c6b8a9d1234567890abcdef00112233445566778899aabbccddeeff0011"
-#define Z(kind)	kind "0000000000000000000000000000000000000000000000000000000000000000"
+#define K(kind)	kind "5f0e7c6b8a9d1234567890abcdef0011" \
+		"2233445566778899aabbccddeeff0011"
+#define Z(kind)	kind "00000000000000000000000000000000" \
+		"00000000000000000000000000000000"
 
 /* As a client of 1.104 sends it (protocol.md 3.3). */
 static const char reg_real[] = "{\"Version\":148,\"NodeKey\":\""
@@ -188,7 +190,7 @@ parse_host(struct mapreq *q, const char *hostinfo)
 	struct buf b = { 0 };
 
 	buf_printf(&b, "{\"Version\":148,\"NodeKey\":\"" K("nodekey:")
-	    "\",\"Hostinfo\":%s}", hostinfo);
+	    "\",\"Compress\":\"zstd\",\"Hostinfo\":%s}", hostinfo);
 	assert_int_equal(mapreq_parse(q, buf_slice_of(&b), &why), 0);
 	buf_free(&b);
 }
@@ -407,7 +409,7 @@ parse_endpoints(struct mapreq *q, const char *element, size_t n,
 	size_t i;
 
 	buf_str(&b, "{\"Version\":148,\"NodeKey\":\"" K("nodekey:")
-	    "\",\"Endpoints\":[");
+	    "\",\"Compress\":\"zstd\",\"Endpoints\":[");
 	for (i = 0; i < n; i++)
 		buf_printf(&b, "%s,", element);
 	buf_printf(&b, "%s]}", last);
@@ -433,6 +435,15 @@ t_endpoints(void **state)
 	}
 	parse_endpoints(&q, "\"10.0.0.2:5\"", 9999, "\"10.0.0.1:5\"");
 	assert_int_equal(q.endpoints.count, 32);
+	assert_true(q.endpoints_cut);
+	mapreq_free(&q);
+	parse_endpoints(&q, "\"10.0.0.2:5\"", 32, "\"10.0.0.1:5\"");
+	assert_int_equal(q.endpoints.count, 32);
+	assert_true(q.endpoints_cut);
+	mapreq_free(&q);
+	parse_endpoints(&q, "\"10.0.0.2:5\"", 31, "\"10.0.0.1:5\"");
+	assert_int_equal(q.endpoints.count, 32);
+	assert_false(q.endpoints_cut);
 	mapreq_free(&q);
 	parse_endpoints(&q, "\"169.254.1.1:5\"", 1, "\"10.0.0.1:5\"");
 	assert_int_equal(q.endpoints.count, 2);

@@ -1089,7 +1089,8 @@ main(void)
 		T(t_drained_first), T(t_own_change), T(t_removal_first),
 		T(t_reset), T(t_empty_endpoints), T(t_presence), T(t_nothing),
 		T(t_profile), T(t_keepalive), T(t_over),
-		T(t_farewell), T(t_flush_ends), T(t_over_closed_before), T(t_close_within_out), T(t_policy),
+		T(t_farewell), T(t_flush_ends), T(t_over_closed_before),
+		T(t_close_within_out), T(t_policy),
 		T(t_alone), T(t_floor), T(t_told_of_conf), T(t_turns),
 		M(t_long), M(t_long_removal), M(t_joiners_share)
 	};

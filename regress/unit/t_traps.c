@@ -1,4 +1,94 @@
-/* placeholder */
+/*
+ * The traps of protocol.md 10, each against a whole server and in real octets
+ * as a client sends and takes them: HTTP/1.1, Noise, HTTP/2, JSON, with the
+ * real cores of worker, keyd and dbd.  Every message of every map stream in
+ * these tests is read by regress/lib/mapview (a client with its weaknesses)
+ * and checked against Go's types by regress/lib/gojson.  Those of the
+ * transport are here; "map" is t_traps_map.c, "node" t_traps_node.c.
+ *
+ *  1 record nonce		trap_01; vectors in t_noise
+ *  2 name, prologue		trap_02; vectors in t_noise
+ *  3 record of 4,077		trap_03; t_records t_largest
+ *  4 first 9 octets		trap_04
+ *  5 byte orders		trap_05
+ *  6 Upgrade header		trap_06
+ *  7 proxies			theirs; what they may change: trap_07
+ *  8 plain http, public	the operator's; master warns: t_conf test_warnings
+ *  9 port 80 blackholed	the operator's
+ * 10 :authority		trap_10
+ * 11 server key changes	trap_11; t_keydproc test_not_overwritten
+ * 12 /key again and again	trap_12; under load t_control_load t_register
+ * 13 legacyPublicKey		trap_13; t_control_plain t_key
+ * 14 concurrent streams	trap_14
+ * 15 SETTINGS, PUSH_PROMISE	trap_15
+ * 16 idle connections		trap_16; t_h2 t_idle
+ * 17 always zstd		trap_17
+ * 18 keep-alive aliased	trap_18; t_stream t_keepalive
+ * 19 empty message		trap_17, trap_19
+ * 20 200 and nothing		trap_20; t_control_map t_end_before_map
+ * 21 deltas before the map	map trap_21
+ * 22 wrong types		map trap_22, and every other test
+ * 23 Peers: []			map trap_23; t_stream t_reset
+ * 24 Peers and deltas		map trap_24, mapview everywhere
+ * 25 removed and changed	map trap_25, mapview everywhere
+ * 26 cleared by omission	map trap_26; t_stream t_empty_endpoints
+ * 27 Online always		map trap_27; t_stream t_presence
+ * 28 disco key offline		map trap_28; t_mapjson t_patch
+ * 29 no disco key		map trap_29
+ * 30 no DERP map		map trap_30_31; without a file: the log
+ * 31 null regions		map trap_30_31
+ * 32 regions replaced		map trap_32
+ * 33 no filter			map trap_33_34_35
+ * 34 unsigned peers		none are made: map trap_33_34_35
+ * 35 host bits			only "*" in filters: map trap_33_34_35; routes
+ *				are masked: t_parse t_lists
+ * 36 streams that clobber	map trap_36; t_dbd_map t_open_fills
+ * 37 NetInfo absent		map trap_37
+ * 38 late lite update		node trap_38; t_dbd_map t_lite_late
+ * 39 old stream's cleanup	node trap_39; t_dbd_map t_two_streams
+ * 40 404 after register	node trap_40
+ * 41 logout with Auth		node trap_41; t_dbd_register t_logout
+ * 42 OldNodeKey stays		node trap_42; t_dbd_register t_rotation
+ * 43 fresh key expired		node trap_43
+ * 44 unknown Followup		no interactive login yet: refused in words,
+ *				node trap_43, trap_47
+ * 45 same AuthURL		no AuthURL is ever sent yet: node trap_43
+ * 46 scheme of AuthURL		the same
+ * 47 refusals are 200		node trap_47; t_control_reg t_refused
+ * 48 deleted node		node trap_48; t_stream t_farewell
+ * 49 profile missing		map trap_49_79, mapview everywhere
+ * 50 to 53 SSH policy		not built: no SSHPolicy is sent
+ * 54 set-dns			not built: 501, t_control_plain t_machine
+ * 55 NotifyURL			not built
+ * 56 ping URL			not built: no PingRequest is sent
+ * 57 GET with body		t_control_plain t_machine, t_badinput_h2
+ *				t_headers
+ * 58 to 60 tailnet lock	not built: no TKAInfo is sent
+ * 61 ControlTime		map trap_61
+ * 62 dot of Name		map trap_62_63
+ * 63 dot of Domains		map trap_62_63
+ * 64 Debug			map trap_64_66
+ * 65 key or address twice	node trap_65; every seed of the simulator
+ * 66 service-host		not built: map trap_64_66
+ * 67 a route on two peers	t_replica t_routes
+ * 68 both default routes	t_replica t_routes; nothing approves routes yet
+ * 69 gzip			trap_69
+ * 70 buffered until the end	trap_70
+ * 71 streams that starve	trap_71; t_h2 t_fair
+ * 72 form of Retry-After	node trap_72_to_76; t_control_load
+ * 73 503 without it		the same
+ * 74 the same for all		the same, t_control_load t_slots
+ * 75 answer without end	the same
+ * 76 register refused		the same, t_control_load t_register
+ * 77 names that crash		map trap_77; t_control_plain t_conf_check
+ * 78 freed name or address	map trap_78; t_stream t_removal_first, t_alloc
+ *				t_rest, mapview everywhere
+ * 79 visible again		map trap_49_79; t_stream t_profile
+ * 80 narrower SSH rule		not built
+ * 81 too large a message	map trap_81
+ * 82 DATA of 16,384		trap_82
+ */
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

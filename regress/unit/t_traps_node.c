@@ -325,20 +325,31 @@ trap_47(void **state)
 }
 
 /*
- * A deleted node is told 404 and its stream ends; what makes a client log in
- * again is an expired key, which nodes logout gives it on its stream.
+ * No status makes a client log in again, an expired key does: a node that is
+ * logged out or deleted is told so on its stream, before that ends.
  */
 static void
 trap_48(void **state)
 {
 	struct server *s = *state;
-	struct dev *a = joined(s, "one"), *d = joined(s, "two");
+	struct dev *a = joined(s, "one"), *d = joined(s, "two"), *e;
 	const struct msg *r;
 	struct buf b = { 0 };
 	const char *msg;
 	struct msg m;
 	size_t n;
 
+	e = dev_new(s, "three", d->auth);
+	assert_true(dev_join(e));
+	n = e->stream->nmsg;
+	assert_true(server_delete(s, e->id));
+	server_pass(s, US_PER_S);
+	assert_true(e->stream->ended);
+	assert_int_equal(e->stream->error, 0);
+	msg = e->stream->msg[e->stream->nmsg - 1];
+	assert_true(e->stream->nmsg > n);
+	assert_non_null(strstr(msg, "{\"Node\":{"));
+	assert_non_null(strstr(msg, "\"KeyExpiry\":\"1970"));
 	n = d->stream->nmsg;
 	msg_init(&m, M_CTL_NODE_LOGOUT);
 	m.u.ctl_node_logout.id = d->id;

@@ -37,8 +37,8 @@ void		 control_conf(struct control *,
 /*
  * Checks what the table's bounds let pass; 0, or -1 with the reason.
  */
-int		 control_conf_check(const struct m_cfg_conf_worker *, char *why,
-		    size_t whylen);
+int		 control_conf_check(const struct m_cfg_conf_worker *,
+		    char *why, size_t whylen);
 
 /*
  * The DB link to dbd, or NULL while dbd is away (its open requests are kept
@@ -59,7 +59,7 @@ struct control_counters {
 	uint64_t	refused;	/* answered 429 or 503 for load */
 	uint64_t	held;		/* had to wait for less load */
 	uint64_t	registers;	/* registrations asked for */
-	uint64_t	opens;		/* map streams and single maps, to dbd */
+	uint64_t	opens;		/* streams and single maps, to dbd */
 	uint64_t	lites;		/* lite updates, to dbd */
 	uint64_t	overloads;	/* how often overload began */
 };

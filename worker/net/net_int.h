@@ -58,28 +58,29 @@ struct net {
 	uint8_t			 stage[STAGE];
 };
 
+/* Of conn and req, first what each message to a stream needs, close by. */
 struct conn {
 	struct net		*net;
-	TAILQ_ENTRY(conn)	 entry;
-	TAILQ_ENTRY(conn)	 wait;
 	void			*tag;
-	struct ipport		 peer;
 	enum conn_state		 state;
 	bool			 lingers;	/* DONE: it may read on */
 	bool			 eof;		/* the client sends no more */
-	uint32_t		 number;	/* on the KEY link */
-	uint32_t		 key_request;	/* open there; 0: none */
-	struct timer		 timer;
-	struct buf		 in;		/* waits to be dealt with */
+	struct h2		*h2;		/* from CONN_READY on */
+	struct ws		*ws;		/* NULL: no WebSocket */
+	struct noise_key	 tx;
 	struct buf		 out;		/* goes out before all else */
 	size_t			 out_at;
+	struct buf		 in;		/* waits to be dealt with */
+	struct timer		 timer;
+	TAILQ_ENTRY(conn)	 entry;
+	TAILQ_ENTRY(conn)	 wait;
+	struct ipport		 peer;
+	uint32_t		 number;	/* on the KEY link */
+	uint32_t		 key_request;	/* open there; 0: none */
 	struct http1		*http;		/* CONN_HTTP */
 	uint8_t			*init;		/* CONN_WAIT, CONN_ASKED */
-	struct ws		*ws;		/* NULL: no WebSocket */
 	char			*ws_head;	/* its 101, until keyd agrees */
 	struct record_in	 rx;
-	struct noise_key	 tx;
-	struct h2		*h2;		/* from CONN_READY on */
 	struct session		 session;
 	struct req_list		 reqs;
 };
@@ -100,9 +101,11 @@ struct fqueue {
 
 struct req {
 	struct conn		*conn;
-	TAILQ_ENTRY(req)	 entry;		/* conn->reqs */
+	void			*tag;
 	TAILQ_ENTRY(req)	 event;		/* net->events */
-	TAILQ_ENTRY(req)	 stop;		/* h2->blocked */
+	struct fqueue		 queue;
+	uint64_t		 progress;	/* when it last moved */
+	int32_t			 stream;	/* HTTP/2 id, or 0 */
 	uint8_t			 events;	/* REQ_E_ bits */
 	bool			 attached;	/* the transport points to it */
 	bool			 given;		/* control has it */
@@ -114,15 +117,13 @@ struct req {
 	bool			 aborted;
 	bool			 starved;	/* h2: data source deferred */
 	bool			 blocked;	/* h2: waits for room */
-	int32_t			 stream;	/* HTTP/2 id, or 0 */
+	TAILQ_ENTRY(req)	 entry;		/* conn->reqs */
+	TAILQ_ENTRY(req)	 stop;		/* h2->blocked */
 	struct buf		 fields;
 	struct buf		 body;
 	struct slice		 method;
 	struct slice		 path;
 	struct slice		 query;
-	struct fqueue		 queue;
-	uint64_t		 progress;	/* when it last moved */
-	void			*tag;
 };
 
 /* conn.c */

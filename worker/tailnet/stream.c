@@ -5,6 +5,8 @@
 #include "worker/tailnet/tailnets_int.h"
 
 #define TURN_US		(5 * US_PER_MS)	/* of building a turn */
+/* Served in a turn: they are still in the cache when the turn writes. */
+#define TURN_STREAMS	64
 #define TICK_LEAST	(50 * US_PER_MS)
 #define TICK_MOST	(500 * US_PER_MS)
 #define TICK_SHARE	10		/* times what a flush costs */
@@ -415,7 +417,7 @@ flush(struct tailnets *tn)
 		tn->next_flush = now;
 	}
 	while (!TAILQ_EMPTY(&tn->behind) && tn->flush_left != 0 &&
-	    now - start < TURN_US) {
+	    n < TURN_STREAMS && now - start < TURN_US) {
 		serve(TAILQ_FIRST(&tn->behind));
 		tn->flush_left--;
 		n++;

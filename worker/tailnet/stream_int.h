@@ -21,22 +21,22 @@ enum stream_state {
 
 struct stream {
 	TAILQ_ENTRY(stream) link;	/* by state; none while busy */
-	TAILQ_ENTRY(stream) wheel;
-	LIST_ENTRY(stream) own;		/* of its node */
 	struct replica	*replica;
 	struct node	*node;		/* NULL: ST_OVER */
 	void		*tag;
-	struct frame	*last;		/* ST_OVER: not given yet, or NULL */
 	struct view	*view;
 	uint64_t	 cursor;	/* has seen all up to this version */
 	uint64_t	 quiet;		/* when it was last given something */
 	uint32_t	 jitter;	/* of its next keep-alive, us */
 	uint16_t	 capver;
-	uint8_t		 key[32];
 	uint8_t		 slot;		/* in the wheel */
 	uint8_t		 state;
 	bool		 compress;
 	bool		 alone;		/* no peers */
+	TAILQ_ENTRY(stream) wheel;
+	LIST_ENTRY(stream) own;		/* of its node */
+	struct frame	*last;		/* ST_OVER: not given yet, or NULL */
+	uint8_t		 key[32];
 };
 TAILQ_HEAD(stream_list, stream);
 
