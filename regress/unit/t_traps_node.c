@@ -221,7 +221,6 @@ trap_42(void **state)
 	assert_int_equal(nodes(s), 2);
 	assert_int_equal(ask_count(a->stream, n, "PeersRemoved"), 0);
 	assert_int_equal(ask_count(a->stream, n, "\"PeersChanged\""), 0);
-	/* nor when the old key has become another machine's */
 	assert_true(online(s, d));
 }
 
