@@ -57,7 +57,7 @@ do_asan() {
 	"$make" O="$out-asan" CFLAGS="$asan_flags" \
 	    LDFLAGS='-fsanitize=address,undefined' all tests || return 1
 	UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=detect_leaks=1 unit "$out-asan"
-	[ ! -x "$out-asan/b/sim" ] || timeout 900 "$out-asan/b/sim" -n 200
+	[ ! -x "$out-asan/b/sim" ] || timeout 900 "$out-asan/b/sim" -n 100
 }
 do_unit() { unit "$out"; }
 do_lint() { bash regress/lint/all.sh "$out"; }

@@ -296,8 +296,12 @@ db_msg(struct link *l, const struct msg *m, void *tag, void *arg)
 {
 	struct worker *w = arg;
 
-	if (l != w->db)
-		return;		/* what a dead dbd still had to say */
+	if (l != w->db) {
+		/* what a dead dbd still had to say */
+		if (m->fd != -1)
+			close(m->fd);
+		return;
+	}
 	if (m->type == M_DB_SNAPSHOT)
 		db_snapshot(w, &m->u.db_snapshot, m->fd);
 	else if (control_db_msg(w->control, m, tag) == -1)

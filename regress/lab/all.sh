@@ -198,28 +198,33 @@ s_owner() {
 	check "owner: ... and has that node's address again" is "$old" addr 4 4
 	check "owner: ... and host 1 reaches it there" within 30 icmp 1 4 4
 }
-has_tag() { is "$3" peer "$1" "$2" 'Tags[0]'; }
+node_of() { ctl -j nodes list | jq --arg i "$(self "$1" ID)" '.[] | select(.stable_id == $i).id'; }
+whois() { "$hosts" ts "$1" whois --json "$(addr "$2" 4)" | jq -r .UserProfile.LoginName; }
 s_admin() {
+	local k id
 	fresh 5
 	check "admin: host 5 joins" up 5 "$key"
-	check "admin: tagged" ctl nodes tag h5 tag:printer
-	check "admin: ... host 1 sees the tag" within 10 has_tag 1 h5 tag:printer
+	id=$(node_of 5)
+	check "admin: tagged" ctl nodes tag "$id" tag:printer
+	check "admin: ... host 1 sees the tag" \
+	    within 10 is tag:printer peer 1 h5 'Tags[0]'
 	check "admin: ... host 5 too" within 10 is tag:printer self 5 'Tags[0]'
 	ctl users add carol >/dev/null
-	check "admin: moved" ctl nodes move h5 carol
-	check "admin: ... host 1 sees whose it is" within 10 is carol eval \
-	    'state 1 | jq -r ".User[([.Peer[] | select(.HostName == \"h5\")][0].UserID | tostring)].LoginName"'
+	k=$(ctl keys create --user carol --reusable | tail -1)
+	check "admin: moved" ctl nodes move "$id" carol
+	check "admin: ... host 1 sees whose it is" within 10 is carol whois 1 5
 	check "admin: ... and no tag" is null peer 1 h5 'Tags[0]'
-	check "admin: logged out" ctl -y nodes logout h5
+	check "admin: logged out" ctl -y nodes logout "$id"
 	check "admin: ... it must log in" within 15 in_state 5 NeedsLogin
-	check "admin: ... and joins again" up 5 "$key"
-	check "admin: deleted" ctl -y nodes delete "$(node_of 5)"
+	check "admin: ... and joins again" up 5 "$k"
+	check "admin: ... as the same node" is "$id" node_of 5
+	check "admin: deleted" ctl -y nodes delete "$id"
 	check "admin: ... host 1 forgets it" within 10 gone 1 h5
 	check "admin: ... it must log in" within 15 in_state 5 NeedsLogin
-	check "admin: ... it joins as a new node" up 5 "$key"
-	check "admin: ... that host 1 reaches" within 30 icmp 1 5 4
+	check "admin: ... it joins as a new node" up 5 "$k"
+	check "admin: ... that is another one" is 1 eval '[ "$(node_of 5)" -eq '"$id"' ]; echo $?'
+	check "admin: ... and that host 1 reaches" within 30 icmp 1 5 4
 }
-node_of() { ctl -j nodes list | jq --arg i "$(self "$1" ID)" '.[] | select(.stable_id == $i).id'; }
 records() { # records NAME ADDRESS ...
 	local sep='['
 	while [ $# -gt 0 ]; do

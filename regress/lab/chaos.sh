@@ -163,15 +163,16 @@ strike() {
 		sleep 0.02
 		order single "${names[@]}"
 		wait $k || wrong "no kill"
+		wc -l <"$LAB_DIR/server.log" >"$LAB_DIR/lines"
 		order churn $rate
 	else
 		order single "${names[@]}"
 		sleep "0.0$((RANDOM % 10))"
 		"$bin/b/strike" "$wal" 0 0 "${pids[@]}" >"$LAB_DIR/struck" ||
 		    wrong "no kill"
+		wc -l <"$LAB_DIR/server.log" >"$LAB_DIR/lines"
 	fi
 	t0=$(cut -d' ' -f2 "$LAB_DIR/struck")
-	wc -l <"$LAB_DIR/server.log" >"$LAB_DIR/lines"
 	sleep 0.4
 	order calm || wrong "$answer"
 	order right ${limit}s || wrong "$answer"
@@ -224,16 +225,20 @@ singles() { # singles ROLE
 	    <<<"$answer")
 	[ "$n" -eq 0 ] || wrong "$n keys not used once: $answer"
 	jq -c '.singles[]' <<<"$answer" >>"$LAB_DIR/singles"
-	# committed before the kill, answered after it: on another try if it
-	# was the worker, from the stored result if it was dbd
+	# Answered after the kill, and made before it: by another try if it was
+	# the worker; from the stored result if it was dbd, for a new one logs
+	# what it makes.
 	jq -r --argjson t "$(cut -d' ' -f2 "$LAB_DIR/struck")" --arg r "$1" \
-	    '.singles[].answers[] | select(.taken and .at > $t and
+	    '.singles[].answers[] | select(.taken and .at > $t + 0.01 and
 	    ($r == "dbd" or .tries > 1)).name' \
 	    <<<"$answer" | while read -r n; do
-		head -n "$(cat "$LAB_DIR/lines")" "$LAB_DIR/server.log" |
-		    grep -q "node registered .*name=$n\$" || continue
-		[ "$1" != dbd ] || [ "$(grep -c "node registered .*name=$n\$" \
-		    "$LAB_DIR/server.log")" -eq 1 ] || continue
+		n="node registered tailnet=.*name=$n\$"
+		case $1 in
+		dbd)	tail -n "+$(($(cat "$LAB_DIR/lines") + 1))" \
+			    "$LAB_DIR/server.log" | grep -q "$n" && continue ;;
+		*)	head -n "$(cat "$LAB_DIR/lines")" \
+			    "$LAB_DIR/server.log" | grep -q "$n" || continue ;;
+		esac
 		echo "$1"
 	done >>"$LAB_DIR/between"
 }

@@ -126,6 +126,45 @@ trap_39(void **state)
 	}
 }
 
+/* The old stream's end crosses the answer to the new one on the links. */
+static void
+trap_39_crossing(void **state)
+{
+	struct server_conf conf = { .link_us = 20000 };
+	struct buf b = { 0 };
+	struct dev *a, *d;
+	struct server *s;
+	struct ask *old;
+	unsigned int i;
+	size_t n;
+
+	(void)state;
+	s = server_new(&conf);
+	a = joined(s, "one");
+	d = joined(s, "two");
+	server_pass(s, 5 * US_PER_S);
+	n = a->stream->nmsg;
+	dev_map_body(d, &b, true, false);
+	for (i = 0; i < 5; i++) {
+		old = d->stream;
+		d->stream = ask_send(d->tcp, "POST", "/machine/map", NULL,
+		    b.p, b.n);
+		ask_map(d->stream, d->id);
+		server_pass(s, 10000);
+		assert_false(old->ended);
+		h2_client_cancel(d->tcp->client, old->id);
+		tcp_kick(d->tcp);
+		server_pass(s, 15 * US_PER_S);
+		assert_int_equal(d->stream->status, 200);
+		assert_false(d->stream->ended);
+		assert_true(online(s, d));
+	}
+	assert_int_equal(ask_count(a->stream, n, "Online\":false"), 0);
+	buf_free(&b);
+	assert_string_equal(server_fault(s), "");
+	assert_int_equal(server_free(s), 0);
+}
+
 /* Registered is registered: no 404 on any connection, any worker. */
 static void
 trap_40(void **state)
@@ -494,6 +533,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(trap_38), T(trap_39), T(trap_40), T(trap_41), T(trap_42),
 		T(trap_43), T(trap_47), T(trap_48), T(trap_65),
+		cmocka_unit_test(trap_39_crossing),
 		cmocka_unit_test(trap_72_to_76)
 	};
 #undef T

@@ -86,9 +86,10 @@ map_out(struct stream *s, struct frame *const *frames, size_t n, bool first,
 	struct mapstream *ms = stream_tag(s);
 	size_t i;
 
+	(void)first;
 	(void)arg;
 	/* not before: 200 and nothing more is a riddle (trap 20) */
-	if (first && !ms->first_out) {
+	if (!ms->first_out) {
 		ms->first_out = true;
 		req_begin(ms->req, &h);
 	}
