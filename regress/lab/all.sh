@@ -202,28 +202,28 @@ node_of() { ctl -j nodes list | jq --arg i "$(self "$1" ID)" '.[] | select(.stab
 whois() { "$hosts" ts "$1" whois --json "$(addr "$2" 4)" | jq -r .UserProfile.LoginName; }
 s_admin() {
 	local k id
-	fresh 5
-	check "admin: host 5 joins" up 5 "$key"
-	id=$(node_of 5)
+	fresh 12
+	check "admin: host 12 joins" up 12 "$key"
+	id=$(node_of 12)
 	check "admin: tagged" ctl nodes tag "$id" tag:printer
 	check "admin: ... host 1 sees the tag" \
-	    within 10 is tag:printer peer 1 h5 'Tags[0]'
-	check "admin: ... host 5 too" within 10 is tag:printer self 5 'Tags[0]'
+	    within 10 is tag:printer peer 1 h12 'Tags[0]'
+	check "admin: ... host 12 too" within 10 is tag:printer self 12 'Tags[0]'
 	ctl users add carol >/dev/null
 	k=$(ctl keys create --user carol --reusable | tail -1)
 	check "admin: moved" ctl nodes move "$id" carol
-	check "admin: ... host 1 sees whose it is" within 10 is carol whois 1 5
-	check "admin: ... and no tag" is null peer 1 h5 'Tags[0]'
+	check "admin: ... host 1 sees whose it is" within 10 is carol whois 1 12
+	check "admin: ... and no tag" is null peer 1 h12 'Tags[0]'
 	check "admin: logged out" ctl -y nodes logout "$id"
-	check "admin: ... it must log in" within 15 in_state 5 NeedsLogin
-	check "admin: ... and joins again" up 5 "$k"
-	check "admin: ... as the same node" is "$id" node_of 5
+	check "admin: ... it must log in" within 15 in_state 12 NeedsLogin
+	check "admin: ... and joins again" up 12 "$k"
+	check "admin: ... as the same node" is "$id" node_of 12
 	check "admin: deleted" ctl -y nodes delete "$id"
-	check "admin: ... host 1 forgets it" within 10 gone 1 h5
-	check "admin: ... it must log in" within 15 in_state 5 NeedsLogin
-	check "admin: ... it joins as a new node" up 5 "$k"
-	check "admin: ... that is another one" is 1 eval '[ "$(node_of 5)" -eq '"$id"' ]; echo $?'
-	check "admin: ... and that host 1 reaches" within 30 icmp 1 5 4
+	check "admin: ... host 1 forgets it" within 10 gone 1 h12
+	check "admin: ... it must log in" within 15 in_state 12 NeedsLogin
+	check "admin: ... it joins as a new node" up 12 "$k"
+	check "admin: ... that is another one" is 1 eval '[ "$(node_of 12)" -eq '"$id"' ]; echo $?'
+	check "admin: ... and that host 1 reaches" within 30 icmp 1 12 4
 }
 records() { # records NAME ADDRESS ...
 	local sep='['

@@ -2,13 +2,80 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "regress/lib/dbdask.h"
+
+static char logged[2048];
 
 static void
 die(const char *what, const char *why)
 {
 	fprintf(stderr, "dbdask: %s: %s\n", what, why);
 	abort();
+}
+
+static void
+on_log(int level, const char *line, void *arg)
+{
+	(void)level;
+	(void)arg;
+	if (strlcat(logged, line, sizeof(logged)) >= sizeof(logged))
+		logged[0] = '\0';
+}
+
+void
+ask_log(void)
+{
+	logged[0] = '\0';
+	log_capture(on_log, NULL);
+}
+
+const char *
+ask_logged(void)
+{
+	return logged;
+}
+
+struct dbdworld *
+ask_world(struct dbdworker **k, struct dbdworker **k2, uint64_t *alice,
+    const char **key)
+{
+	struct dbdworld *w;
+
+	ask_log();
+	w = dw_new();
+	*k = dw_worker(w, 1, 1);
+	if (k2 != NULL)
+		*k2 = dw_worker(w, 2, 1);
+	*alice = ask_user(w, "alice");
+	*key = ask_key(w, *alice, true, false, 0, NULL);
+	return w;
+}
+
+int
+ask_teardown(void **state)
+{
+	dw_free(*state);
+	log_capture(NULL, NULL);
+	return 0;
+}
+
+uint64_t
+ask_seq(struct dbdworld *w)
+{
+	return tailnet_default(dw_dbd(w))->seq;
+}
+
+const char *
+ask_differs(struct dbdworker *k, struct dbdworker *k2)
+{
+	const char *why = NULL;
+
+	if (dw_holds(k))
+		why = dw_differs(k);
+	if (why == NULL && dw_holds(k2))
+		why = dw_differs(k2);
+	return why;
 }
 
 uint64_t

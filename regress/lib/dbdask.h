@@ -20,6 +20,23 @@ struct ask_reg {
 	bool		 ephemeral;
 };
 
+/*
+ * A first start with workers in slots 1 and 2 (k2 NULL: in 1 alone), the user
+ * alice and her reusable key.  Logs are kept from here on.
+ */
+struct dbdworld	*ask_world(struct dbdworker **k, struct dbdworker **k2,
+		    uint64_t *alice, const char **key);
+/* Of cmocka: *state is the world, which is freed. */
+int		 ask_teardown(void **state);
+/* Log lines are kept, not written, from here on. */
+void		 ask_log(void);
+/* What was logged since; its beginning is lost when it is much. */
+const char	*ask_logged(void);
+/* The default tailnet's number of changes. */
+uint64_t	 ask_seq(struct dbdworld *);
+/* NULL if what each of them holds equals the truth, else what does not. */
+const char	*ask_differs(struct dbdworker *, struct dbdworker *);
+
 /* A user of the default tailnet; returns the id. */
 uint64_t	 ask_user(struct dbdworld *, const char *name);
 /*

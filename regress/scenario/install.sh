@@ -85,11 +85,11 @@ ok "the unit starts what was installed" \
     grep -q '^ExecStart=/opt/hs/sbin/headscaled -d$' "$dir/stage/opt/hs/lib/systemd/system/headscaled.service"
 ok "and nothing of another prefix" none grep -r /usr/local/ "$dir/stage/opt/hs/lib"
 if command -v systemd-sysusers >/dev/null; then
-	mkdir -p "$dir/root/etc"
+	mkdir -p "$dir/image/etc"
 	ok "the users can be made" \
-	    systemd-sysusers --root="$dir/root" "$dir/stage/opt/hs/lib/sysusers.d/headscaled.conf"
-	ok "all of them" [ "$(grep -c '^_hs\(worker\|keyd\|dbd\):' "$dir/root/etc/passwd")" = 3 ]
-	ok "and the group" grep -q '^_headscaled:' "$dir/root/etc/group"
+	    systemd-sysusers --root="$dir/image" "$dir/stage/opt/hs/lib/sysusers.d/headscaled.conf"
+	ok "all of them" [ "$(grep -c '^_hs\(worker\|keyd\|dbd\):' "$dir/image/etc/passwd")" = 3 ]
+	ok "and the group" grep -q '^_headscaled:' "$dir/image/etc/group"
 fi
 
 p=$dir/p

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "common/log.h"
 #include "dbd/alloc_int.h"
 #include "regress/lib/dbdask.h"
 
@@ -18,30 +17,12 @@ static struct dbdworker *k;
 static const char *key;
 static char why[256];
 
-static void
-quiet(int level, const char *line, void *arg)
-{
-	(void)level;
-	(void)line;
-	(void)arg;
-}
-
 static int
 setup(void **state)
 {
-	(void)state;
-	log_capture(quiet, NULL);
-	w = dw_new();
-	k = dw_worker(w, 1, 1);
-	key = ask_key(w, ask_user(w, "alice"), true, false, 0, NULL);
-	return 0;
-}
+	uint64_t alice;
 
-static int
-teardown(void **state)
-{
-	(void)state;
-	dw_free(w);
+	*state = w = ask_world(&k, NULL, &alice, &key);
 	return 0;
 }
 
@@ -276,7 +257,7 @@ t_usable(void **state)
 int
 main(void)
 {
-#define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f)	cmocka_unit_test_setup_teardown(f, setup, ask_teardown)
 	const struct CMUnitTest tests[] = {
 		T(t_sequence),
 		T(t_one_family),

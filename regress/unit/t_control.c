@@ -14,22 +14,10 @@
 #include <cmocka.h>
 
 #include "common/log.h"
-#include "dbd/control_int.h"
+#include "regress/lib/ctlpeer.h"
 #include "regress/lib/fakeenv.h"
 
 #define SECRET	"hskey-0123456789ab-5ec2e75ec2e7"
-
-struct peer {
-	struct link	*link;
-	struct fix	*f;
-	struct buf	 said;		/* msg_print of what it was sent */
-	size_t		 queued;
-	bool		 slow;		/* takes nothing */
-	bool		 closed;
-	bool		 down;
-	unsigned int	 rows;
-	uint32_t	 next;
-};
 
 struct sent {
 	struct link	*link;
@@ -320,92 +308,6 @@ ask_master(const struct msg *m, void *tag, void *arg)
 	f->asked++;
 }
 
-static void
-io_send(void *arg, uint32_t type, uint32_t id, const void *p, size_t n, int fd)
-{
-	struct peer *peer = arg;
-	struct msg m;
-
-	assert_int_equal(fd, -1);
-	assert_int_equal(msg_decode(&m, (enum msg_type)type, p, n), 0);
-	m.id = id;
-	if (msg_class((enum msg_type)type) == MSG_ROW)
-		peer->rows++;
-	if (peer->slow)
-		peer->queued += n;
-	if (type == M_CTL_KEY_MADE)
-		buf_slice(&peer->said, m.u.ctl_key_made.secret);
-	/* Of long lists the beginning is enough, and the end. */
-	if (peer->said.n < 8192 || msg_class(m.type) == MSG_REPLY) {
-		msg_print(&peer->said, &m);
-		buf_u8(&peer->said, '\n');
-	}
-}
-
-static size_t
-io_queued(void *arg)
-{
-	return ((struct peer *)arg)->queued;
-}
-
-static void
-io_close(void *arg)
-{
-	((struct peer *)arg)->closed = true;
-}
-
-static const struct link_io io = { io_send, io_queued, io_close };
-
-static void
-on_msg(struct link *l, const struct msg *m, void *tag, void *arg)
-{
-	struct peer *p = arg;
-
-	(void)tag;
-	dbd_ctl_msg(&p->f->d, l, m);
-}
-
-static void
-on_down(struct link *l, enum link_why why, void *arg)
-{
-	struct peer *p = arg;
-
-	(void)why;
-	p->down = true;
-	dbd_ctl_down(&p->f->d, l);
-}
-
-static struct peer *
-connect_as(struct fix *f, uint32_t uid)
-{
-	struct link_conf conf;
-	struct peer *p;
-
-	p = xcalloc(1, sizeof(*p));
-	p->f = f;
-	p->next = 1;
-	memset(&conf, 0, sizeof(conf));
-	conf.kind = LINK_CTL;
-	conf.self = ROLE_DBD;
-	conf.peer = ROLE_CTL;
-	conf.on_msg = on_msg;
-	conf.on_down = on_down;
-	conf.arg = p;
-	p->link = link_new(f->d.env, &conf, &io, p);
-	dbd_ctl_up(&f->d, p->link, uid);
-	return p;
-}
-
-static void
-hang_up(struct peer *p)
-{
-	if (!p->down)
-		dbd_ctl_down(&p->f->d, p->link);
-	link_free(p->link);
-	buf_free(&p->said);
-	free(p);
-}
-
 /* The end of dbd's turn. */
 static void
 turn(struct fix *f)
@@ -428,52 +330,16 @@ turn(struct fix *f)
 	buf_clear(&f->d.outs_body);
 }
 
-/* Gives a message to the link, and nothing else happens yet. */
 static void
-say(struct peer *p, const struct msg *m)
-{
-	struct buf b = { 0 };
-
-	msg_encode(&b, m);
-	link_input(p->link, m->type, p->next++, b.p, b.n, -1);
-	buf_free(&b);
-}
-
-static void
-say_type(struct peer *p, enum msg_type type)
-{
-	struct msg m;
-
-	msg_init(&m, type);
-	say(p, &m);
-}
-
-/* What the peer was sent since the last call. */
-static const char *
-said(struct peer *p)
-{
-	static char text[16384];
-
-	(void)strlcpy(text, "", sizeof(text));
-	if (p->said.n > 0) {
-		assert_true(p->said.n < sizeof(text));
-		memcpy(text, p->said.p, p->said.n);
-		text[p->said.n] = '\0';
-	}
-	buf_clear(&p->said);
-	return text;
-}
-
-static void
-hello(struct peer *p)
+hello(struct fix *f, struct cp_peer *p)
 {
 	struct msg m;
 
 	msg_init(&m, M_CTL_HELLO);
 	m.u.ctl_hello.table = MSG_TABLE_SUM;
-	say(p, &m);
-	turn(p->f);
-	assert_string_equal(said(p), "CTL_OK id=1 id=0 text=\"\"\n");
+	cp_say(p, &m);
+	turn(f);
+	assert_string_equal(cp_said(p), "CTL_OK id=1 id=0 text=\"\"\n");
 }
 
 static void
@@ -554,25 +420,25 @@ static void
 test_hello(void **state)
 {
 	struct fix *f = *state;
-	struct peer *p;
+	struct cp_peer *p;
 	struct msg m;
 
-	p = connect_as(f, 1000);
+	p = cp_connect(&f->d, 1000);
 	msg_init(&m, M_CTL_HELLO);
 	m.u.ctl_hello.table = MSG_TABLE_SUM + 1;
-	say(p, &m);
+	cp_say(p, &m);
 	turn(f);
-	assert_non_null(strstr(said(p), "CTL_NO id=1 text=\"the server is "
+	assert_non_null(strstr(cp_said(p), "CTL_NO id=1 text=\"the server is "
 	    "headscaled"));
 	assert_int_equal(link_state(p->link), MSG_SETUP);
 	/* And nothing else is heard from it. */
-	say_type(p, M_CTL_USER_LIST);
+	cp_say_type(p, M_CTL_USER_LIST);
 	assert_true(p->closed);
-	hang_up(p);
-	p = connect_as(f, 1000);
-	hello(p);
+	cp_hang_up(p);
+	p = cp_connect(&f->d, 1000);
+	hello(f, p);
 	assert_int_equal(link_state(p->link), MSG_RUN);
-	hang_up(p);
+	cp_hang_up(p);
 }
 
 static void
@@ -596,14 +462,14 @@ test_changes(void **state)
 		{ M_CTL_NODE_DELETE, "node_delete 5 by 1000", 5 },
 	};
 	struct fix *f = *state;
-	struct peer *p;
+	struct cp_peer *p;
 	struct msg m;
 	char text[200];
 	size_t i;
 	int rc;
 
-	p = connect_as(f, 1000);
-	hello(p);
+	p = cp_connect(&f->d, 1000);
+	hello(f, p);
 	for (i = 0; i < 2 * sizeof(want) / sizeof(want[0]); i++) {
 		rc = i % 2 == 0 ? 0 : -1;
 		op.rc = rc;
@@ -624,15 +490,15 @@ test_changes(void **state)
 			m.u.ctl_node_move.user = 6;
 		else if (m.type == M_CTL_NODE_EXPIRE)
 			m.u.ctl_node_expire.at = 77;
-		say(p, &m);
+		cp_say(p, &m);
 		assert_string_equal(op.called, want[i / 2].called);
-		assert_string_equal(said(p), "");	/* not before */
+		assert_string_equal(cp_said(p), "");	/* not before */
 		turn(f);
 		(void)snprintf(text, sizeof(text), rc == 0 ?
 		    "CTL_OK id=%u id=%llu text=\"\"\n" :
 		    "CTL_NO id=%u text=\"no such thing\"\n", p->next - 1,
 		    LLU(want[i / 2].id));
-		assert_string_equal(said(p), text);
+		assert_string_equal(cp_said(p), text);
 		(void)snprintf(text, sizeof(text), "uid=1000 request=%s id=",
 		    msg_name(m.type));
 		assert_non_null(strstr(logged, text));
@@ -642,10 +508,10 @@ test_changes(void **state)
 	/* A text that is no UTF-8 must not end dbd. */
 	(void)strlcpy(op.why, "bad \xff", sizeof(op.why));
 	msg_init(&m, M_CTL_NODE_DELETE);
-	say(p, &m);
+	cp_say(p, &m);
 	turn(f);
-	assert_non_null(strstr(said(p), "CTL_NO"));
-	hang_up(p);
+	assert_non_null(strstr(cp_said(p), "CTL_NO"));
+	cp_hang_up(p);
 }
 
 static void
@@ -654,11 +520,11 @@ test_key_create(void **state)
 	struct fix *f = *state;
 	struct buf tags = { 0 };
 	struct r_text tag;
-	struct peer *p;
+	struct cp_peer *p;
 	struct msg m;
 
-	p = connect_as(f, 0);
-	hello(p);
+	p = cp_connect(&f->d, 0);
+	hello(f, p);
 	msg_init(&m, M_CTL_KEY_CREATE);
 	m.u.ctl_key_create.user = 4;
 	m.u.ctl_key_create.reusable = true;
@@ -666,47 +532,47 @@ test_key_create(void **state)
 	tag.v = slice_str("tag:a");
 	msg_list_add(&m.u.ctl_key_create.tags, &tags, MR_TEXT, &tag);
 	msg_list_close(&m.u.ctl_key_create.tags, &tags);
-	say(p, &m);
+	cp_say(p, &m);
 	assert_string_equal(op.called, "key_create user=4 10 60 tags=1 by 0");
 	turn(f);
-	assert_string_equal(said(p), SECRET
+	assert_string_equal(cp_said(p), SECRET
 	    "CTL_KEY_MADE id=2 id=41 secret=... expiry=99\n");
 	assert_non_null(strstr(logged, "request=CTL_KEY_CREATE id=41"));
 	assert_null(strstr(logged, SECRET));
 	op.rc = -1;
 	(void)strlcpy(op.why, "no such user", sizeof(op.why));
-	say(p, &m);
+	cp_say(p, &m);
 	turn(f);
-	assert_string_equal(said(p), "CTL_NO id=3 text=\"no such user\"\n");
+	assert_string_equal(cp_said(p), "CTL_NO id=3 text=\"no such user\"\n");
 	buf_free(&tags);
-	hang_up(p);
+	cp_hang_up(p);
 }
 
 static void
 test_short_lists(void **state)
 {
 	struct fix *f = *state;
-	struct peer *p;
+	struct cp_peer *p;
 	const char *text;
 
-	p = connect_as(f, 0);
-	hello(p);
+	p = cp_connect(&f->d, 0);
+	hello(f, p);
 	f->user[0].nodes = 12;
-	say_type(p, M_CTL_USER_LIST);
+	cp_say_type(p, M_CTL_USER_LIST);
 	turn(f);
-	text = said(p);
+	text = cp_said(p);
 	assert_non_null(strstr(text, "CTL_USER id=2 user={ id=1 "
 	    "name=\"alice\" display=\"\" picture=\"\" created=0 } nodes=12\n"
 	    "CTL_USER id=2 user={ id=2"));
 	assert_non_null(strstr(text, "\nCTL_USER id=2 user={ id=3"));
 	assert_non_null(strstr(text, "\nCTL_END id=2 count=3\n"));
-	say_type(p, M_CTL_KEY_LIST);
+	cp_say_type(p, M_CTL_KEY_LIST);
 	turn(f);
-	assert_string_equal(said(p), "CTL_KEY id=3 id=8 prefix=\"hskey-8\" "
+	assert_string_equal(cp_said(p), "CTL_KEY id=3 id=8 prefix=\"hskey-8\" "
 	    "user=1 user_name=\"alice\" reusable=false ephemeral=false "
 	    "used=0 created=0 expiry=0 revoked=false tags=[0]\n"
 	    "CTL_END id=3 count=1\n");
-	hang_up(p);
+	cp_hang_up(p);
 }
 
 /* 200 nodes of 1 KB each: rows come as the peer takes them. */
@@ -715,7 +581,7 @@ test_paced_list(void **state)
 {
 	static char os[128];
 	struct fix *f = *state;
-	struct peer *p;
+	struct cp_peer *p;
 	unsigned int rows, i;
 	bool ended = false;
 
@@ -726,17 +592,17 @@ test_paced_list(void **state)
 		f->node[i].r.hostinfo.services_hash = slice_mem(os, 128);
 		f->node[i].r.hostinfo.hostname = slice_mem(os, 128);
 	}
-	p = connect_as(f, 0);
-	hello(p);
-	say_type(p, M_CTL_NODE_LIST);
+	p = cp_connect(&f->d, 0);
+	hello(f, p);
+	cp_say_type(p, M_CTL_NODE_LIST);
 	turn(f);
 	rows = p->rows;
 	assert_true(rows > 50 && rows < 150);	/* about 64 KB */
-	assert_non_null(strstr(said(p), "user_name=\"alice\" slot=3"));
+	assert_non_null(strstr(cp_said(p), "user_name=\"alice\" slot=3"));
 	/* Another list must wait for its end. */
-	say_type(p, M_CTL_USER_LIST);
+	cp_say_type(p, M_CTL_USER_LIST);
 	turn(f);
-	assert_non_null(strstr(said(p), "CTL_NO id=3 text=\"another list"));
+	assert_non_null(strstr(cp_said(p), "CTL_NO id=3 text=\"another list"));
 	/* A stalled peer gets nothing, */
 	p->queued = 1024 * 1024;
 	fakeenv_advance(f->fe, 10 * US_PER_S);
@@ -750,36 +616,36 @@ test_paced_list(void **state)
 	for (i = 0; i < 20; i++) {
 		fakeenv_advance(f->fe, 10 * US_PER_MS);
 		turn(f);
-		ended |= strstr(said(p), "\nCTL_END id=2 count=199\n") !=
+		ended |= strstr(cp_said(p), "\nCTL_END id=2 count=199\n") !=
 		    NULL;
 	}
 	assert_int_equal(p->rows, 199);
 	assert_true(ended);
-	hang_up(p);
+	cp_hang_up(p);
 }
 
 static void
 test_stalled_list(void **state)
 {
 	struct fix *f = *state;
-	struct peer *p;
+	struct cp_peer *p;
 
-	p = connect_as(f, 0);
-	hello(p);
+	p = cp_connect(&f->d, 0);
+	hello(f, p);
 	p->slow = true;
 	p->queued = 300 * 1024;
-	say_type(p, M_CTL_NODE_LIST);
+	cp_say_type(p, M_CTL_NODE_LIST);
 	fakeenv_advance(f->fe, 59 * US_PER_S);
 	assert_false(p->closed);
 	fakeenv_advance(f->fe, 2 * US_PER_S);
 	assert_true(p->closed && p->down);
-	hang_up(p);
+	cp_hang_up(p);
 	/* Gone in the middle: nothing is left behind. */
-	p = connect_as(f, 0);
-	hello(p);
-	say_type(p, M_CTL_EXPOSURE);
-	say_type(p, M_CTL_NODE_LIST);
-	hang_up(p);
+	p = cp_connect(&f->d, 0);
+	hello(f, p);
+	cp_say_type(p, M_CTL_EXPOSURE);
+	cp_say_type(p, M_CTL_NODE_LIST);
+	cp_hang_up(p);
 	turn(f);
 }
 
@@ -787,40 +653,40 @@ static void
 test_exposure(void **state)
 {
 	struct fix *f = *state;
-	struct peer *p;
+	struct cp_peer *p;
 	struct msg m;
 
-	p = connect_as(f, 5);
-	hello(p);
+	p = cp_connect(&f->d, 5);
+	hello(f, p);
 	msg_init(&m, M_CTL_EXPOSURE);
 	m.u.ctl_exposure.slot = 2;
 	m.u.ctl_exposure.generation = 3;
-	say(p, &m);
+	cp_say(p, &m);
 	turn(f);
 	assert_string_equal(op.called, "");
-	assert_string_equal(said(p), "CTL_EXPOSED id=2 slot=2 generation=3 "
+	assert_string_equal(cp_said(p), "CTL_EXPOSED id=2 slot=2 generation=3 "
 	    "node=1 name=\"laptop\" first=5 last=6 revoked=true\n"
 	    "CTL_EXPOSED id=2 slot=2 generation=3 "
 	    "node=2 name=\"laptop\" first=5 last=6 revoked=false\n"
 	    "CTL_END id=2 count=2\n");
 	m.u.ctl_exposure.revoke = true;
-	say(p, &m);
+	cp_say(p, &m);
 	turn(f);
 	assert_string_equal(op.called, "revoke 2 3 by 5");
 	assert_non_null(strstr(logged, "uid=5 request=CTL_EXPOSURE slot=2 "
 	    "generation=3 revoked=7"));
-	assert_non_null(strstr(said(p), "CTL_END id=3 count=2"));
+	assert_non_null(strstr(cp_said(p), "CTL_END id=3 count=2"));
 	op.rc = -1;
 	(void)strlcpy(op.why, "not now", sizeof(op.why));
-	say(p, &m);
+	cp_say(p, &m);
 	turn(f);
-	assert_string_equal(said(p), "CTL_NO id=4 text=\"not now\"\n");
+	assert_string_equal(cp_said(p), "CTL_NO id=4 text=\"not now\"\n");
 	m.u.ctl_exposure.revoke = false;
 	m.u.ctl_exposure.slot = 9;
-	say(p, &m);
+	cp_say(p, &m);
 	turn(f);
-	assert_non_null(strstr(said(p), "CTL_NO id=5 text=\"the store"));
-	hang_up(p);
+	assert_non_null(strstr(cp_said(p), "CTL_NO id=5 text=\"the store"));
+	cp_hang_up(p);
 }
 
 static void
@@ -858,16 +724,16 @@ static void
 test_status(void **state)
 {
 	struct fix *f = *state;
-	struct peer *p;
+	struct cp_peer *p;
 
-	p = connect_as(f, 0);
-	hello(p);
-	say_type(p, M_CTL_STATUS);
+	p = cp_connect(&f->d, 0);
+	hello(f, p);
+	cp_say_type(p, M_CTL_STATUS);
 	assert_int_equal(f->asked, 1);
 	master_row(f);
 	master_done(f, true, "");
 	turn(f);
-	assert_string_equal(said(p), "CTL_PROC id=2 role=6 slot=2 "
+	assert_string_equal(cp_said(p), "CTL_PROC id=2 role=6 slot=2 "
 	    "generation=3 pid=4 state=2 uptime_s=5 starts=6 streams=7 "
 	    "sessions=8 counts={ handshakes=9 confirmed=0 failed=0 refused=0 "
 	    "held=0 registers=0 opens=0 lites=0 bytes_out=0 pauses=0 "
@@ -882,34 +748,34 @@ test_status(void **state)
 	master_row(f);
 	master_done(f, true, "");
 	turn(f);
-	assert_string_equal(said(p), "");
-	say_type(p, M_CTL_STATUS);
+	assert_string_equal(cp_said(p), "");
+	cp_say_type(p, M_CTL_STATUS);
 	master_done(f, false, "busy");
 	turn(f);
-	assert_string_equal(said(p), "CTL_NO id=3 text=\"busy\"\n");
+	assert_string_equal(cp_said(p), "CTL_NO id=3 text=\"busy\"\n");
 	/* Who asked hangs up; master answers all the same. */
-	say_type(p, M_CTL_STATUS);
-	hang_up(p);
+	cp_say_type(p, M_CTL_STATUS);
+	cp_hang_up(p);
 	master_row(f);
 	master_done(f, true, "");
 	assert_int_equal(f->nsent, 0);
 	/* A question that is open when dbd ends. */
-	p = connect_as(f, 0);
-	hello(p);
-	say_type(p, M_CTL_STATUS);
-	hang_up(p);
+	p = cp_connect(&f->d, 0);
+	hello(f, p);
+	cp_say_type(p, M_CTL_STATUS);
+	cp_hang_up(p);
 }
 
 static void
 test_reload_and_verbose(void **state)
 {
 	struct fix *f = *state;
-	struct peer *p;
+	struct cp_peer *p;
 	struct msg m;
 
-	p = connect_as(f, 12);
-	hello(p);
-	say_type(p, M_CTL_RELOAD);
+	p = cp_connect(&f->d, 12);
+	hello(f, p);
+	cp_say_type(p, M_CTL_RELOAD);
 	assert_string_equal(op.called, "CFG_CTL_RELOAD id=0 uid=12");
 	assert_non_null(strstr(logged, "uid=12 request=CTL_RELOAD"));
 	master_row(f);		/* not asked for */
@@ -918,81 +784,82 @@ test_reload_and_verbose(void **state)
 	assert_false(p->closed);
 	master_done(f, false, "");
 	turn(f);
-	assert_string_equal(said(p), "CTL_NO id=2 text=\"refused by "
+	assert_string_equal(cp_said(p), "CTL_NO id=2 text=\"refused by "
 	    "master\"\n");
-	say_type(p, M_CTL_RELOAD);
+	cp_say_type(p, M_CTL_RELOAD);
 	master_done(f, true, "2 warnings");
 	turn(f);
-	assert_string_equal(said(p), "CTL_OK id=3 id=0 text=\"2 warnings\"\n");
+	assert_string_equal(cp_said(p),
+	    "CTL_OK id=3 id=0 text=\"2 warnings\"\n");
 	msg_init(&m, M_CTL_VERBOSE);
 	m.u.ctl_verbose.verbose = 1;
-	say(p, &m);
+	cp_say(p, &m);
 	assert_string_equal(op.called, "CFG_CTL_VERBOSE id=0 verbose=1");
 	master_done(f, true, "");
 	turn(f);
-	assert_string_equal(said(p), "CTL_OK id=4 id=0 text=\"\"\n");
-	hang_up(p);
+	assert_string_equal(cp_said(p), "CTL_OK id=4 id=0 text=\"\"\n");
+	cp_hang_up(p);
 }
 
 static void
 test_limits(void **state)
 {
 	struct fix *f = *state;
-	struct peer *p[64];
+	struct cp_peer *p[64];
 	struct msg m;
 	unsigned int i, n = 0;
 
 	for (i = 0; i < 8; i++)
-		hello(p[n++] = connect_as(f, 1000));
+		hello(f, p[n++] = cp_connect(&f->d, 1000));
 	/* The next ones of this uid are told why, */
 	for (i = 0; i < 8; i++) {
-		p[n] = connect_as(f, 1000);
+		p[n] = cp_connect(&f->d, 1000);
 		msg_init(&m, M_CTL_HELLO);
 		m.u.ctl_hello.table = MSG_TABLE_SUM;
-		say(p[n], &m);
+		cp_say(p[n], &m);
 		turn(f);
-		assert_non_null(strstr(said(p[n++]), "uid 1000 has 8 control "
-		    "connections open"));
+		assert_non_null(strstr(cp_said(p[n++]),
+		    "uid 1000 has 8 control connections open"));
 	}
 	/* then it is shut out, */
-	p[n] = connect_as(f, 1000);
+	p[n] = cp_connect(&f->d, 1000);
 	assert_true(p[n++]->closed);
 	assert_non_null(strstr(logged, "uid=1000 refused: 16 connections"));
 	/* but no other uid, */
 	for (i = 0; i < 16; i++)
-		hello(p[n++] = connect_as(f, 2000 + i / 8));
+		hello(f, p[n++] = cp_connect(&f->d, 2000 + i / 8));
 	/* until there are 32 in all. */
-	p[n] = connect_as(f, 0);
+	p[n] = cp_connect(&f->d, 0);
 	assert_true(p[n++]->closed);
 	/* Those that were refused go soon, whatever they do. */
 	fakeenv_advance(f->fe, 11 * US_PER_S);
 	for (i = 0; i < n; i++)
 		assert_int_equal(p[i]->closed, (i >= 8 && i < 17) ||
 		    i == n - 1);
-	hello(p[n++] = connect_as(f, 0));
-	hang_up(p[0]);
-	p[0] = connect_as(f, 1000);
-	hello(p[0]);
+	hello(f, p[n++] = cp_connect(&f->d, 0));
+	cp_hang_up(p[0]);
+	p[0] = cp_connect(&f->d, 1000);
+	hello(f, p[0]);
 	for (i = 0; i < n; i++)
-		hang_up(p[i]);
+		cp_hang_up(p[i]);
 }
 
 static void
 test_silence(void **state)
 {
 	struct fix *f = *state;
-	struct peer *p, *q;
+	struct cp_peer *p, *q;
 
-	p = connect_as(f, 0);
-	q = connect_as(f, 0);
-	hello(q);
+	p = cp_connect(&f->d, 0);
+	q = cp_connect(&f->d, 0);
+	hello(f, q);
 	fakeenv_advance(f->fe, 11 * US_PER_S);
 	assert_true(p->down);
 	assert_false(q->down);
 	fakeenv_advance(f->fe, 50 * US_PER_S);
 	assert_true(q->down);
-	hang_up(p);
-	hang_up(q);
+	cp_hang_up(p);
+	cp_hang_up(q);
 }
 
 int

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "common/log.h"
 #include "regress/lib/dbdask.h"
 
 static struct dbdworld *w;
@@ -18,36 +17,14 @@ static uint64_t alice, one;
 static const char *key;
 static char why[256];
 
-static void
-quiet(int level, const char *line, void *arg)
-{
-	(void)level;
-	(void)line;
-	(void)arg;
-}
-
 /* A node with a stream on the first worker. */
 static int
 setup(void **state)
 {
-	(void)state;
-	log_capture(quiet, NULL);
-	w = dw_new();
-	k = dw_worker(w, 1, 1);
-	k2 = dw_worker(w, 2, 1);
-	alice = ask_user(w, "alice");
-	key = ask_key(w, alice, true, false, 0, NULL);
+	*state = w = ask_world(&k, &k2, &alice, &key);
 	one = ask_join(k, 1, 1, key, "one");
 	ask_stream(k, 1, 1, 1, 1, one);
 	dw_forget(k);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	dw_free(w);
 	return 0;
 }
 
@@ -621,7 +598,7 @@ t_conf(void **state)
 int
 main(void)
 {
-#define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f)	cmocka_unit_test_setup_teardown(f, setup, ask_teardown)
 	const struct CMUnitTest tests[] = {
 		T(t_users),
 		T(t_keys),

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "common/log.h"
 #include "dbd/state_int.h"
 #include "regress/lib/dbdask.h"
 
@@ -21,21 +20,8 @@ static const char *key, *fleeting;
 static int
 setup(void **state)
 {
-	(void)state;
-	w = dw_new();
-	k = dw_worker(w, 1, 1);
-	k2 = dw_worker(w, 2, 1);
-	alice = ask_user(w, "alice");
-	key = ask_key(w, alice, true, false, 0, NULL);
+	*state = w = ask_world(&k, &k2, &alice, &key);
 	fleeting = ask_key(w, alice, true, true, 0, NULL);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	dw_free(w);
 	return 0;
 }
 
@@ -442,7 +428,7 @@ t_queue_max(void **state)
 int
 main(void)
 {
-#define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f)	cmocka_unit_test_setup_teardown(f, setup, ask_teardown)
 	const struct CMUnitTest tests[] = {
 		T(t_defer_before_close),
 		T(t_defer_presumed),

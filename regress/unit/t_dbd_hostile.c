@@ -37,23 +37,10 @@ on_log(int level, const char *line, void *arg)
 static int
 setup(void **state)
 {
-	(void)state;
 	nlines = 0;
 	line_more[0] = '\0';
+	*state = w = ask_world(&k, &k2, &alice, &key);
 	log_capture(on_log, NULL);
-	w = dw_new();
-	k = dw_worker(w, 1, 1);
-	k2 = dw_worker(w, 2, 1);
-	alice = ask_user(w, "alice");
-	key = ask_key(w, alice, true, false, 0, NULL);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	dw_free(w);
 	return 0;
 }
 
@@ -556,7 +543,7 @@ t_expiry_clock(void **state)
 int
 main(void)
 {
-#define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f)	cmocka_unit_test_setup_teardown(f, setup, ask_teardown)
 	const struct CMUnitTest tests[] = {
 		T(t_nothing_changes),
 		T(t_expiry_loop),

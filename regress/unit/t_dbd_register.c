@@ -9,7 +9,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "common/log.h"
 #include "regress/lib/dbdask.h"
 
 #define NO_LOGIN	"interactive login is not built yet: use an auth key"
@@ -18,31 +17,14 @@ static struct dbdworld *w;
 static struct dbdworker *k;
 static uint64_t alice, bob;
 
-static void
-quiet(int level, const char *line, void *arg)
-{
-	(void)level;
-	(void)line;
-	(void)arg;
-}
-
 static int
 setup(void **state)
 {
-	(void)state;
-	log_capture(quiet, NULL);
-	w = dw_new();
+	ask_log();
+	*state = w = dw_new();
 	k = dw_worker(w, 1, 1);
 	alice = ask_user(w, "alice");
 	bob = ask_user(w, "bob");
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	dw_free(w);
 	return 0;
 }
 
@@ -649,7 +631,7 @@ t_restart(void **state)
 int
 main(void)
 {
-#define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f)	cmocka_unit_test_setup_teardown(f, setup, ask_teardown)
 	const struct CMUnitTest tests[] = {
 		T(t_new_node),
 		T(t_known),

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "common/log.h"
 #include "regress/lib/dbdask.h"
 
 static struct dbdworld *w;
@@ -17,39 +16,17 @@ static struct dbdworker *k, *k2;
 static const char *key;
 static uint64_t one, two;
 
-static void
-quiet(int level, const char *line, void *arg)
-{
-	(void)level;
-	(void)line;
-	(void)arg;
-}
-
 /* Two workers with a stream each. */
 static int
 setup(void **state)
 {
 	uint64_t alice;
 
-	(void)state;
-	log_capture(quiet, NULL);
-	w = dw_new();
-	k = dw_worker(w, 1, 1);
-	k2 = dw_worker(w, 2, 1);
-	alice = ask_user(w, "alice");
-	key = ask_key(w, alice, true, false, 0, NULL);
+	*state = w = ask_world(&k, &k2, &alice, &key);
 	one = ask_join(k, 1, 1, key, "one");
 	two = ask_join(k2, 2, 2, key, "two");
 	ask_stream(k, 1, 1, 1, 1, one);
 	ask_stream(k2, 2, 2, 2, 1, two);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	dw_free(w);
 	return 0;
 }
 
@@ -549,7 +526,7 @@ t_online_map_far(void **state)
 int
 main(void)
 {
-#define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f)	cmocka_unit_test_setup_teardown(f, setup, ask_teardown)
 	const struct CMUnitTest tests[] = {
 		T(t_nothing_lost),
 		T(t_not_written),

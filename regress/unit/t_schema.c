@@ -19,11 +19,13 @@
 #include "common/log.h"
 #include "dbd/schema.h"
 #include "dbd/store.h"
+#include "regress/lib/faultfs.h"
 
 #define SCHEMA_SQL	"SELECT group_concat(sql, ';') FROM (SELECT sql FROM" \
 	" sqlite_schema WHERE sql IS NOT NULL ORDER BY type, name)"
 
 static const uint8_t boot[16] = { 0xa1 };
+static struct faultfs *disk;
 
 struct fix {
 	char	dir[64];
@@ -32,216 +34,12 @@ struct fix {
 	char	why[1024];
 };
 
-/*
- * A file system that fails at the k-th operation that changes something, or
- * gives out every file read-only.
- */
-
-struct ffile {
-	sqlite3_file	 base;
-	sqlite3_file	*real;
-};
-
-static struct {
-	sqlite3_vfs	*real;
-	unsigned int	 ops;
-	unsigned int	 fail_at;	/* 0: never */
-	int		 with;
-	bool		 stay;		/* all after it fail too */
-	bool		 readonly;
-} disk;
-
-static int
-fault(void)
-{
-	disk.ops++;
-	if (disk.fail_at == 0 || disk.ops < disk.fail_at ||
-	    (disk.ops > disk.fail_at && !disk.stay))
-		return SQLITE_OK;
-	return disk.with;
-}
-
-static sqlite3_file *
-real(sqlite3_file *f)
-{
-	return ((struct ffile *)f)->real;
-}
-
-static int
-f_close(sqlite3_file *f)
-{
-	return real(f)->pMethods->xClose(real(f));
-}
-
-static int
-f_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at)
-{
-	return real(f)->pMethods->xRead(real(f), p, n, at);
-}
-
-static int
-f_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
-{
-	int rc;
-
-	if ((rc = fault()) != SQLITE_OK) {
-		/* Half of it gets through. */
-		(void)real(f)->pMethods->xWrite(real(f), p, n / 2, at);
-		return rc == SQLITE_FULL ? rc : SQLITE_IOERR_WRITE;
-	}
-	return real(f)->pMethods->xWrite(real(f), p, n, at);
-}
-
-static int
-f_truncate(sqlite3_file *f, sqlite3_int64 n)
-{
-	if (fault() != SQLITE_OK)
-		return SQLITE_IOERR_TRUNCATE;
-	return real(f)->pMethods->xTruncate(real(f), n);
-}
-
-static int
-f_sync(sqlite3_file *f, int flags)
-{
-	if (fault() != SQLITE_OK)
-		return SQLITE_IOERR_FSYNC;
-	return real(f)->pMethods->xSync(real(f), flags);
-}
-
-static int
-f_size(sqlite3_file *f, sqlite3_int64 *n)
-{
-	return real(f)->pMethods->xFileSize(real(f), n);
-}
-
-static int
-f_lock(sqlite3_file *f, int how)
-{
-	return real(f)->pMethods->xLock(real(f), how);
-}
-
-static int
-f_unlock(sqlite3_file *f, int how)
-{
-	return real(f)->pMethods->xUnlock(real(f), how);
-}
-
-static int
-f_reserved(sqlite3_file *f, int *out)
-{
-	return real(f)->pMethods->xCheckReservedLock(real(f), out);
-}
-
-static int
-f_control(sqlite3_file *f, int op, void *arg)
-{
-	return real(f)->pMethods->xFileControl(real(f), op, arg);
-}
-
-static int
-f_sector(sqlite3_file *f)
-{
-	return real(f)->pMethods->xSectorSize(real(f));
-}
-
-static int
-f_device(sqlite3_file *f)
-{
-	return real(f)->pMethods->xDeviceCharacteristics(real(f));
-}
-
-/* Version 1: no shared memory, as the simulator's disk. */
-static const sqlite3_io_methods f_methods = {
-	1, f_close, f_read, f_write, f_truncate, f_sync, f_size, f_lock,
-	f_unlock, f_reserved, f_control, f_sector, f_device, NULL, NULL, NULL,
-	NULL, NULL, NULL
-};
-
-static int
-v_open(sqlite3_vfs *v, const char *name, sqlite3_file *f, int flags, int *out)
-{
-	struct ffile *ff = (struct ffile *)f;
-	int rc;
-
-	(void)v;
-	ff->real = (sqlite3_file *)(ff + 1);
-	if (disk.readonly)
-		flags = (flags & ~(SQLITE_OPEN_READWRITE |
-		    SQLITE_OPEN_CREATE)) | SQLITE_OPEN_READONLY;
-	rc = disk.real->xOpen(disk.real, name, ff->real, flags, out);
-	f->pMethods = ff->real->pMethods == NULL ? NULL : &f_methods;
-	return rc;
-}
-
-static int
-v_delete(sqlite3_vfs *v, const char *name, int sync)
-{
-	(void)v;
-	return disk.real->xDelete(disk.real, name, sync);
-}
-
-static int
-v_access(sqlite3_vfs *v, const char *name, int flags, int *out)
-{
-	(void)v;
-	return disk.real->xAccess(disk.real, name, flags, out);
-}
-
-static int
-v_path(sqlite3_vfs *v, const char *name, int n, char *out)
-{
-	(void)v;
-	return disk.real->xFullPathname(disk.real, name, n, out);
-}
-
-static int
-v_random(sqlite3_vfs *v, int n, char *out)
-{
-	(void)v;
-	return disk.real->xRandomness(disk.real, n, out);
-}
-
-static int
-v_sleep(sqlite3_vfs *v, int us)
-{
-	(void)v;
-	return disk.real->xSleep(disk.real, us);
-}
-
-static int
-v_time(sqlite3_vfs *v, double *out)
-{
-	(void)v;
-	return disk.real->xCurrentTime(disk.real, out);
-}
-
-static int
-v_error(sqlite3_vfs *v, int n, char *out)
-{
-	(void)v;
-	return disk.real->xGetLastError(disk.real, n, out);
-}
-
 static int
 group_setup(void **state)
 {
-	static sqlite3_vfs v;
-
 	(void)state;
-	disk.real = sqlite3_vfs_find(NULL);
-	v.iVersion = 1;
-	v.szOsFile = (int)sizeof(struct ffile) + disk.real->szOsFile;
-	v.mxPathname = disk.real->mxPathname;
-	v.zName = "faulty";
-	v.xOpen = v_open;
-	v.xDelete = v_delete;
-	v.xAccess = v_access;
-	v.xFullPathname = v_path;
-	v.xRandomness = v_random;
-	v.xSleep = v_sleep;
-	v.xCurrentTime = v_time;
-	v.xGetLastError = v_error;
-	return sqlite3_vfs_register(&v, 0);
+	disk = faultfs_new();
+	return disk == NULL ? -1 : 0;
 }
 
 static void
@@ -263,8 +61,8 @@ setup(void **state)
 	(void)snprintf(f->path, sizeof(f->path), "%s/db", f->dir);
 	(void)snprintf(f->copy, sizeof(f->copy), "%s.v%d", f->path,
 	    STORE_VERSION);
-	disk.fail_at = 0;
-	disk.readonly = false;
+	disk->fail_at = 0;
+	disk->readonly = false;
 	log_capture(mute, NULL);
 	*state = f;
 	return 0;
@@ -642,8 +440,8 @@ test_no_access(void **state)
 	assert_non_null(strstr(f->why, "cannot be opened"));
 	clear(f);
 	make(f);
-	disk.readonly = true;
-	assert_null(try(f, "faulty"));
+	disk->readonly = true;
+	assert_null(try(f, FAULTFS));
 	if (strstr(f->why, "not writable for uid") == NULL)
 		fail_msg("%s", f->why);
 	assert_null(store_open_sqlite(f->path, "no-such-vfs", boot, f->why,
@@ -770,12 +568,12 @@ test_migration_on_failing_disk(void **state)
 
 	for (k = 1; ; k++) {
 		from_dump(f, STORE_VERSION);
-		disk.ops = 0;
-		disk.with = k % 2 == 0 ? SQLITE_FULL : SQLITE_IOERR;
-		disk.stay = k % 3 == 0;
-		disk.fail_at = k;
-		rc = migrate(f, step3, "faulty");
-		disk.fail_at = 0;
+		disk->ops = 0;
+		disk->with = k % 2 == 0 ? SQLITE_FULL : SQLITE_IOERR;
+		disk->stay = k % 3 == 0;
+		disk->fail_at = k;
+		rc = migrate(f, step3, FAULTFS);
+		disk->fail_at = 0;
 		version = ask(f->path, "SELECT max(version) FROM schema");
 		mail = ask(f->path, "SELECT count(*) FROM pragma_table_info("
 		    "'users') WHERE name = 'mail'");
@@ -790,7 +588,7 @@ test_migration_on_failing_disk(void **state)
 		free(version);
 		free(mail);
 		clear(f);
-		if (disk.ops < k)
+		if (disk->ops < k)
 			break;
 	}
 	assert_true(failed > 10);
@@ -830,13 +628,13 @@ test_commit_on_failing_disk(void **state)
 
 	for (k = 1; ; k++) {
 		from_dump(f, 1);
-		if ((s = try(f, "faulty")) == NULL)
+		if ((s = try(f, FAULTFS)) == NULL)
 			fail_msg("%s", f->why);
 		assert_true(batch(s, "before"));
-		disk.ops = 0;
-		disk.with = k % 2 == 0 ? SQLITE_FULL : SQLITE_IOERR;
-		disk.stay = k % 3 != 0;
-		disk.fail_at = k;
+		disk->ops = 0;
+		disk->with = k % 2 == 0 ? SQLITE_FULL : SQLITE_IOERR;
+		disk->stay = k % 3 != 0;
+		disk->fail_at = k;
 		acked = batch(s, "after");
 		if (!acked) {
 			failed++;
@@ -844,7 +642,7 @@ test_commit_on_failing_disk(void **state)
 			assert_int_equal(store_begin(s), -1);
 		}
 		store_abandon(s);
-		disk.fail_at = 0;
+		disk->fail_at = 0;
 		assert_non_null(s = try(f, NULL));
 		store_close(s);
 		name = ask(f->path, "SELECT name FROM users WHERE id = 2");
@@ -858,7 +656,7 @@ test_commit_on_failing_disk(void **state)
 		answer(f->path, "PRAGMA integrity_check", "ok");
 		free(name);
 		clear(f);
-		if (disk.ops < k)
+		if (disk->ops < k)
 			break;
 	}
 	assert_true(failed > 1);
@@ -873,16 +671,16 @@ test_fresh_on_full_disk(void **state)
 	unsigned int k, failed = 0;
 
 	for (k = 1; k < 200; k++) {
-		disk.ops = 0;
-		disk.with = SQLITE_FULL;
-		disk.stay = true;
-		disk.fail_at = k;
-		s = try(f, "faulty");
+		disk->ops = 0;
+		disk->with = SQLITE_FULL;
+		disk->stay = true;
+		disk->fail_at = k;
+		s = try(f, FAULTFS);
 		if (s == NULL) {
 			failed++;
 			assert_true(f->why[0] != '\0');
 		}
-		disk.fail_at = 0;
+		disk->fail_at = 0;
 		store_abandon(s);
 		make(f);
 		clear(f);

@@ -23,7 +23,7 @@
  * 15 SETTINGS, PUSH_PROMISE	trap_15
  * 16 idle connections		trap_16; t_h2 t_idle
  * 17 always zstd		trap_17
- * 18 keep-alive aliased	trap_18; t_stream t_keepalive
+ * 18 keep-alive aliased	trap_18; t_stream_flush t_keepalive
  * 19 empty message		trap_17, trap_19
  * 20 200 and nothing		trap_20; t_control_map t_end_before_map
  * 21 deltas before the map	map trap_21
@@ -44,7 +44,7 @@
  *				are masked: t_parse t_lists
  * 36 streams that clobber	map trap_36; t_dbd_map t_open_fills
  * 37 NetInfo absent		map trap_37
- * 38 late lite update		node trap_38; t_dbd_map t_lite_late
+ * 38 late lite update		node trap_38; t_dbd_lite t_lite_late
  * 39 old stream's cleanup	node trap_39; t_dbd_map t_two_streams
  * 40 404 after register	node trap_40
  * 41 logout with Auth		node trap_41; t_dbd_register t_logout
@@ -55,7 +55,7 @@
  * 45 same AuthURL		no AuthURL is ever sent yet: node trap_43
  * 46 scheme of AuthURL		the same
  * 47 refusals are 200		node trap_47; t_control_reg t_refused
- * 48 deleted node		node trap_48; t_stream t_farewell
+ * 48 deleted node		node trap_48; t_stream_flush t_farewell
  * 49 profile missing		map trap_49_79, mapview everywhere
  * 50 to 53 SSH policy		not built: no SSHPolicy is sent
  * 54 set-dns			not built: 501, t_control_plain t_machine
