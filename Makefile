@@ -28,6 +28,8 @@ T	= 60
 STEPS	=
 # make sim
 SEEDS	= 2000
+# make check: random policies
+POLICIES = 2000
 
 RULES	= $(MAKE) -j $(J) -f $(O)/rules.mk O='$(O)' GEN='$(GEN)' CC='$(CC)' \
 	  AR='$(AR)' CFLAGS='$(CFLAGS)' LDFLAGS='$(LDFLAGS)' CPPFLAGS="$(DEFS) \
@@ -65,7 +67,18 @@ run: deps
 	    DERPMAP='$(DERPMAP)' sh etc/run.sh
 
 check: deps-check
-	@O='$(O)' MAKE='$(MAKE)' SEEDS='$(SEEDS)' bash regress/check.sh $(STEPS)
+	@O='$(O)' MAKE='$(MAKE)' SEEDS='$(SEEDS)' POLICIES='$(POLICIES)' \
+	    bash regress/check.sh $(STEPS)
+
+check-long:
+	@$(MAKE) O='$(O)' SEEDS='$(SEEDS)' STEPS='$(STEPS)' POLICIES=100000 \
+	    check
+
+# Recorded answers of Tailscale's service, in a folder of theirs.
+captures: deps rules
+	@$(RULES) '$(O)/b/polrun' >/dev/null
+	@d='$(DIR)'; [ "$$d" != ./run ] || d=../shared/captures; \
+	    python3 regress/policy/compare.py '$(O)/b/polrun' "$$d"
 
 sim: rules
 	@$(RULES) tests bins >/dev/null
@@ -77,6 +90,10 @@ fuzz: deps-check
 bench: deps-check all
 	@bash regress/bench/run.sh $(O)
 
+bench-policy: deps-check all
+	@$(MAKE) O='$(O)' one F='$(O)/b/polbench' >/dev/null
+	@bash regress/bench/policy.sh $(O)
+
 # Touches no configuration: copy the sample, which comes with it.
 install: all
 	@for d in sbin libexec/headscaled lib/systemd/system lib/sysusers.d \
@@ -87,11 +104,12 @@ install: all
 	install -m 755 $(O)/headscaled $(O)/headscalectl \
 	    '$(DESTDIR)$(PREFIX)/sbin'
 	install -m 755 $(O)/headscaled-worker $(O)/headscaled-keyd \
-	    $(O)/headscaled-dbd '$(DESTDIR)$(PREFIX)/libexec/headscaled'
+	    $(O)/headscaled-dbd $(O)/headscaled-policyc \
+	    '$(DESTDIR)$(PREFIX)/libexec/headscaled'
 	install -m 644 man/*.5 '$(DESTDIR)$(PREFIX)/share/man/man5'
 	install -m 644 man/*.7 '$(DESTDIR)$(PREFIX)/share/man/man7'
 	install -m 644 man/*.8 '$(DESTDIR)$(PREFIX)/share/man/man8'
-	install -m 644 etc/headscaled.conf \
+	install -m 644 etc/headscaled.conf etc/policy.hujson \
 	    '$(DESTDIR)$(PREFIX)/share/examples/headscaled'
 	sed 's,/usr/local/,$(PREFIX)/,' etc/rc.d/headscaled > $(O)/rc
 	install -m 755 $(O)/rc \
@@ -115,5 +133,5 @@ one: rules
 clean:
 	rm -rf out out-*
 
-.PHONY: all rules tests fuzzers deps deps-check run check sim fuzz bench \
-	install one clean
+.PHONY: all rules tests fuzzers deps deps-check run check check-long captures \
+	sim fuzz bench bench-policy install one clean

@@ -14,4 +14,11 @@
 #define USER_TAGGED_LOGIN	"tagged-devices"
 #define USER_TAGGED_NAME	"Tagged Devices"
 
+/* What a user is besides a member (policy.md 4.1: an owner is an admin too). */
+enum user_role {
+	USER_MEMBER = 0,
+	USER_ADMIN = 1,
+	USER_OWNER = 2
+};
+
 #endif

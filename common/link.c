@@ -51,6 +51,7 @@ struct link {
 	unsigned int		 sent[M_MAX];	/* ours that hold credit */
 	unsigned int		 nwaiting;
 	size_t			 wait_octets;
+	uint64_t		 given;		/* octets, to the transport */
 
 	struct owed_ids		 owed;
 	unsigned int		 nowed;
@@ -296,14 +297,24 @@ room_for(struct link *l, enum msg_type type, size_t n)
 	return false;
 }
 
+/* A transport has headers of its own: what it holds now is what counts. */
+static void
+give(struct link *l, enum msg_type type, uint32_t id, const struct buf *b,
+    int fd)
+{
+	size_t before = l->io->queued(l->io_arg);
+
+	l->io->send(l->io_arg, type, id, b->p, b->n, fd);
+	l->given += l->io->queued(l->io_arg) - before;
+}
+
 static void
 send_msg(struct link *l, const struct msg *m, uint32_t id)
 {
 	buf_clear(&l->out);
 	msg_encode(&l->out, m);
 	if (room_for(l, m->type, l->out.n))
-		l->io->send(l->io_arg, m->type, id, l->out.p, l->out.n,
-		    m->fd);
+		give(l, m->type, id, &l->out, m->fd);
 	else
 		fd_drop(m->fd);
 	if (msg_is_secret(m->type))
@@ -421,7 +432,7 @@ send_waiting(struct link *l, enum msg_type type)
 		l->sent[type]++;
 		fd = r->fd;
 		r->fd = -1;
-		l->io->send(l->io_arg, type, r->id, r->body.p, r->body.n, fd);
+		give(l, type, r->id, &r->body, fd);
 		req_unwait(l, r);
 	}
 }
@@ -633,6 +644,12 @@ size_t
 link_queued(struct link *l)
 {
 	return l->wait_octets + (l->closed ? 0 : l->io->queued(l->io_arg));
+}
+
+uint64_t
+link_taken(struct link *l)
+{
+	return l->given - (l->closed ? 0 : l->io->queued(l->io_arg));
 }
 
 void

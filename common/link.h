@@ -98,6 +98,8 @@ unsigned int	 link_owed(const struct link *);
 /* Requests that wait inside for credit. */
 unsigned int	 link_waiting(const struct link *);
 size_t		 link_queued(struct link *);
+/* Octets that the peer's socket has taken so far: it grows or stands. */
+uint64_t	 link_taken(struct link *);
 void		 link_set_state(struct link *, enum msg_state);
 enum msg_state	 link_state(const struct link *);
 enum role	 link_peer(const struct link *);

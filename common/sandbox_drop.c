@@ -12,6 +12,8 @@
 
 #define FD_FIRST_OTHER	4
 #define KEY_FILE_MAX	4096	/* octets; a key file has far fewer */
+#define POLICYC_DATA	((rlim_t)512 * 1024 * 1024)
+#define POLICYC_CPU	30	/* seconds */
 
 static pid_t parent;
 
@@ -69,6 +71,18 @@ limit_files(enum role role)
 	    role == ROLE_KEYD ? KEY_FILE_MAX : 0);
 }
 
+/* Whoever may write a policy must not have the machine by it. */
+static void
+limit_compile(enum role role)
+{
+	if (role != ROLE_POLICYC)
+		return;
+	limit(RLIMIT_CPU, "RLIMIT_CPU", POLICYC_CPU);
+#ifndef SANDBOX_TEST_BUILD	/* whose shadow memory is larger */
+	limit(RLIMIT_DATA, "RLIMIT_DATA", POLICYC_DATA);
+#endif
+}
+
 /*
  * Nobody but root, or for dbd its own user, may have a hand in the folder.
  * Looked at through a descriptor: what was checked is what is entered.
@@ -106,6 +120,7 @@ void
 sandbox_drop(const struct sandbox_conf *conf)
 {
 	limit_files(conf->role);
+	limit_compile(conf->role);
 	if (conf->drop) {
 		/* Only where no other process of the user is counted. */
 		limit(RLIMIT_NPROC, "RLIMIT_NPROC", 0);

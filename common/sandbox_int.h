@@ -5,6 +5,20 @@
 
 #include "common/sandbox.h"
 
+/*
+ * AddressSanitizer opens /proc, walks the stack through pipes and more.  Such
+ * a build never leaves the developer's machine, and says so when it starts.
+ */
+#ifndef SANDBOX_TEST_BUILD
+#ifdef __SANITIZE_ADDRESS__
+#define SANDBOX_TEST_BUILD
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANDBOX_TEST_BUILD
+#endif
+#endif
+#endif
+
 /* Master's process id, as it was in sandbox_fds(). */
 pid_t	sandbox_parent(void);
 /* What every system has: limits, chroot, groups, ids.  Failure is fatal. */

@@ -31,6 +31,8 @@ promises(enum role role)
 		return "stdio recvfd";
 	case ROLE_DBD:
 		return "stdio recvfd unix rpath wpath cpath flock";
+	case ROLE_POLICYC:
+		return "stdio";
 	default:
 		fatalx("sandbox: no rights are written down for %s",
 		    role_name(role));

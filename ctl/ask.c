@@ -3,10 +3,13 @@
 #include <string.h>
 
 #include "common/compat/compat.h"
+#include "common/ids.h"
 #include "ctl/ask.h"
 
 #define KEY_EXPIRES	3600
 #define TAGS_MAX	64
+#define ROUTES_MAX	1024
+#define DIFF_LINES	1000
 
 struct asking {
 	const struct command	*cmd;
@@ -122,6 +125,63 @@ get_when(struct asking *a, int64_t *out)
 	    " never");
 }
 
+static int
+get_routes(struct asking *a, struct msg_list *out)
+{
+	struct r_route r;
+	int i;
+
+	memset(out, 0, sizeof(*out));
+	buf_clear(a->list);
+	for (i = 0; i < a->cmd->restc; i++) {
+		if (!prefix_parse(&r.v, slice_str(a->cmd->rest[i])))
+			return bad(a, a->cmd->rest[i], "is no prefix like "
+			    "10.0.0.0/8");
+		if (i == ROUTES_MAX)
+			return bad(a, a->cmd->rest[i], "is a route too many");
+		msg_list_add(out, a->list, MR_ROUTE, &r);
+	}
+	msg_list_close(out, a->list);
+	return 0;
+}
+
+/* Where a port may stand behind a name; NULL: there is none. */
+static const char *
+port_of(const char *dst)
+{
+	const char *colon = strrchr(dst, ':');
+	struct ip ip;
+
+	if (colon == NULL || colon[1] == '\0' ||
+	    strspn(colon + 1, "0123456789") != strlen(colon + 1))
+		return NULL;
+	/* The end of an IPv6 address looks like one. */
+	return ip_parse(&ip, slice_str(dst)) ? NULL : colon + 1;
+}
+
+/* "web:80", "[fd7a::1]:80", "tag:db". */
+static int
+get_dst(struct asking *a, struct slice *dst, uint16_t *port)
+{
+	const char *text = a->cmd->arg[ARG_DST], *p = port_of(text);
+	uint64_t n = 0;
+
+	*dst = slice_str(text);
+	if (p != NULL) {
+		if (get_number(a, &n, p, UINT16_MAX) == -1)
+			return -1;
+		dst->n = (size_t)(p - 1 - text);
+	}
+	if (dst->n > 2 && dst->p[0] == '[' && dst->p[dst->n - 1] == ']') {
+		dst->p++;
+		dst->n -= 2;
+	}
+	*port = (uint16_t)n;
+	if (dst->n > 0 && dst->n <= 255 && utf8_ok(dst->p, dst->n))
+		return 0;
+	return bad(a, text, "names nothing");
+}
+
 /* Builders, one for each command. */
 
 static int
@@ -152,6 +212,24 @@ user_delete(struct asking *a, struct msg *m)
 	msg_init(m, M_CTL_USER_DELETE);
 	m->u.ctl_user_delete.id = a->target->user;
 	return 0;
+}
+
+static int
+user_role(struct asking *a, struct msg *m)
+{
+	static const char *const name[] = { [USER_MEMBER] = "member",
+	    [USER_ADMIN] = "admin", [USER_OWNER] = "owner" };
+	const char *value = a->cmd->arg[ARG_ROLE];
+	uint8_t i;
+
+	msg_init(m, M_CTL_USER_ROLE);
+	m->u.ctl_user_role.id = a->target->user;
+	for (i = 0; i <= USER_OWNER; i++)
+		if (strcmp(name[i], value) == 0) {
+			m->u.ctl_user_role.role = i;
+			return 0;
+		}
+	return bad(a, value, "is no role: owner, admin or member");
 }
 
 static int
@@ -241,6 +319,90 @@ node_delete(struct asking *a, struct msg *m)
 }
 
 static int
+node_routes(struct asking *a, struct msg *m)
+{
+	msg_init(m, M_CTL_NODE_ROUTES);
+	m->u.ctl_node_routes.id = a->target->node;
+	m->u.ctl_node_routes.approve = a->cmd->act == A_ROUTE_APPROVE;
+	return get_routes(a, &m->u.ctl_node_routes.routes);
+}
+
+static int
+get_reason(struct asking *a, struct slice *out)
+{
+	const char *value = a->cmd->arg[ARG_REASON];
+
+	*out = slice_str(value);
+	if (out->n <= 255 && utf8_ok(out->p, out->n))
+		return 0;
+	(void)snprintf(a->why, a->whylen, "%s: a reason has at most 255 octets "
+	    "of UTF-8", grammar_name(a->cmd->act));
+	return -1;
+}
+
+static int
+policy_set(struct asking *a, struct msg *m)
+{
+	msg_init(m, M_CTL_POLICY_SET);
+	return get_reason(a, &m->u.ctl_policy_set.reason);
+}
+
+static int
+policy_check(struct asking *a, struct msg *m)
+{
+	msg_init(m, M_CTL_POLICY_CHECK);
+	m->u.ctl_policy_check.tests = a->cmd->act == A_POLICY_TEST;
+	return 0;
+}
+
+static int
+policy_diff(struct asking *a, struct msg *m)
+{
+	uint64_t n;
+
+	msg_init(m, M_CTL_POLICY_DIFF);
+	if (get_number(a, &n, a->cmd->arg[ARG_LINES], 100000) == -1)
+		return -1;
+	m->u.ctl_policy_diff.lines = n == 0 ? DIFF_LINES : (uint32_t)n;
+	return 0;
+}
+
+static int
+policy_why(struct asking *a, struct msg *m)
+{
+	struct m_ctl_policy_why *w = &m->u.ctl_policy_why;
+
+	msg_init(m, M_CTL_POLICY_WHY);
+	if (get_name(a, &w->src, a->cmd->arg[ARG_SRC], 1, 255) == -1)
+		return -1;
+	return get_dst(a, &w->dst, &w->port);
+}
+
+static int
+policy_get(struct asking *a, struct msg *m)
+{
+	uint64_t n;
+
+	msg_init(m, M_CTL_POLICY_GET);
+	if (get_number(a, &n, a->cmd->arg[ARG_VERSION], UINT32_MAX) == -1)
+		return -1;
+	m->u.ctl_policy_get.version = (uint32_t)n;
+	return 0;
+}
+
+static int
+policy_rollback(struct asking *a, struct msg *m)
+{
+	uint64_t n;
+
+	msg_init(m, M_CTL_POLICY_ROLLBACK);
+	if (get_number(a, &n, a->cmd->arg[ARG_VERSION], UINT32_MAX) == -1)
+		return -1;
+	m->u.ctl_policy_rollback.version = (uint32_t)n;
+	return get_reason(a, &m->u.ctl_policy_rollback.reason);
+}
+
+static int
 exposure(struct asking *a, struct msg *m)
 {
 	struct m_ctl_exposure *e = &m->u.ctl_exposure;
@@ -275,6 +437,8 @@ plain(struct asking *a, struct msg *m)
 		[A_KEY_LIST] = M_CTL_KEY_LIST,
 		[A_NODE_LIST] = M_CTL_NODE_LIST,
 		[A_NODE_SHOW] = M_CTL_NODE_LIST,
+		[A_ROUTE_LIST] = M_CTL_NODE_LIST,
+		[A_POLICY_HISTORY] = M_CTL_POLICY_HISTORY,
 		[A_STATUS] = M_CTL_STATUS,
 		[A_RELOAD] = M_CTL_RELOAD,
 	};
@@ -292,6 +456,7 @@ ask_build(struct msg *m, struct buf *list, const struct command *cmd,
 		[A_USER_LIST] = plain,
 		[A_USER_RENAME] = user_rename,
 		[A_USER_DELETE] = user_delete,
+		[A_USER_ROLE] = user_role,
 		[A_KEY_CREATE] = key_create,
 		[A_KEY_LIST] = plain,
 		[A_KEY_EXPIRE] = key_expire,
@@ -304,6 +469,17 @@ ask_build(struct msg *m, struct buf *list, const struct command *cmd,
 		[A_NODE_EXPIRE] = node_expire,
 		[A_NODE_LOGOUT] = node_logout,
 		[A_NODE_DELETE] = node_delete,
+		[A_ROUTE_LIST] = plain,
+		[A_ROUTE_APPROVE] = node_routes,
+		[A_ROUTE_UNAPPROVE] = node_routes,
+		[A_POLICY_SET] = policy_set,
+		[A_POLICY_GET] = policy_get,
+		[A_POLICY_CHECK] = policy_check,
+		[A_POLICY_TEST] = policy_check,
+		[A_POLICY_DIFF] = policy_diff,
+		[A_POLICY_WHY] = policy_why,
+		[A_POLICY_HISTORY] = plain,
+		[A_POLICY_ROLLBACK] = policy_rollback,
 		[A_STATUS] = plain,
 		[A_EXPOSURE] = exposure,
 		[A_RELOAD] = plain,

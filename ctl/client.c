@@ -260,6 +260,13 @@ call(struct client *c, const struct msg *m, uint64_t after)
 	return c->answered ? 0 : -1;
 }
 
+void
+client_send(struct client *c, const struct msg *m)
+{
+	if (!c->down && !c->over)
+		link_send(c->link, m);
+}
+
 int
 client_call(struct client *c, const struct msg *m,
     void (*fn)(const struct msg *, void *), void *arg, char *why,

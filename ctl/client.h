@@ -14,6 +14,8 @@ struct client;
 struct client	*client_open(const char *path, char *why, size_t whylen);
 /* NULL is fine. */
 void		 client_close(struct client *);
+/* Sends a notify: it leaves with the next request. */
+void		 client_send(struct client *, const struct msg *);
 /*
  * Sends a request and calls fn for each row and for the last reply, CTL_NO
  * included.  What they point to lives until fn returns.  0 when the reply has

@@ -334,7 +334,8 @@ finish(struct parser *p)
 	if (p->cmd->flags & F_HELP)
 		return 0;
 	for (t = p->at; t->kind != T_END; t++)
-		if (t->kind == T_DONE || t->kind == T_REST)
+		if (t->kind == T_DONE || t->kind == T_REST ||
+		    (t->kind == T_MORE && p->cmd->restc > 0))
 			return 0;
 	about(p, &b);
 	buf_str(&b, "must be followed by ");
@@ -344,6 +345,15 @@ finish(struct parser *p)
 	}
 	list_words(&b, p->at, "");
 	return say(p, &b);
+}
+
+/* Words move together: what is between them has been read. */
+static void
+take_more(struct parser *p, char **argv)
+{
+	if (p->cmd->restc == 0)
+		p->cmd->rest = argv;
+	p->cmd->rest[p->cmd->restc++] = argv[0];
 }
 
 static int
@@ -364,13 +374,17 @@ walk(struct parser *p, int argc, char **argv)
 			n = long_option(p, argc, argv);
 		else if (opts && argv[0][0] == '-' && argv[0][1] != '\0')
 			n = short_options(p, argc, argv);
+		else if (p->at->kind == T_MORE)
+			take_more(p, argv);
 		else if (match_word(p, argv[0]) == -1)
 			n = -1;
 		if (n == -1)
 			return -1;
 	}
-	p->cmd->restc = argc;
-	p->cmd->rest = argv;
+	if (p->at->kind != T_MORE) {
+		p->cmd->restc = argc;
+		p->cmd->rest = argv;
+	}
 	return 0;
 }
 

@@ -16,6 +16,7 @@ enum act {
 	A_USER_LIST,
 	A_USER_RENAME,
 	A_USER_DELETE,
+	A_USER_ROLE,
 	A_KEY_CREATE,
 	A_KEY_LIST,
 	A_KEY_EXPIRE,
@@ -28,6 +29,17 @@ enum act {
 	A_NODE_EXPIRE,
 	A_NODE_LOGOUT,
 	A_NODE_DELETE,
+	A_ROUTE_LIST,
+	A_ROUTE_APPROVE,
+	A_ROUTE_UNAPPROVE,
+	A_POLICY_SET,
+	A_POLICY_GET,
+	A_POLICY_CHECK,
+	A_POLICY_TEST,
+	A_POLICY_DIFF,
+	A_POLICY_WHY,
+	A_POLICY_HISTORY,
+	A_POLICY_ROLLBACK,
 	A_STATUS,
 	A_EXPOSURE,
 	A_RELOAD,
@@ -51,6 +63,13 @@ enum arg {
 	ARG_EXPIRES,
 	ARG_SLOT,
 	ARG_GENERATION,
+	ARG_ROLE,
+	ARG_FILE,
+	ARG_REASON,
+	ARG_VERSION,
+	ARG_SRC,
+	ARG_DST,
+	ARG_LINES,
 	ARG_SOCKET,
 	ARG_MAX
 };
@@ -67,14 +86,14 @@ struct command {
 	enum act	 act;
 	unsigned int	 flags;
 	const char	*arg[ARG_MAX];	/* as typed; NULL: not given */
-	int		 restc;		/* help, complete: all that follows */
-	char		**rest;
+	int		 restc;		/* help, complete: all that follows; */
+	char		**rest;		/* routes: the prefixes */
 };
 
 /*
  * Reads the words after the program's name.  Keywords and long options may be
  * cut short where that leaves one.  0, or -1 with a text in why.  The command
- * points into argv.
+ * points into argv, whose order may change.
  */
 int	grammar_parse(struct command *, int argc, char **argv, char *why,
 	    size_t whylen);

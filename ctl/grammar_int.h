@@ -10,6 +10,7 @@ enum tok {
 	T_WORD,			/* a keyword */
 	T_ARG,			/* any word */
 	T_REST,			/* any number of words, to the end */
+	T_MORE,			/* one or more words, and options */
 	T_DONE			/* the line may end here */
 };
 

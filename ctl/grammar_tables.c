@@ -30,6 +30,16 @@ static const struct token t_user_rename[] = {
 	{ .kind = T_ARG, .word = "USER", .arg = ARG_USER, .next = t_user_add },
 	{ .kind = T_END },
 };
+static const struct token t_user_role_name[] = {
+	{ .kind = T_ARG, .word = "owner|admin|member", .arg = ARG_ROLE,
+	    .next = t_done },
+	{ .kind = T_END },
+};
+static const struct token t_user_role[] = {
+	{ .kind = T_ARG, .word = "USER", .arg = ARG_USER,
+	    .next = t_user_role_name },
+	{ .kind = T_END },
+};
 static const struct token t_users[] = {
 	{ .kind = T_WORD, .word = "add", .act = A_USER_ADD,
 	    .next = t_user_add, .opts = o_user_add, .help = "make a user" },
@@ -40,6 +50,9 @@ static const struct token t_users[] = {
 	{ .kind = T_WORD, .word = "delete", .act = A_USER_DELETE,
 	    .next = t_user_delete,
 	    .help = "delete a user without nodes, and its keys" },
+	{ .kind = T_WORD, .word = "role", .act = A_USER_ROLE,
+	    .next = t_user_role,
+	    .help = "what the user is; there is one owner" },
 	{ .kind = T_END },
 };
 
@@ -132,6 +145,97 @@ static const struct token t_nodes[] = {
 	{ .kind = T_END },
 };
 
+/* routes */
+
+static const struct token t_route_node[] = {
+	{ .kind = T_ARG, .word = "[NODE]", .arg = ARG_NODE, .next = t_done },
+	{ .kind = T_DONE },
+	{ .kind = T_END },
+};
+static const struct token t_route_prefixes[] = {
+	{ .kind = T_MORE, .word = "PREFIX..." },
+	{ .kind = T_END },
+};
+static const struct token t_route_change[] = {
+	{ .kind = T_ARG, .word = "NODE", .arg = ARG_NODE,
+	    .next = t_route_prefixes },
+	{ .kind = T_END },
+};
+static const struct token t_routes[] = {
+	{ .kind = T_WORD, .word = "list", .act = A_ROUTE_LIST,
+	    .next = t_route_node,
+	    .help = "show routes, who carries them, and what waits" },
+	{ .kind = T_WORD, .word = "approve", .act = A_ROUTE_APPROVE,
+	    .next = t_route_change,
+	    .help = "let it carry routes that it advertises" },
+	{ .kind = T_WORD, .word = "unapprove", .act = A_ROUTE_UNAPPROVE,
+	    .next = t_route_change, .help = "take that back" },
+	{ .kind = T_END },
+};
+
+/* policy */
+
+static const struct option o_policy_reason[] = {
+	{ .name = "reason", .letter = 'r', .arg = ARG_REASON,
+	    .value = "TEXT", .help = "why, for the history" },
+	{ .name = NULL },
+};
+static const struct option o_policy_diff[] = {
+	{ .name = "lines", .letter = 'n', .arg = ARG_LINES, .value = "N",
+	    .help = "at most so many; 1000 if not given" },
+	{ .name = NULL },
+};
+static const struct token t_policy_file[] = {
+	{ .kind = T_ARG, .word = "FILE", .arg = ARG_FILE, .next = t_done },
+	{ .kind = T_END },
+};
+static const struct token t_policy_get[] = {
+	{ .kind = T_ARG, .word = "[VERSION]", .arg = ARG_VERSION,
+	    .next = t_done },
+	{ .kind = T_DONE },
+	{ .kind = T_END },
+};
+static const struct token t_policy_version[] = {
+	{ .kind = T_ARG, .word = "VERSION", .arg = ARG_VERSION,
+	    .next = t_done },
+	{ .kind = T_END },
+};
+static const struct token t_policy_dst[] = {
+	{ .kind = T_ARG, .word = "DST[:PORT]", .arg = ARG_DST,
+	    .next = t_done },
+	{ .kind = T_END },
+};
+static const struct token t_policy_src[] = {
+	{ .kind = T_ARG, .word = "SRC", .arg = ARG_SRC,
+	    .next = t_policy_dst },
+	{ .kind = T_END },
+};
+static const struct token t_policy[] = {
+	{ .kind = T_WORD, .word = "set", .act = A_POLICY_SET,
+	    .next = t_policy_file, .opts = o_policy_reason,
+	    .help = "put a policy in force (-: standard input)" },
+	{ .kind = T_WORD, .word = "get", .act = A_POLICY_GET,
+	    .next = t_policy_get,
+	    .help = "print the newest policy, or another version" },
+	{ .kind = T_WORD, .word = "check", .act = A_POLICY_CHECK,
+	    .next = t_policy_file,
+	    .help = "say whether it could be set" },
+	{ .kind = T_WORD, .word = "test", .act = A_POLICY_TEST,
+	    .next = t_policy_file, .help = "run its tests only" },
+	{ .kind = T_WORD, .word = "diff", .act = A_POLICY_DIFF,
+	    .next = t_policy_file, .opts = o_policy_diff,
+	    .help = "show which access it would add and remove" },
+	{ .kind = T_WORD, .word = "why", .act = A_POLICY_WHY,
+	    .next = t_policy_src,
+	    .help = "show the rules that let SRC reach DST" },
+	{ .kind = T_WORD, .word = "history", .act = A_POLICY_HISTORY,
+	    .next = t_done, .help = "show all versions" },
+	{ .kind = T_WORD, .word = "rollback", .act = A_POLICY_ROLLBACK,
+	    .next = t_policy_version, .opts = o_policy_reason,
+	    .help = "make an old version the newest one" },
+	{ .kind = T_END },
+};
+
 /* the server */
 
 static const struct option o_exposure[] = {
@@ -166,6 +270,8 @@ static const struct token t_main[] = {
 	{ .kind = T_WORD, .word = "users", .next = t_users },
 	{ .kind = T_WORD, .word = "keys", .next = t_keys },
 	{ .kind = T_WORD, .word = "nodes", .next = t_nodes },
+	{ .kind = T_WORD, .word = "routes", .next = t_routes },
+	{ .kind = T_WORD, .word = "policy", .next = t_policy },
 	{ .kind = T_WORD, .word = "status", .act = A_STATUS, .next = t_done,
 	    .opts = o_status, .help = "show processes, streams and counts" },
 	{ .kind = T_WORD, .word = "worker", .next = t_worker },

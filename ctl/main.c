@@ -108,8 +108,11 @@ main(int argc, char *argv[])
 	rc = run_command(&cmd, &conf, &o, why, sizeof(why));
 	if (o.text.n > 0 && write_out(&o.text) != 0 && rc == RUN_OK)
 		rc = RUN_FAILED;
-	if (rc != RUN_OK)
+	if (o.err.n > 0)
+		(void)fwrite(o.err.p, 1, o.err.n, stderr);
+	if (rc != RUN_OK && why[0] != '\0')
 		(void)fprintf(stderr, PROGRAM ": %s\n", why);
+	buf_free(&o.err);
 	buf_wipe(&o.text);
 	return rc;
 }

@@ -11,6 +11,7 @@
 
 struct out {
 	struct buf	 text;		/* all of it, until it is written */
+	struct buf	 err;		/* the same of standard error */
 	bool		 json;
 	bool		 verbose;	/* status: counters, too */
 	bool		 colour;

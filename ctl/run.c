@@ -6,6 +6,7 @@
 #include "ctl/ask.h"
 #include "ctl/client.h"
 #include "ctl/find.h"
+#include "ctl/policy.h"
 #include "ctl/run.h"
 #include "ctl/show.h"
 
@@ -17,6 +18,8 @@ struct run {
 	struct target		 target;
 	struct buf		 subject;	/* "user alice", NUL */
 	struct show		*show;
+	struct show_policy	*policy;
+	bool			 bad;		/* CTL_POLICY_BAD: is shown */
 	bool			 no;		/* CTL_NO: its text is in why */
 	char			*why;
 	size_t			 whylen;
@@ -43,7 +46,7 @@ call(struct run *r, const struct msg *m, void (*fn)(const struct msg *,
 	r->no = false;
 	if (client_call(r->client, m, fn, arg, r->why, r->whylen) == -1)
 		return -1;
-	return r->no ? -1 : 0;
+	return r->no || r->bad ? -1 : 0;
 }
 
 /* Looking up names. */
@@ -211,11 +214,58 @@ put_done(struct run *r, struct buf *b, uint64_t id)
 	case A_RELOAD:
 		buf_str(b, "configuration read");
 		break;
+	case A_USER_ROLE:
+		buf_printf(b, "%s is %s now", subject(r),
+		    r->cmd->arg[ARG_ROLE]);
+		break;
+	case A_ROUTE_APPROVE:
+		buf_printf(b, "%s: routes approved", subject(r));
+		break;
+	case A_ROUTE_UNAPPROVE:
+		buf_printf(b, "%s: routes not approved any more", subject(r));
+		break;
+	case A_POLICY_SET:
+	case A_POLICY_ROLLBACK:
+		buf_printf(b, "version %llu is in force",
+		    (unsigned long long)id);
+		break;
+	case A_POLICY_CHECK:
+		buf_printf(b, "%s: it can be set", r->cmd->arg[ARG_FILE]);
+		break;
+	case A_POLICY_TEST:
+		buf_printf(b, "%s: its tests pass", r->cmd->arg[ARG_FILE]);
+		break;
 	default:
 		buf_str(b, "done");
 		break;
 	}
 	buf_u8(b, 0);
+}
+
+static bool
+about_policy(enum act act)
+{
+	return act >= A_POLICY_SET && act <= A_POLICY_ROLLBACK;
+}
+
+/* What a text is called in messages about it. */
+static void
+put_bad(struct run *r, const struct m_ctl_policy_bad *m)
+{
+	const char *file = r->cmd->arg[ARG_FILE];
+	char version[40];
+
+	if (r->cmd->act == A_POLICY_WHY)
+		file = grammar_name(A_POLICY_WHY);
+	else if (file == NULL) {
+		(void)snprintf(version, sizeof(version), "version %.20s",
+		    r->cmd->arg[ARG_VERSION]);
+		file = version;
+	} else if (strcmp(file, "-") == 0)
+		file = "standard input";
+	r->bad = true;
+	r->why[0] = '\0';
+	show_policy_bad(r->o, file, m);
 }
 
 static void
@@ -230,8 +280,15 @@ on_answer(const struct msg *m, void *arg)
 		break;
 	case M_CTL_OK:
 		put_done(r, &b, m->u.ctl_ok.id);
-		show_done(r->o, m->u.ctl_ok.id, (const char *)b.p,
-		    m->u.ctl_ok.text);
+		if (about_policy(r->cmd->act))
+			show_policy_ok(r->o, m->u.ctl_ok.id,
+			    (const char *)b.p);
+		else
+			show_done(r->o, m->u.ctl_ok.id, (const char *)b.p,
+			    m->u.ctl_ok.text);
+		break;
+	case M_CTL_POLICY_BAD:
+		put_bad(r, &m->u.ctl_policy_bad);
 		break;
 	case M_CTL_KEY_MADE:
 		show_key(r->o, &m->u.ctl_key_made);
@@ -239,7 +296,9 @@ on_answer(const struct msg *m, void *arg)
 	case M_CTL_END:
 		break;
 	default:
-		if (r->cmd->act != A_NODE_SHOW)
+		if (r->policy != NULL)
+			show_policy_row(r->policy, m);
+		else if (r->cmd->act != A_NODE_SHOW)
 			show_row(r->show, m);
 		else if (m->u.ctl_node.node.id == r->target.node)
 			show_node(r->o, &m->u.ctl_node);
@@ -255,6 +314,30 @@ is_list(enum act act)
 	    act == A_STATUS || act == A_EXPOSURE;
 }
 
+static bool
+has_policy_rows(enum act act)
+{
+	return act == A_ROUTE_LIST || act == A_POLICY_GET ||
+	    act == A_POLICY_HISTORY || act == A_POLICY_WHY ||
+	    act == A_POLICY_DIFF;
+}
+
+/* The text of a command about a file goes before its question. */
+static int
+send_file(struct run *r)
+{
+	struct buf text = { NULL, 0, 0 };
+	int rc;
+
+	if (r->cmd->arg[ARG_FILE] == NULL)
+		return 0;
+	rc = policy_file_read(&text, r->cmd->arg[ARG_FILE], r->why, r->whylen);
+	if (rc == 0)
+		policy_send(r->client, buf_slice_of(&text));
+	buf_free(&text);
+	return rc;
+}
+
 static int
 run_question(struct run *r)
 {
@@ -262,17 +345,22 @@ run_question(struct run *r)
 	struct msg m;
 	int rc;
 
-	if (look_up_all(r) == -1 || confirm(r) == -1)
+	if (look_up_all(r) == -1 || confirm(r) == -1 || send_file(r) == -1)
 		return RUN_FAILED;
 	if (ask_build(&m, &list, r->cmd, &r->target, r->o->now, r->why,
 	    r->whylen) == -1)
 		return RUN_USAGE;
 	if (is_list(r->cmd->act))
 		r->show = show_new(r->cmd->act, r->o);
+	if (has_policy_rows(r->cmd->act))
+		r->policy = show_policy_new(r->cmd->act, r->target.node, r->o);
 	rc = call(r, &m, on_answer, r) == 0 ? RUN_OK : RUN_FAILED;
 	if (r->show != NULL && rc == RUN_OK)
 		show_end(r->show);
+	if (r->policy != NULL && rc == RUN_OK)
+		show_policy_end(r->policy);
 	show_free(r->show);
+	show_policy_free(r->policy);
 	buf_free(&list);
 	return rc;
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "common/compat/compat.h"
+#include "common/ids.h"
 #include "ctl/show_int.h"
 
 struct show {
@@ -21,6 +22,7 @@ static const struct column user_columns[] = {
 	{ "ID", 0, true },
 	{ "NAME", 0, false },
 	{ "DISPLAY", 2, false },
+	{ "ROLE", 4, false },
 	{ "NODES", 1, true },
 	{ "CREATED", 3, false },
 };
@@ -128,6 +130,13 @@ json_flag(struct json *j, const char *key, bool v)
 	json_bool(j, v);
 }
 
+static const char *
+role_of(const struct r_user *u)
+{
+	return u->role == USER_OWNER ? "owner" : u->role == USER_ADMIN ?
+	    "admin" : "member";
+}
+
 /* Rows, each in both forms. */
 
 static void
@@ -140,6 +149,7 @@ row_user(struct show *s, const struct m_ctl_user *row)
 	json_number(j, "id", u->id);
 	out_json_str(j, "name", u->name);
 	out_json_str(j, "display", u->display);
+	out_json_str(j, "role", slice_str(role_of(u)));
 	json_number(j, "nodes", row->nodes);
 	out_json_time(j, "created", u->created);
 	json_end(j);
@@ -147,6 +157,7 @@ row_user(struct show *s, const struct m_ctl_user *row)
 	number_cell(s->table, u->id);
 	text_cell(s->table, u->name);
 	text_cell(s->table, u->display);
+	text_cell(s->table, slice_str(role_of(u)));
 	number_cell(s->table, row->nodes);
 	out_date(table_cell(s->table, COLOUR_NONE), u->created);
 }

@@ -241,6 +241,7 @@ node_json(struct json *j, const struct m_ctl_node *row)
 	json_endpoints(j, &n->endpoints);
 	json_routes(j, "advertised_routes", &n->hostinfo.routes);
 	json_routes(j, "approved_routes", &n->approved);
+	json_routes(j, "primary_routes", &n->primary);
 	json_host(j, &n->hostinfo);
 	json_end(j);
 }
@@ -335,6 +336,11 @@ list_lines(struct out *o, const struct r_node *n)
 	while (msg_list_next(&it, MR_ROUTE, &r)) {
 		(void)prefix_print(text, &r.v);
 		text_line(o, "approved", slice_str(text));
+	}
+	it = n->primary;
+	while (msg_list_next(&it, MR_ROUTE, &r)) {
+		(void)prefix_print(text, &r.v);
+		text_line(o, "carries", slice_str(text));
 	}
 }
 

@@ -37,7 +37,7 @@ usage_line(struct buf *out, const char *words, const struct token *t)
 
 	buf_printf(out, "  %s%s", words, t->word);
 	for (next = t->next; next != NULL && (next->kind == T_ARG ||
-	    next->kind == T_REST); next = next->next)
+	    next->kind == T_REST || next->kind == T_MORE); next = next->next)
 		buf_printf(out, " %s", next->word);
 	if (t->opts != NULL)
 		buf_str(out, " [options]");
@@ -69,7 +69,7 @@ usage_table(struct buf *out, const struct token *t, const char *words,
 		buf_printf(&deeper, "%s%s ", words, t->word);
 		buf_u8(&deeper, 0);
 		any |= usage_table(out, t->next, (const char *)deeper.p,
-		    argc - 1, argv + 1);
+		    argc > 0 ? argc - 1 : 0, argc > 0 ? argv + 1 : argv);
 	}
 	buf_free(&deeper);
 	return any;

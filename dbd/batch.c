@@ -7,6 +7,8 @@
 #include "dbd/batch_int.h"
 #include "dbd/handlers_int.h"
 #include "dbd/objects_int.h"
+#include "dbd/policy_int.h"
+#include "dbd/routes_int.h"
 #include "dbd/session_int.h"
 #include "dbd/worker_int.h"
 
@@ -174,6 +176,21 @@ put_node(struct node *n)
 	change_add(&n->tn->changes, &m);
 }
 
+/*
+ * The change log says only that there was a new policy: who was away then
+ * gets a snapshot.
+ */
+void
+put_policy(struct tailnet *tn)
+{
+	struct msg m;
+
+	msg_init(&m, M_DB_POLICY_PART);
+	m.u.db_policy_part.tailnet = tn->id;
+	m.u.db_policy_part.seq = tn->pol_seq = number(tn);
+	change_add(&tn->changes, &m);
+}
+
 void
 del_node(struct node *n)
 {
@@ -295,7 +312,6 @@ log_changes(struct dbd *d, struct tailnet *tn, const uint8_t batch[BATCH_LEN])
 	row.stable_id = slice_str(tn->stable_id);
 	row.seq = tn->seq;
 	memcpy(row.batch, batch, BATCH_LEN);
-	row.policy = tn->policy;
 	row.created = tn->created;
 	op_check(d, store_put_tailnet(d->store, &row));
 	tn->log_octets += log.changes.n;
@@ -378,8 +394,13 @@ changes_send(struct tailnet *tn)
 	struct rd r;
 
 	rd_init(&r, tn->changes.p, tn->changes.n);
-	while (change_next(&r, &m))
-		to_holders(tn, &m);
+	while (change_next(&r, &m)) {
+		if (m.type != M_DB_POLICY_PART)
+			to_holders(tn, &m);
+		/* The last one of the batch is in force. */
+		else if (m.u.db_policy_part.seq == tn->pol_seq)
+			policy_publish(tn);
+	}
 	if (!rd_done(&r))
 		fatalx("tailnet=%s: own changes", tn->name);
 	msg_init(&m, M_DB_BATCH);
@@ -440,6 +461,7 @@ dbd_turn(struct dbd *d)
 	struct worker *w;
 	struct held *h;
 
+	routes_settle(d);
 	batch_commit(d);
 	if (env_ended(d->env))
 		return;

@@ -29,6 +29,8 @@ uint64_t op_id(struct dbd *, enum store_id);
  */
 void	put_user(struct user *);
 void	put_node(struct node *);
+/* The policy in force is another one; the store is the caller's. */
+void	put_policy(struct tailnet *);
 /* The same, without telling: only dbd's own part changed. */
 void	store_node(struct node *);
 /*

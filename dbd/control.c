@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/version.h"
 #include "dbd/control_int.h"
+#include "dbd/policy_int.h"
 
 #define CONNS_MAX	32U
 #define CONNS_UID	8U
@@ -118,6 +119,16 @@ on_user_delete(struct conn *c, const struct msg *m)
 
 	changed(c, m, op_user_delete(c->d, id, c->uid, why, sizeof(why)), id,
 	    why);
+}
+
+static void
+on_user_role(struct conn *c, const struct msg *m)
+{
+	const struct m_ctl_user_role *a = &m->u.ctl_user_role;
+	char why[WHY_LEN] = "";
+
+	changed(c, m, op_user_role(c->d, a->id, a->role, c->uid, why,
+	    sizeof(why)), a->id, why);
 }
 
 static void
@@ -246,6 +257,16 @@ on_node_delete(struct conn *c, const struct msg *m)
 }
 
 static void
+on_node_routes(struct conn *c, const struct msg *m)
+{
+	const struct m_ctl_node_routes *a = &m->u.ctl_node_routes;
+	char why[WHY_LEN] = "";
+
+	changed(c, m, op_node_routes(c->d, a->id, &a->routes, a->approve,
+	    c->uid, why, sizeof(why)), a->id, why);
+}
+
+static void
 on_exposure(struct conn *c, const struct msg *m)
 {
 	const struct m_ctl_exposure *a = &m->u.ctl_exposure;
@@ -367,6 +388,7 @@ status_end(struct dbd *d, struct ask *a)
 {
 	struct m_ctl_summary *s;
 	struct tailnet *tn;
+	char policy[64];
 	struct msg m;
 
 	TAILQ_FOREACH(tn, &d->tailnets, all) {
@@ -379,8 +401,8 @@ status_end(struct dbd *d, struct ask *a)
 		s->online = tn->nonline;
 		s->users = tn->nusers;
 		s->seq = tn->seq;
-		s->policy = slice_str(tn->policy == POLICY_ALLOW_ALL ?
-		    "allow-all" : "deny-all");
+		policy_name(tn, policy, sizeof(policy));
+		s->policy = slice_str(policy);
 		a->rows++;
 		batch_reply(d, a->conn->link, &m);
 	}
@@ -453,6 +475,7 @@ conn_free(struct conn *c)
 	TAILQ_FOREACH(a, &ctl->asks, all)
 		if (a->conn == c)
 			a->conn = NULL;
+	policy_ask_forget(c);
 	list_stop(c);
 	timer_stop(&c->deadline);
 	batch_forget(c->d, c->link);
@@ -524,6 +547,16 @@ static const struct {
 	{ M_CTL_NODE_EXPIRE, on_node_expire },
 	{ M_CTL_NODE_LOGOUT, on_node_logout },
 	{ M_CTL_NODE_DELETE, on_node_delete },
+	{ M_CTL_USER_ROLE, on_user_role },
+	{ M_CTL_NODE_ROUTES, on_node_routes },
+	{ M_CTL_POLICY_PART, on_policy_part },
+	{ M_CTL_POLICY_SET, on_policy_set },
+	{ M_CTL_POLICY_CHECK, on_policy_check },
+	{ M_CTL_POLICY_DIFF, on_policy_diff },
+	{ M_CTL_POLICY_WHY, on_policy_why },
+	{ M_CTL_POLICY_GET, on_policy_get },
+	{ M_CTL_POLICY_HISTORY, on_policy_history },
+	{ M_CTL_POLICY_ROLLBACK, on_policy_rollback },
 	{ M_CTL_STATUS, on_status },
 	{ M_CTL_EXPOSURE, on_exposure },
 	{ M_CTL_RELOAD, on_reload },

@@ -1,4 +1,4 @@
-/* Control connections: between control.c and control_list.c only. */
+/* Control connections: between the control*.c files only. */
 
 #ifndef DBD_CONTROL_INT_H
 #define DBD_CONTROL_INT_H
@@ -45,6 +45,9 @@ struct conn {
 	bool		 refused;	/* one too many: it is told so */
 	unsigned int	 asking;
 	struct listing	 list;
+	struct buf	 text;		/* of a policy that is coming */
+	bool		 too_long;
+	struct policy_ask *policy;	/* is being worked on */
 	struct timer	 pump;
 	struct timer	 deadline;
 };
@@ -66,6 +69,18 @@ void	list_start(struct conn *, enum list_kind, const struct msg *m);
 void	list_stop(struct conn *);
 /* The pump's timer: more rows if the peer has taken some. */
 void	list_pump(void *conn);
+
+/* What is about policies (control_policy.c). */
+void	on_policy_part(struct conn *, const struct msg *);
+void	on_policy_set(struct conn *, const struct msg *);
+void	on_policy_check(struct conn *, const struct msg *);
+void	on_policy_diff(struct conn *, const struct msg *);
+void	on_policy_why(struct conn *, const struct msg *);
+void	on_policy_rollback(struct conn *, const struct msg *);
+void	on_policy_get(struct conn *, const struct msg *);
+void	on_policy_history(struct conn *, const struct msg *);
+/* The connection goes. */
+void	policy_ask_forget(struct conn *);
 
 /* CTL_OK with the id; CTL_NO. */
 void	ctl_yes(struct conn *, const struct msg *to, uint64_t id);

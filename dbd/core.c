@@ -7,6 +7,7 @@
 #include "dbd/batch_int.h"
 #include "dbd/handlers_int.h"
 #include "dbd/objects_int.h"
+#include "dbd/policy_int.h"
 #include "dbd/session_int.h"
 #include "dbd/worker_int.h"
 
@@ -66,12 +67,17 @@ on_rest(const struct rest_row *row, void *arg)
 static int
 load(struct dbd *d)
 {
+	struct tailnet *tn;
+
 	if (store_load_tailnets(d->store, on_tailnet, d) == -1 ||
 	    store_load_users(d->store, on_user, d) == -1 ||
 	    store_load_authkeys(d->store, on_authkey, d) == -1 ||
 	    store_load_nodes(d->store, on_node, d) == -1 ||
 	    store_load_rests(d->store, on_rest, d) == -1)
 		return -1;
+	TAILQ_FOREACH(tn, &d->tailnets, all)
+		if (policy_load(tn) == -1)
+			return -1;
 	return 0;
 }
 
@@ -89,10 +95,12 @@ make_default(struct dbd *d)
 	hex_enc(stable + 1, b, sizeof(b));
 	row.name = slice_str(DEFAULT_NAME);
 	row.stable_id = slice_str(stable);
-	row.policy = POLICY_ALLOW_ALL;
+	/* What a file says is not known yet. */
+	row.policy = d->conf.policy_file ? POLICY_DENY_ALL : POLICY_ALLOW_ALL;
+	row.version = 1;
 	row.created = env_wall(d->env);
 	memset(&policy, 0, sizeof(policy));
-	policy.kind = POLICY_ALLOW_ALL;
+	policy.kind = row.policy;
 	policy.uid = UID_NONE;
 	policy.at = row.created;
 	policy.reason = slice_str("first start");
@@ -105,7 +113,8 @@ make_default(struct dbd *d)
 	    store_commit(d->store) == -1)
 		return -1;
 	(void)tailnet_add(d, &row);
-	log_info("tailnet made name=%s policy=allow-all", DEFAULT_NAME);
+	log_info("tailnet made name=%s policy=%s", DEFAULT_NAME,
+	    row.policy == POLICY_ALLOW_ALL ? "allow-all" : "deny-all");
 	return 0;
 }
 
@@ -119,6 +128,15 @@ conf_set(struct dbd *d, const struct dbd_conf *c)
 	    c->base_domain))
 		fatalx("base domain too long");
 	d->conf.base_domain = slice_str(d->base_domain);
+	buf_clear(&d->domains);
+	buf_put(&d->domains, c->domains.p, c->domains.n);
+	msg_list_close(&d->conf.domains, &d->domains);
+	buf_clear(&d->policy_name);
+	buf_slice(&d->policy_name, c->policy_name);
+	d->conf.policy_name = buf_slice_of(&d->policy_name);
+	buf_clear(&d->policy_text);
+	buf_slice(&d->policy_text, c->policy_text);
+	d->conf.policy_text = buf_slice_of(&d->policy_text);
 }
 
 static void
@@ -163,6 +181,7 @@ indexes_init(struct dbd *d)
 	ix_init(&d->users_by_id, d->env);
 	ix_init(&d->keys_by_id, d->env);
 	ix_init(&d->keys_by_hash, d->env);
+	makers_init(d);
 	TAILQ_INIT(&d->tailnets);
 	TAILQ_INIT(&d->workers);
 	TAILQ_INIT(&d->changed);
@@ -191,6 +210,7 @@ dbd_new(struct env *env, struct store *store, const struct dbd_conf *conf,
 	memcpy(secret_data(d->secret), boot_secret, 32);
 	conf_set(d, conf);
 	indexes_init(d);
+	policyc_init(d);
 	if (load(d) == -1 ||
 	    (TAILQ_EMPTY(&d->tailnets) && make_default(d) == -1)) {
 		log_warnx("the store cannot be read");
@@ -215,6 +235,7 @@ dbd_free(struct dbd *d)
 	if (d == NULL)
 		return;
 	d->freeing = true;
+	policyc_free(d);
 	ctlsock_free(d);
 	while ((w = TAILQ_FIRST(&d->workers)) != NULL)
 		worker_free(w);
@@ -224,6 +245,7 @@ dbd_free(struct dbd *d)
 	timer_stop(&d->window);
 	timer_stop(&d->sweep);
 	outs_free(d);
+	makers_free(d);
 	ix_free(&d->nodes_by_id);
 	ix_free(&d->nodes_by_key);
 	ix_free(&d->nodes_by_machine);
@@ -231,6 +253,9 @@ dbd_free(struct dbd *d)
 	ix_free(&d->keys_by_id);
 	ix_free(&d->keys_by_hash);
 	buf_free(&d->scratch);
+	buf_free(&d->domains);
+	buf_free(&d->policy_name);
+	buf_free(&d->policy_text);
 	secret_free(d->secret);
 	free(d);
 }
@@ -240,12 +265,34 @@ dbd_reconf(struct dbd *d, const struct dbd_conf *conf)
 {
 	struct tailnet *tn;
 	struct worker *w;
+	struct held *h;
+	bool domains, ranges;
 
+	domains = !msg_list_eq(&d->conf.domains, &conf->domains);
+	ranges = !prefix_eq(&d->conf.prefix4, &conf->prefix4) ||
+	    !prefix_eq(&d->conf.prefix6, &conf->prefix6);
 	conf_set(d, conf);
 	TAILQ_FOREACH(tn, &d->tailnets, all)
 		alloc_start(tn);
-	TAILQ_FOREACH(w, &d->workers, all)
+	TAILQ_FOREACH(w, &d->workers, all) {
 		link_set_queue_max(w->link, conf->queue_max);
+		/* A snapshot says the ranges. */
+		if (ranges)
+			TAILQ_FOREACH(h, &w->held, of_worker)
+				h->due = h->due || !h->left;
+	}
+	policy_conf_changed(d, domains);
+}
+
+void
+dbd_start(struct dbd *d)
+{
+	if (env_ended(d->env))
+		return;
+	policy_alarm(d);
+	policy_conf_changed(d, false);
+	policy_again(d);
+	policyc_go(d);
 }
 
 bool

@@ -12,7 +12,7 @@
 
 struct dbd;
 
-/* From CFG_CONF_DBD; base_domain is copied. */
+/* From CFG_CONF_DBD; what it points to is copied. */
 struct dbd_conf {
 	struct slice	 base_domain;
 	struct prefix	 prefix4;
@@ -28,6 +28,10 @@ struct dbd_conf {
 	uint32_t	 budget_refill_ms;
 	uint32_t	 queue_max;
 	uint32_t	 log_keep;
+	struct msg_list	 domains;	/* of r_text; copied */
+	bool		 policy_file;	/* the policy is in a file: */
+	struct slice	 policy_name;	/* its name; copied, as is */
+	struct slice	 policy_text;	/* what it says */
 };
 
 struct dbd_ops {
@@ -43,6 +47,11 @@ struct dbd_ops {
 	 * come back by dbd_master_row() and dbd_master_done() with tag.
 	 */
 	void	(*ask_master)(const struct msg *, void *tag, void *arg);
+	/*
+	 * A policy compiler is wanted: dbd_pol_up() or dbd_pol_failed()
+	 * follows.
+	 */
+	void	(*start_policyc)(void *arg);
 	void	*arg;
 };
 
@@ -54,6 +63,8 @@ struct dbd_ops {
 struct dbd	*dbd_new(struct env *, struct store *, const struct dbd_conf *,
 		    const uint8_t boot_secret[32], bool full_start,
 		    const struct dbd_ops *);
+/* All run: policies are compiled from now on.  After CFG_START, once. */
+void		 dbd_start(struct dbd *);
 /* Frees memory; commits nothing. */
 void		 dbd_free(struct dbd *);
 /* A staged configuration comes into force (reload). */
@@ -76,6 +87,13 @@ void		 dbd_ctl_msg(struct dbd *, struct link *, const struct msg *);
 void		 dbd_ctl_down(struct dbd *, struct link *);
 void		 dbd_master_row(struct dbd *, void *tag, const struct msg *);
 void		 dbd_master_done(struct dbd *, void *tag, const struct msg *);
+
+/* The link to the policy compiler that was asked for; likewise. */
+void		 dbd_pol_up(struct dbd *, struct link *);
+void		 dbd_pol_msg(struct dbd *, struct link *, const struct msg *);
+void		 dbd_pol_down(struct dbd *, struct link *);
+/* Master could not start one. */
+void		 dbd_pol_failed(struct dbd *, struct slice why);
 
 /* What has happened since dbd_new(); what dbd does not count is 0. */
 const struct r_counters *dbd_counters(const struct dbd *);

@@ -34,6 +34,8 @@ TAILQ_HEAD(exposed_list, exposed);
 TAILQ_HEAD(lite_list, lite_wait);
 struct reg_wait;
 TAILQ_HEAD(reg_list, reg_wait);
+struct maker;
+TAILQ_HEAD(maker_list, maker);
 
 /* A worker's replica of a tailnet. */
 struct held {
@@ -62,15 +64,19 @@ struct worker {
 	struct index		 exposed_ix;
 	struct exposed_list	 exposed;
 	struct lite_list	 waits;
-	struct reg_list		 reg_waits;
+	struct reg_list		 reg_waits;	/* by age */
+	uint32_t		 nreg_waits;
 	uint32_t		 hellos;	/* DB_HAVE and DB_RESUME */
 	uint32_t		 results;	/* since they were trimmed */
 	uint32_t		 last_id;	/* highest request with one */
 	uint64_t		 slow_at;	/* its queue is long since */
+	uint64_t		 taken;		/* of its queue, last time */
+	unsigned int		 stuck;		/* sweeps that saw the same */
 };
 TAILQ_HEAD(worker_list, worker);
 
 struct control;				/* control.c's own state */
+struct policyc;				/* policyc.c's */
 
 struct dbd {
 	struct env		*env;
@@ -87,9 +93,17 @@ struct dbd {
 	struct index		 users_by_id;
 	struct index		 keys_by_id;
 	struct index		 keys_by_hash;
+	struct index		 makers_by_machine;
+	struct maker_list	 makers;	/* budget.c */
+	uint32_t		 nmakers;
 
 	struct worker_list	 workers;
 	struct control		*control;
+	struct policyc		*policyc;
+	struct buf		 domains;	/* of conf */
+	struct buf		 policy_text;
+	struct buf		 policy_name;
+	bool			 file_due;	/* its text is to be tried */
 
 	bool			 open;		/* store_begin() was called */
 	uint32_t		 nops;
@@ -97,6 +111,7 @@ struct dbd {
 	struct tailnet_list	 changed;
 	struct authkey_list	 used_keys;
 	bool			 rested;	/* some rests have ended */
+	bool			 settling;	/* in routes_settle() */
 	struct buf		 scratch;
 	struct out		*outs;
 	size_t			 nouts;
@@ -118,6 +133,7 @@ struct dbd {
 	uint64_t		 prune_at;	/* old exposures and audit */
 	uint64_t		 said_at;	/* refusals are logged since, */
 	uint32_t		 said;		/* so many of them */
+	uint64_t		 waits_said_at;	/* the last line; 0: never */
 	struct r_counters	 counts;
 };
 

@@ -37,12 +37,36 @@ const char *node_fit(struct dbd *, struct r_node *r);
 void	node_fit_log(const struct r_node *r, const char *left_out);
 /* Takes one of the node's tokens, which come back with time; false: none. */
 bool	budget_take(struct node *, struct budget *);
+/* The time after which a node or a machine has one more; 0: no limit. */
+uint64_t budget_us(const struct dbd *);
 /*
- * The node's budget for registrations is used up: this one is looked at again
- * when its turn has come.  Of more than four of a node the oldest is refused.
+ * The budget of a machine for making nodes, if it is used up; else NULL, and
+ * maker_take() takes one of its tokens.
+ */
+const struct budget *maker_spent(struct dbd *, const uint8_t machine[KEY_LEN]);
+void	maker_take(struct dbd *, const uint8_t machine[KEY_LEN]);
+void	makers_init(struct dbd *);
+void	makers_free(struct dbd *);
+/*
+ * Likewise of an auth key, for nodes that take the place of those which their
+ * clients deleted; *us: the time after which there is one more token.
+ */
+const struct budget *anew_spent(struct authkey *, uint64_t *us);
+void	anew_take(struct authkey *);
+void	anew_init(struct authkey *);
+
+/* Whose budget a registration waits for. */
+enum reg_why { REG_NODE, REG_MACHINE, REG_KEY };
+
+/*
+ * This budget is used up; us brings a token.  The registration is looked at
+ * again when its turn has come.  number: of the node or the key; a machine is
+ * that of the request.  Of more than four of a node or a machine, and of more
+ * than 384 of a worker, the oldest is refused.
  */
 void	reg_defer(struct worker *, uint32_t id, const struct m_db_reg *,
-	    const struct node *);
+	    enum reg_why, uint64_t number, const struct budget *,
+	    uint64_t us);
 /* Drops those of a worker that is gone. */
 void	reg_waits_free(struct worker *);
 /* The budget's timer: applies the update that waits. */

@@ -16,6 +16,8 @@
 #define DB_NAME		"headscaled.db"
 #define ACCEPT_PAUSE_US	US_PER_S	/* descriptors ran out */
 #define STAT_US		US_PER_S
+#define POLICY_MAX	(1024 * 1024)	/* octets of the policy's file */
+#define FILE_POLICY	5		/* CFG_FILE's kind */
 
 struct dbd_main {
 	struct child		*child;
@@ -26,6 +28,10 @@ struct dbd_main {
 	char			 path[320];
 	struct dbd_conf		 staged;
 	char			 base_domain[256];
+	struct buf		 domains;
+	struct buf		 policy_name;
+	struct buf		 policy_text;
+	char			 policy_why[200]; /* it cannot be read */
 	uint32_t		 epoch;		/* of staged; 0: none */
 	uint32_t		 queue_max;
 	struct msg		*early;		/* links before the core */
@@ -66,6 +72,49 @@ on_ask_master(const struct msg *m, void *tag, void *arg)
 	(void)link_request(child_cfg(dm->child), m, tag, 0);
 }
 
+static void
+on_start_policyc(void *arg)
+{
+	struct dbd_main *dm = arg;
+	struct msg m;
+
+	msg_init(&m, M_CFG_POLICYC_START);
+	(void)link_request(child_cfg(dm->child), &m, dm, 0);
+}
+
+/* The link to the policy compiler. */
+
+static void
+on_pol_msg(struct link *l, const struct msg *m, void *tag, void *arg)
+{
+	struct dbd_main *dm = arg;
+
+	(void)tag;
+	dbd_pol_msg(dm->core, l, m);
+}
+
+static void
+on_pol_down(struct link *l, enum link_why why, void *arg)
+{
+	struct dbd_main *dm = arg;
+
+	dbd_pol_down(dm->core, l);
+	child_blame(dm->child, l, why);
+	link_free(l);
+}
+
+static void
+pol_open(struct dbd_main *dm, const struct msg *m)
+{
+	struct link_conf conf;
+
+	memset(&conf, 0, sizeof(conf));
+	conf.on_msg = on_pol_msg;
+	conf.on_down = on_pol_down;
+	conf.arg = dm;
+	dbd_pol_up(dm->core, child_link(dm->child, m, &conf));
+}
+
 /* Links of workers. */
 
 static void
@@ -104,6 +153,11 @@ link_open(struct dbd_main *dm, const struct msg *m)
 static void
 take_link(struct dbd_main *dm, const struct msg *m)
 {
+	if (m->u.cfg_link.link == LINK_POL && dm->core != NULL &&
+	    m->u.cfg_link.role == ROLE_POLICYC) {
+		pol_open(dm, m);
+		return;
+	}
 	if (m->u.cfg_link.link != LINK_DB ||
 	    m->u.cfg_link.role != ROLE_WORKER)
 		fatalx("link of kind %u to role %u", m->u.cfg_link.link,
@@ -227,6 +281,38 @@ on_boot(struct child *c, const struct m_cfg_boot *boot, void *arg)
 	child_title(c, "database");
 }
 
+/* The descriptor's place is shared with others: read by offset. */
+static void
+take_policy(struct dbd_main *dm, const struct msg *m)
+{
+	const struct m_cfg_file *f = &m->u.cfg_file;
+	ssize_t n = 1;
+
+	if (f->kind != FILE_POLICY || f->epoch != dm->epoch)
+		fatalx("file of kind %u, epoch %u", f->kind, f->epoch);
+	buf_clear(&dm->policy_name);
+	buf_slice(&dm->policy_name, f->name);
+	buf_clear(&dm->policy_text);
+	while (n > 0 && dm->policy_text.n <= POLICY_MAX) {
+		n = pread(m->fd, buf_room(&dm->policy_text, 65536), 65536,
+		    (off_t)dm->policy_text.n);
+		if (n > 0)
+			dm->policy_text.n += (size_t)n;
+	}
+	if (n == -1)
+		(void)snprintf(dm->policy_why, sizeof(dm->policy_why),
+		    "%.120s: %s", log_vis(f->name), strerror(errno));
+	else if (dm->policy_text.n > POLICY_MAX)
+		(void)snprintf(dm->policy_why, sizeof(dm->policy_why),
+		    "%.120s: has more than %d octets", log_vis(f->name),
+		    POLICY_MAX);
+	else
+		dm->policy_why[0] = '\0';
+	(void)close(m->fd);
+	dm->staged.policy_name = buf_slice_of(&dm->policy_name);
+	dm->staged.policy_text = buf_slice_of(&dm->policy_text);
+}
+
 static void
 take_conf(struct dbd_main *dm, const struct m_cfg_conf_dbd *m)
 {
@@ -250,6 +336,16 @@ take_conf(struct dbd_main *dm, const struct m_cfg_conf_dbd *m)
 	c->budget_refill_ms = m->budget_refill_ms;
 	c->queue_max = m->queue_max;
 	c->log_keep = m->log_keep;
+	c->domains = m->domains;
+	buf_clear(&dm->domains);
+	buf_put(&dm->domains, m->domains.p, m->domains.n);
+	msg_list_close(&c->domains, &dm->domains);
+	c->policy_file = m->policy_file;
+	if (m->policy_file)
+		(void)strlcpy(dm->policy_why, "the policy's file did not come",
+		    sizeof(dm->policy_why));
+	else
+		dm->policy_why[0] = '\0';
 	dm->epoch = m->epoch;
 }
 
@@ -280,8 +376,14 @@ on_cfg(struct child *c, const struct msg *m, void *tag, void *arg)
 	case M_CFG_CTL_ROW:
 		dbd_master_row(dm->core, tag, m);
 		break;
+	case M_CFG_FILE:
+		take_policy(dm, m);
+		break;
 	case M_CFG_CTL_DONE:
-		dbd_master_done(dm->core, tag, m);
+		if (tag != dm)
+			dbd_master_done(dm->core, tag, m);
+		else if (!m->u.cfg_ctl_done.ok)
+			dbd_pol_failed(dm->core, m->u.cfg_ctl_done.text);
 		break;
 	default:
 		if (m->fd != -1)
@@ -293,7 +395,8 @@ on_cfg(struct child *c, const struct msg *m, void *tag, void *arg)
 static bool
 make_core(struct dbd_main *dm, char *why, size_t whylen)
 {
-	struct dbd_ops ops = { on_seal, on_blame, on_ask_master, dm };
+	struct dbd_ops ops = { on_seal, on_blame, on_ask_master,
+	    on_start_policyc, dm };
 	size_t i;
 	bool full;
 
@@ -329,6 +432,10 @@ on_stage(struct child *c, uint32_t epoch, char *why, size_t whylen, void *arg)
 	if (dm->epoch != epoch || dm->boot_secret == NULL) {
 		(void)strlcpy(why, "no configuration or no boot secret came",
 		    whylen);
+		return false;
+	}
+	if (dm->policy_why[0] != '\0') {
+		(void)strlcpy(why, dm->policy_why, whylen);
 		return false;
 	}
 	if (!dbd_conf_ok(&dm->staged, why, whylen))
@@ -369,6 +476,7 @@ on_start(struct child *c, void *arg)
 	else
 		log_warnx("no control socket came");
 	timer_in(&dm->stat_timer, STAT_US);
+	dbd_start(dm->core);
 	log_info("ready");
 }
 

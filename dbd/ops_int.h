@@ -27,6 +27,10 @@ int	op_user_rename(struct dbd *, uint64_t id, struct slice name,
 int	op_user_delete(struct dbd *, uint64_t id, uint32_t uid, char *why,
 	    size_t);
 
+/* enum user_role.  Who was the owner becomes an admin. */
+int	op_user_role(struct dbd *, uint64_t id, uint8_t role, uint32_t uid,
+	    char *why, size_t);
+
 struct key_spec {
 	uint64_t	 user;		/* 0: only with tags */
 	bool		 reusable;
@@ -69,6 +73,12 @@ int	op_node_logout(struct dbd *, uint64_t id, uint32_t uid, char *why,
 	    size_t);
 int	op_node_delete(struct dbd *, uint64_t id, uint32_t uid, char *why,
 	    size_t);
+/*
+ * Approves routes (of r_route) that it advertises, or takes that back.  An
+ * exit route stands for those of both families.
+ */
+int	op_node_routes(struct dbd *, uint64_t id, const struct msg_list *,
+	    bool approve, uint32_t uid, char *why, size_t);
 
 /* Each is "tag:" and a name, none twice; else -1 and a text. */
 int	tags_check(const struct msg_list *, char *why, size_t);

@@ -9,6 +9,7 @@
 #include "dbd/handlers_int.h"
 #include "dbd/name_int.h"
 #include "dbd/objects_int.h"
+#include "dbd/routes_int.h"
 
 static void
 lite_ok(struct worker *w, uint32_t id, bool changed, bool replaced)
@@ -49,13 +50,24 @@ endpoints_keep(struct msg_list *list, struct buf *b)
 	*list = kept;
 }
 
-/*
- * What the node would be; b and name hold what is made for it.  Returns what
- * had to be left out.
- */
+/* What is made for the node that it would be. */
+struct made {
+	struct buf	 endpoints;
+	struct buf	 approved;
+	char		 name[LABEL_LEN];
+};
+
+static void
+made_free(struct made *m)
+{
+	buf_free(&m->endpoints);
+	buf_free(&m->approved);
+}
+
+/* What the node would be; points into made.  Returns what was left out. */
 static const char *
 lite_merge(struct node *n, const struct m_db_map_lite *q, struct r_node *r,
-    struct buf *b, char name[LABEL_LEN])
+    struct made *made)
 {
 	char was[LABEL_LEN], now[LABEL_LEN];
 
@@ -66,7 +78,7 @@ lite_merge(struct node *n, const struct m_db_map_lite *q, struct r_node *r,
 		r->published = true;
 	}
 	r->endpoints = q->endpoints;
-	endpoints_keep(&r->endpoints, b);
+	endpoints_keep(&r->endpoints, &made->endpoints);
 	if (q->home_derp != 0)
 		r->home_derp = q->home_derp;
 	if (q->has_hostinfo) {
@@ -74,33 +86,12 @@ lite_merge(struct node *n, const struct m_db_map_lite *q, struct r_node *r,
 		dns_label(was, n->r.hostinfo.hostname);
 		dns_label(now, q->hostinfo.hostname);
 		if (!n->renamed && strcmp(was, now) != 0) {
-			name_make(n->tn, q->hostinfo.hostname, n, name);
-			r->name = slice_str(name);
+			name_make(n->tn, q->hostinfo.hostname, n, made->name);
+			r->name = slice_str(made->name);
 		}
+		(void)routes_auto(n->tn, r, &made->approved);
 	}
 	return node_fit(n->tn->d, r);
-}
-
-bool
-budget_take(struct node *n, struct budget *b)
-{
-	const struct dbd_conf *c = &n->tn->d->conf;
-	uint64_t now = env_now(n->tn->d->env), refill, k;
-
-	if ((refill = c->budget_refill_ms * US_PER_MS) == 0)
-		return true;
-	k = (now - b->refilled) / refill;
-	if (k >= c->budget_burst || b->tokens + k >= c->budget_burst) {
-		b->tokens = c->budget_burst;
-		b->refilled = now;
-	} else {
-		b->tokens += (uint32_t)k;
-		b->refilled += k * refill;
-	}
-	if (b->tokens == 0)
-		return false;
-	b->tokens--;
-	return true;
 }
 
 static void
@@ -159,8 +150,7 @@ lite_due(void *arg)
 	struct node *n = arg;
 	struct dbd *d = n->tn->d;
 	struct lite_wait *wait = n->wait;
-	struct buf eps = { NULL, 0, 0 };
-	char name[LABEL_LEN];
+	struct made made;
 	const char *left_out;
 	struct r_node r;
 	struct msg m;
@@ -174,12 +164,13 @@ lite_due(void *arg)
 	}
 	if (msg_decode(&m, M_DB_MAP_LITE, wait->body.p, wait->body.n) == -1)
 		fatalx("lite update: own encoding");
-	left_out = lite_merge(n, &m.u.db_map_lite, &r, &eps, name);
+	memset(&made, 0, sizeof(made));
+	left_out = lite_merge(n, &m.u.db_map_lite, &r, &made);
 	if (node_same(n, &r))
 		lite_ok(wait->worker, wait->id, false, false);
 	else
 		lite_apply(n, wait->worker, wait->id, &r, left_out);
-	buf_free(&eps);
+	made_free(&made);
 	lite_forget(n, false);
 }
 
@@ -199,8 +190,7 @@ void
 on_map_lite(struct worker *w, const struct msg *m)
 {
 	const struct m_db_map_lite *q = &m->u.db_map_lite;
-	struct buf eps = { NULL, 0, 0 };
-	char name[LABEL_LEN];
+	struct made made;
 	const char *left_out;
 	struct r_node r;
 	struct node *n;
@@ -223,12 +213,13 @@ on_map_lite(struct worker *w, const struct msg *m)
 	n->lite_serial = q->ticket.serial;
 	n->lite_h2 = q->h2;
 	lite_forget(n, true);
-	left_out = lite_merge(n, q, &r, &eps, name);
+	memset(&made, 0, sizeof(made));
+	left_out = lite_merge(n, q, &r, &made);
 	if (node_same(n, &r))
 		lite_ok(w, m->id, false, false);
 	else if (budget_take(n, &n->own))
 		lite_apply(n, w, m->id, &r, left_out);
 	else
 		lite_defer(n, w, m);
-	buf_free(&eps);
+	made_free(&made);
 }

@@ -7,6 +7,7 @@
 #include "dbd/batch_int.h"
 #include "dbd/handlers_int.h"
 #include "dbd/objects_int.h"
+#include "dbd/routes_int.h"
 #include "dbd/session_int.h"
 #include "dbd/worker_int.h"
 
@@ -91,6 +92,7 @@ static void
 fill_in(struct node *n, const struct m_db_map_open *o)
 {
 	struct dbd *d = n->tn->d;
+	struct buf approved = { NULL, 0, 0 };
 	struct r_node r = n->r;
 	const char *left_out;
 	bool filled;
@@ -102,8 +104,10 @@ fill_in(struct node *n, const struct m_db_map_open *o)
 	if (r.endpoints.count == 0)
 		r.endpoints = o->endpoints;
 	if (o->has_hostinfo && r.hostinfo.os.n == 0 &&
-	    r.hostinfo.hostname.n == 0)
+	    r.hostinfo.hostname.n == 0) {
 		r.hostinfo = o->hostinfo;
+		(void)routes_auto(n->tn, &r, &approved);
+	}
 	if (r.home_derp == 0)
 		r.home_derp = o->home_derp;
 	left_out = node_fit(d, &r);
@@ -111,13 +115,16 @@ fill_in(struct node *n, const struct m_db_map_open *o)
 	/* What can change back and forth has to be within the budget. */
 	if (o->capver != r.capver && (filled || budget_take(n, &n->own)))
 		r.capver = o->capver;
-	else if (!filled)
+	else if (!filled) {
+		buf_free(&approved);
 		return;
+	}
 	node_fit_log(&r, left_out);
 	op_begin(d);
 	node_set(n, &r);
 	put_node(n);
 	op_end(d);
+	buf_free(&approved);
 }
 
 static void

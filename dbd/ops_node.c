@@ -7,6 +7,8 @@
 #include "dbd/batch_int.h"
 #include "dbd/name_int.h"
 #include "dbd/objects_int.h"
+#include "dbd/policy_int.h"
+#include "dbd/routes_int.h"
 #include "dbd/session_int.h"
 
 static int
@@ -71,15 +73,22 @@ tags_check(const struct msg_list *tags, char *why, size_t n)
 
 /* One operation that changes fields. */
 static void
-change(struct node *n, const struct r_node *r, uint32_t uid, const char *what)
+change(struct node *n, const struct r_node *fresh, uint32_t uid,
+    const char *what)
 {
+	struct buf b = { NULL, 0, 0 };
 	struct dbd *d = n->tn->d;
+	struct r_node r = *fresh;
 
+	/* Who it is may decide what is approved for it. */
+	if (r.user != n->r.user || !msg_list_eq(&r.tags, &n->r.tags))
+		(void)routes_auto(n->tn, &r, &b);
 	op_begin(d);
-	node_set(n, r);
+	node_set(n, &r);
 	put_node(n);
 	audit(n->tn, uid, what, n->r.id, "%s", log_vis(n->r.name));
 	op_end(d);
+	buf_free(&b);
 }
 
 int
@@ -114,7 +123,8 @@ op_node_tag(struct dbd *d, uint64_t id, const struct msg_list *tags,
 	struct r_node r;
 
 	if ((node = the_node(d, id, why, n)) == NULL ||
-	    tags_check(tags, why, n) == -1)
+	    tags_check(tags, why, n) == -1 ||
+	    policy_tags_check(node->tn, tags, why, n) == -1)
 		return -1;
 	if (tags->count == 0)
 		return no(why, n, "give at least one tag, or move the node to "
@@ -201,4 +211,111 @@ op_node_delete(struct dbd *d, uint64_t id, uint32_t uid, char *why, size_t n)
 	del_node(node);
 	op_end(d);
 	return 0;
+}
+
+/* Routes. */
+
+static bool
+in_list(const struct msg_list *list, const struct prefix *p)
+{
+	struct msg_list it = *list;
+	struct r_route r;
+
+	while (msg_list_next(&it, MR_ROUTE, &r))
+		if (prefix_eq(&r.v, p))
+			return true;
+	return false;
+}
+
+/* What was named, both exit routes if there is one. */
+static void
+add_named(struct msg_list *to, struct buf *b, const struct msg_list *named)
+{
+	struct msg_list it = *named;
+	struct r_route r;
+	bool exit = false;
+
+	memset(to, 0, sizeof(*to));
+	while (msg_list_next(&it, MR_ROUTE, &r)) {
+		if (r.v.bits != 0)
+			msg_list_add(to, b, MR_ROUTE, &r);
+		exit = exit || r.v.bits == 0;
+	}
+	if (exit) {
+		memset(&r, 0, sizeof(r));
+		r.v.addr.family = 4;
+		msg_list_add(to, b, MR_ROUTE, &r);
+		r.v.addr.family = 6;
+		msg_list_add(to, b, MR_ROUTE, &r);
+	}
+	msg_list_close(to, b);
+}
+
+static int
+routes_check(const struct node *n, const struct msg_list *named, bool approve,
+    char *why, size_t len)
+{
+	struct msg_list it = *named;
+	char text[PREFIX_TEXT];
+	struct r_route r;
+	bool there;
+
+	while (msg_list_next(&it, MR_ROUTE, &r)) {
+		if (r.v.addr.family == 0)
+			return no(why, len, "that is no route");
+		there = in_list(approve ? &n->r.hostinfo.routes :
+		    &n->r.approved, &r.v);
+		if (there)
+			continue;
+		(void)prefix_print(text, &r.v);
+		(void)snprintf(why, len, "%s: %s", text, approve ?
+		    "the node does not advertise it" : "it is not approved");
+		return -1;
+	}
+	return 0;
+}
+
+/* The approved ones without those named, then those if they are wanted. */
+static void
+approved_new(const struct node *n, const struct msg_list *named, bool approve,
+    struct msg_list *list, struct buf *b)
+{
+	struct msg_list it = n->r.approved;
+	struct r_route r;
+
+	memset(list, 0, sizeof(*list));
+	while (msg_list_next(&it, MR_ROUTE, &r))
+		if (approve || !in_list(named, &r.v))
+			msg_list_add(list, b, MR_ROUTE, &r);
+	it = *named;
+	while (approve && msg_list_next(&it, MR_ROUTE, &r))
+		if (!in_list(&n->r.approved, &r.v))
+			msg_list_add(list, b, MR_ROUTE, &r);
+	msg_list_close(list, b);
+}
+
+int
+op_node_routes(struct dbd *d, uint64_t id, const struct msg_list *routes,
+    bool approve, uint32_t uid, char *why, size_t n)
+{
+	struct buf b = { NULL, 0, 0 }, all = { NULL, 0, 0 };
+	struct msg_list named;
+	struct node *node;
+	struct r_node r;
+	int rc = 0;
+
+	if ((node = the_node(d, id, why, n)) == NULL ||
+	    routes_check(node, routes, approve, why, n) == -1)
+		return -1;
+	add_named(&named, &b, routes);
+	r = node->r;
+	approved_new(node, &named, approve, &r.approved, &all);
+	if (r.approved.count > ROUTES_MAX)
+		rc = no(why, n, "a node has at most 1024 routes");
+	else if (!node_same(node, &r))
+		change(node, &r, uid, approve ? "route.approve" :
+		    "route.unapprove");
+	buf_free(&b);
+	buf_free(&all);
+	return rc;
 }

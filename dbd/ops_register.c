@@ -15,6 +15,7 @@
 #include "dbd/handlers_int.h"
 #include "dbd/name_int.h"
 #include "dbd/objects_int.h"
+#include "dbd/routes_int.h"
 #include "dbd/session_int.h"
 
 #define NO_LOGIN	"interactive login is not built yet: use an auth key"
@@ -30,6 +31,9 @@ struct reg {
 	struct node		*known;		/* has the request's key */
 	struct node		*old;		/* has its OldNodeKey */
 	struct authkey		*key;
+	struct msg_list		 tags;		/* that the node gets */
+	struct buf		 approved;
+	struct buf		 asked;		/* tags, once each */
 	char			 why[256];
 };
 
@@ -98,6 +102,7 @@ static void
 logout(struct reg *g)
 {
 	struct node *n = g->known;
+	struct authkey *k;
 	struct r_node r;
 
 	if (n == NULL) {
@@ -114,6 +119,9 @@ logout(struct reg *g)
 	audit(n->tn, UID_NONE, "node.logout", n->r.id, "by the client");
 	if (n->r.ephemeral) {
 		reg_ok(g, n, true, true);
+		if ((k = authkey_find(g->d, n->key_id)) != NULL &&
+		    k->tn == n->tn)
+			k->deleted++;
 		del_node(n);
 	} else {
 		r = n->r;
@@ -143,7 +151,8 @@ set_expiry(struct reg *g)
 	}
 	/* A second less each time would go on for ever. */
 	if (!budget_take(n, &n->regs)) {
-		reg_defer(g->w, g->id, g->q, n);
+		reg_defer(g->w, g->id, g->q, REG_NODE, n->r.id, &n->regs,
+		    budget_us(g->d));
 		return;
 	}
 	r.expiry = g->q->expiry;
@@ -174,28 +183,71 @@ burned_for(const struct reg *g)
 	return n;
 }
 
-/* The tags that the client asks for and the key does not give. */
+static bool
+has_tag(struct msg_list list, struct slice tag)
+{
+	struct r_text t;
+
+	while (msg_list_next(&list, MR_TEXT, &t))
+		if (slice_eq(t.v, tag))
+			return true;
+	return false;
+}
+
+/*
+ * The client may ask for tags that the key gives, or, with a key of its
+ * user's, for those which the policy lets the user put on nodes.
+ */
+static bool
+tag_allowed(const struct reg *g, struct slice tag)
+{
+	const struct authkey_row *k = &g->key->row;
+
+	if (k->tags.count != 0)
+		return has_tag(k->tags, tag);
+	return k->user != 0 && pol_tag_owner(g->key->tn->pol, tag, k->user);
+}
+
+/* What the node is to be tagged with. */
+static void
+take_tags(struct reg *g)
+{
+	struct msg_list want = g->q->hostinfo.request_tags, seen;
+	struct r_text tag;
+
+	g->tags = g->key->row.tags;
+	if (g->tags.count != 0)
+		return;
+	while (msg_list_next(&want, MR_TEXT, &tag)) {
+		seen = g->tags;
+		msg_list_close(&seen, &g->asked);
+		if (!has_tag(seen, tag.v))
+			msg_list_add(&g->tags, &g->asked, MR_TEXT, &tag);
+	}
+	msg_list_close(&g->tags, &g->asked);
+}
+
+/* All that are asked for, or none (policy.md 15). */
 static bool
 tags_allowed(struct reg *g)
 {
-	struct msg_list want = g->q->hostinfo.request_tags, have;
-	struct r_text tag, mine;
+	struct msg_list want = g->q->hostinfo.request_tags;
+	struct r_text tag;
 	size_t n = 0;
-	bool found;
 
-	g->why[0] = '\0';
+	take_tags(g);
 	while (msg_list_next(&want, MR_TEXT, &tag)) {
-		found = false;
-		have = g->key->row.tags;
-		while (!found && msg_list_next(&have, MR_TEXT, &mine))
-			found = slice_eq(tag.v, mine.v);
-		if (found || n >= 160)
+		if (tag_allowed(g, tag.v) || n >= 160)
 			continue;
 		n += (size_t)snprintf(g->why + n, sizeof(g->why) - n,
-		    "%s%.60s", n == 0 ? "requested tags not permitted: " :
-		    ", ", log_vis(tag.v));
+		    "%s%.60s", n == 0 ? "requested tags [" : " ",
+		    log_vis(tag.v));
 	}
-	return n == 0;
+	if (n == 0)
+		return true;
+	(void)strlcat(g->why, "] are invalid or not permitted",
+	    sizeof(g->why));
+	return false;
 }
 
 static bool
@@ -258,7 +310,7 @@ new_expiry(const struct reg *g, uint64_t owner)
 
 /* What a registration gives a node, new or not. */
 static void
-fill(const struct reg *g, struct r_node *r, uint64_t owner)
+fill(struct reg *g, struct r_node *r, uint64_t owner)
 {
 	const struct m_db_reg *q = g->q;
 
@@ -268,11 +320,12 @@ fill(const struct reg *g, struct r_node *r, uint64_t owner)
 	r->expiry = new_expiry(g, owner);
 	r->ephemeral = q->ephemeral || g->key->row.ephemeral;
 	r->capver = q->ticket.capver;
-	r->tags = g->key->row.tags;
+	r->tags = g->tags;
 	if (q->home_derp != 0)
 		r->home_derp = q->home_derp;
 	r->hostinfo = q->hostinfo;
 	node_fit_log(r, node_fit(g->d, r));
+	(void)routes_auto(g->key->tn, r, &g->approved);
 }
 
 static void
@@ -353,6 +406,28 @@ stable_id(struct dbd *d, char dst[33])
 	hex_enc(dst + 1, b, sizeof(b));
 }
 
+/*
+ * What one machine makes, and what is made again with one key, ever so often
+ * is for no purpose but to have us write: it waits.
+ */
+static bool
+may_create(struct reg *g)
+{
+	const struct budget *b;
+	uint64_t us;
+
+	if ((b = maker_spent(g->d, g->q->ticket.key)) != NULL) {
+		reg_defer(g->w, g->id, g->q, REG_MACHINE, 0, b,
+		    budget_us(g->d));
+		return false;
+	}
+	if ((b = anew_spent(g->key, &us)) != NULL) {
+		reg_defer(g->w, g->id, g->q, REG_KEY, g->key->row.id, b, us);
+		return false;
+	}
+	return true;
+}
+
 static void
 create(struct reg *g, uint64_t owner)
 {
@@ -368,6 +443,8 @@ create(struct reg *g, uint64_t owner)
 		reg_no(g, g->why);
 		return;
 	}
+	if (!may_create(g))
+		return;
 	memset(&row, 0, sizeof(row));
 	op_begin(g->d);
 	row.node.id = op_id(g->d, STORE_ID_NODE);
@@ -387,6 +464,8 @@ create(struct reg *g, uint64_t owner)
 	memcpy(row.nl_key, g->q->nl_key, KEY_LEN);
 	row.key_id = g->key->row.id;
 	n = node_add(tn, &row);
+	maker_take(g->d, g->q->ticket.key);
+	anew_take(g->key);
 	burn(g, n);
 	put_node(n);
 	expiry_arm(n);
@@ -409,7 +488,7 @@ with_key(struct reg *g)
 
 	if (!check_key(g))
 		return;
-	owner = g->key->row.tags.count != 0 ? 0 : g->key->row.user;
+	owner = g->tags.count != 0 ? 0 : g->key->row.user;
 	n = g->known;
 	if (n != NULL && (n->tn != g->key->tn || n->r.user != owner)) {
 		/* The key stays with its node: another needs a fresh one. */
@@ -421,7 +500,8 @@ with_key(struct reg *g)
 	else if (budget_take(n, &n->regs))
 		renew(g, n, owner);
 	else
-		reg_defer(g->w, g->id, g->q, n);
+		reg_defer(g->w, g->id, g->q, REG_NODE, n->r.id, &n->regs,
+		    budget_us(g->d));
 }
 
 static void
@@ -482,4 +562,6 @@ on_reg(struct worker *w, const struct msg *m)
 		reg_no(&g, NO_LOGIN);
 	else
 		without_key(&g);
+	buf_free(&g.approved);
+	buf_free(&g.asked);
 }

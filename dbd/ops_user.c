@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/ids.h"
 #include "common/log.h"
 #include "dbd/batch_int.h"
 #include "dbd/objects_int.h"
+#include "dbd/policy_int.h"
 
 #define KEY_PREFIX	"hskey-auth-"
 #define KEY_ID_OCTETS	6
@@ -66,6 +68,7 @@ op_user_add(struct dbd *d, struct slice name, struct slice display,
 	put_user(user_add(tn, &r));
 	audit(tn, uid, "user.add", r.id, "%s", log_vis(name));
 	op_end(d);
+	policy_users_changed(tn);
 	*id = r.id;
 	return 0;
 }
@@ -90,16 +93,19 @@ op_user_rename(struct dbd *d, uint64_t id, struct slice name, uint32_t uid,
 	put_user(u);
 	audit(u->tn, uid, "user.rename", id, "%s", log_vis(name));
 	op_end(d);
+	policy_users_changed(u->tn);
 	return 0;
 }
 
 int
 op_user_delete(struct dbd *d, uint64_t id, uint32_t uid, char *why, size_t n)
 {
+	struct tailnet *tn;
 	struct user *u;
 
 	if ((u = user_find(d, id)) == NULL)
 		return no(why, n, "no such user");
+	tn = u->tn;
 	if (u->nodes != 0) {
 		(void)snprintf(why, n, "the user owns %u nodes: delete or "
 		    "move them first", u->nodes);
@@ -109,6 +115,45 @@ op_user_delete(struct dbd *d, uint64_t id, uint32_t uid, char *why, size_t n)
 	audit(u->tn, uid, "user.delete", id, "%s", log_vis(u->r.name));
 	del_user(u);
 	op_end(d);
+	policy_users_changed(tn);
+	return 0;
+}
+
+static void
+set_role(struct user *u, uint8_t role, uint32_t uid)
+{
+	static const char *const name[] = { "member", "admin", "owner" };
+	struct r_user r = u->r;
+
+	r.role = role;
+	user_set(u, &r);
+	put_user(u);
+	audit(u->tn, uid, "user.role", u->r.id, "%s", name[role]);
+}
+
+int
+op_user_role(struct dbd *d, uint64_t id, uint8_t role, uint32_t uid, char *why,
+    size_t n)
+{
+	struct user *u, *other;
+
+	if ((u = user_find(d, id)) == NULL)
+		return no(why, n, "no such user");
+	if (role > USER_OWNER)
+		return no(why, n, "no such role");
+	if (u->r.role == role)
+		return 0;
+	if (u->r.role == USER_OWNER)
+		return no(why, n, "a tailnet has one owner: make another user "
+		    "the owner");
+	op_begin(d);
+	if (role == USER_OWNER)
+		TAILQ_FOREACH(other, &u->tn->users, all)
+			if (other->r.role == USER_OWNER)
+				set_role(other, USER_ADMIN, uid);
+	set_role(u, role, uid);
+	op_end(d);
+	policy_users_changed(u->tn);
 	return 0;
 }
 
@@ -126,7 +171,9 @@ key_check(struct dbd *d, const struct key_spec *s, char *why, size_t n)
 		return no(why, n, "no such user");
 	if (s->expires_s > (uint64_t)INT32_MAX * 10)
 		return no(why, n, "the expiry is too far away");
-	return tags_check(&s->tags, why, n);
+	if (tags_check(&s->tags, why, n) == -1)
+		return -1;
+	return policy_tags_check(tailnet_default(d), &s->tags, why, n);
 }
 
 int

@@ -1,4 +1,4 @@
-/* Registrations over their node's budget: each waits for its token. */
+/* Registrations over a budget: each waits for its token. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,11 +9,16 @@
 
 /* A client has one open; what it asked before its connection broke is more. */
 #define WAITS_MAX	4
+/* Fewer than the DB_REG that a link lets be open: the others go on. */
+#define WORKER_WAITS	384
+#define SAY_US		(60 * US_PER_S)
 
 struct reg_wait {
 	TAILQ_ENTRY(reg_wait)	 all;
 	struct worker		*worker;
-	uint64_t		 node;
+	enum reg_why		 why;
+	uint64_t		 number;	/* of the node or the key */
+	uint8_t			 machine[KEY_LEN];
 	uint32_t		 id;
 	struct buf		 body;		/* DB_REG: a secret is in it */
 	struct timer		 due;
@@ -23,15 +28,26 @@ static void
 wait_free(struct reg_wait *wait)
 {
 	wait->worker->d->counts.waiting--;
+	wait->worker->nreg_waits--;
 	TAILQ_REMOVE(&wait->worker->reg_waits, wait, all);
 	timer_stop(&wait->due);
 	buf_wipe(&wait->body);
 	free(wait);
 }
 
-/* The oldest that waits for the node; *n of them in all. */
+static bool
+same(const struct reg_wait *a, const struct reg_wait *b)
+{
+	if (a->why != b->why)
+		return false;
+	if (a->why == REG_MACHINE)
+		return memcmp(a->machine, b->machine, KEY_LEN) == 0;
+	return a->number == b->number;
+}
+
+/* The oldest that waits for the same; *n of them in all. */
 static struct reg_wait *
-oldest(struct dbd *d, uint64_t node, uint32_t *n)
+oldest(struct dbd *d, const struct reg_wait *mine, uint32_t *n)
 {
 	struct reg_wait *wait, *first = NULL;
 	struct worker *w;
@@ -39,7 +55,7 @@ oldest(struct dbd *d, uint64_t node, uint32_t *n)
 	*n = 0;
 	TAILQ_FOREACH(w, &d->workers, all)
 		TAILQ_FOREACH(wait, &w->reg_waits, all) {
-			if (wait->node != node)
+			if (!same(wait, mine))
 				continue;
 			++*n;
 			if (first == NULL || wait->due.at < first->due.at)
@@ -56,8 +72,8 @@ give_up(struct reg_wait *wait)
 
 	msg_init(&m, M_DB_REG_NO);
 	m.id = wait->id;
-	m.u.db_reg_no.text = slice_str("a later request of this node took "
-	    "the place of this one: try again later");
+	m.u.db_reg_no.text = slice_str("a later request took the place of "
+	    "this one: try again later");
 	batch_reply(d, wait->worker->link, &m);
 	d->counts.replaced++;
 	wait_free(wait);
@@ -85,39 +101,75 @@ on_due(void *arg)
 	buf_wipe(&body);
 }
 
-void
-reg_defer(struct worker *w, uint32_t id, const struct m_db_reg *q,
-    const struct node *n)
+/* A secret is in it: growing would leave a copy behind. */
+static void
+encode(struct dbd *d, struct buf *b, const struct m_db_reg *q)
 {
-	struct dbd *d = w->d;
-	struct reg_wait *wait, *first;
 	struct msg m;
-	uint32_t ahead;
 
-	first = oldest(d, n->r.id, &ahead);
-	if (ahead >= WAITS_MAX) {
-		give_up(first);
-		ahead--;
-	}
-	wait = xcalloc(1, sizeof(*wait));
-	wait->worker = w;
-	wait->node = n->r.id;
-	wait->id = id;
 	msg_init(&m, M_DB_REG);
 	m.u.db_reg = *q;
 	m.u.db_reg.auth_key.n = 0;
 	buf_clear(&d->scratch);
 	msg_encode(&d->scratch, &m);
-	/* Room for all: growing would leave a copy of the secret behind. */
-	(void)buf_room(&wait->body, d->scratch.n + q->auth_key.n);
+	(void)buf_room(b, d->scratch.n + q->auth_key.n);
 	m.u.db_reg.auth_key = q->auth_key;
-	msg_encode(&wait->body, &m);
+	msg_encode(b, &m);
+}
+
+/* Whoever makes and deletes nodes in a loop: worth a line now and then. */
+static void
+say_waits(struct dbd *d, const struct reg_wait *wait)
+{
+	static const char *const whose[] = { "node", "machine", "auth key" };
+	uint64_t now = env_now(d->env);
+
+	if (d->waits_said_at != 0 && now < d->waits_said_at + SAY_US)
+		return;
+	d->waits_said_at = now;
+	log_info("registration over the budget of its %s waits number=%llu "
+	    "machine=%s", whose[wait->why], (unsigned long long)wait->number,
+	    log_key(wait->machine));
+}
+
+/* How many of the same are before it, once the oldest may have given up. */
+static uint32_t
+places_ahead(struct worker *w, const struct reg_wait *wait)
+{
+	struct reg_wait *first;
+	uint32_t ahead;
+
+	first = oldest(w->d, wait, &ahead);
+	if (wait->why != REG_KEY && ahead >= WAITS_MAX) {
+		give_up(first);
+		ahead--;
+	}
+	if (w->nreg_waits >= WORKER_WAITS)
+		give_up(TAILQ_FIRST(&w->reg_waits));
+	return ahead;
+}
+
+void
+reg_defer(struct worker *w, uint32_t id, const struct m_db_reg *q,
+    enum reg_why why, uint64_t number, const struct budget *b, uint64_t us)
+{
+	struct dbd *d = w->d;
+	struct reg_wait *wait;
+
+	wait = xcalloc(1, sizeof(*wait));
+	wait->worker = w;
+	wait->why = why;
+	wait->number = number;
+	memcpy(wait->machine, q->ticket.key, KEY_LEN);
+	wait->id = id;
+	encode(d, &wait->body, q);
 	timer_init(&wait->due, d->env, on_due, wait);
-	timer_at(&wait->due, n->regs.refilled +
-	    (ahead + 1) * d->conf.budget_refill_ms * US_PER_MS);
+	timer_at(&wait->due, b->refilled + (places_ahead(w, wait) + 1) * us);
 	TAILQ_INSERT_TAIL(&w->reg_waits, wait, all);
+	w->nreg_waits++;
 	d->counts.waiting++;
 	d->counts.delayed++;
+	say_waits(d, wait);
 }
 
 void

@@ -58,14 +58,15 @@ on_resume(struct worker *w, const struct msg *m)
 		return;
 	}
 	if (memcmp(n->r.node_key, r->node_key, KEY_LEN) != 0) {
+		/* it did hold one, and may say so once more */
+		(void)expose(w, n);
 		end_send(w, r, END_REKEYED);
 		return;
 	}
 	if ((s = n->session) != NULL && (s->worker != w ||
 	    s->generation != r->generation) &&
 	    ticket_newer(&s->ticket, s->h2, &r->ticket, r->h2)) {
-		/* it did hold one, and may say so once more */
-		(void)expose(w, n);
+		(void)expose(w, n);	/* likewise */
 		end_send(w, r, END_NEWER);
 		return;
 	}

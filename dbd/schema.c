@@ -174,9 +174,16 @@ static const char version2[] =
     "	boot		BLOB NOT NULL CHECK (length(boot) = 16)\n"
     ") STRICT;\n";
 
+/* Roles of users, who carries a route, and what a policy was compiled to. */
+static const char version3[] =
+    "ALTER TABLE users ADD COLUMN role INTEGER NOT NULL DEFAULT 0;\n"
+    "ALTER TABLE routes ADD COLUMN elected INTEGER NOT NULL DEFAULT 0;\n"
+    "ALTER TABLE policy_versions ADD COLUMN blob BLOB;\n";
+
 static const struct schema_step all_steps[] = {
 	{ 1, version1 },
-	{ 2, version2 }
+	{ 2, version2 },
+	{ 3, version3 }
 };
 
 _Static_assert(sizeof(all_steps) / sizeof(all_steps[0]) == STORE_VERSION,

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "dbd/batch_int.h"
 #include "dbd/handlers_int.h"
+#include "dbd/routes_int.h"
 #include "dbd/session_int.h"
 #include "dbd/worker_int.h"
 
@@ -130,6 +131,7 @@ set_online(struct node *n, bool online, int64_t last_seen)
 			n->tn->nonline++;
 		else
 			n->tn->nonline--;
+		routes_online(n);
 	}
 	n->r.last_seen = last_seen;
 	if (!n->told) {

@@ -2,9 +2,16 @@
 
 #include "common/log.h"
 #include "dbd/batch_int.h"
+#include "dbd/policy_int.h"
 #include "dbd/worker_int.h"
 
 #define PART_OCTETS	60000
+
+static void
+part_add(const struct msg *m, void *arg)
+{
+	change_add(arg, m);
+}
 
 void
 snapshot_make(struct tailnet *tn, struct buf *b)
@@ -13,12 +20,10 @@ snapshot_make(struct tailnet *tn, struct buf *b)
 	const struct node *n;
 	struct msg m;
 
-	msg_init(&m, M_DB_TAILNET);
-	m.u.db_tailnet.tailnet = tn->id;
-	m.u.db_tailnet.name = slice_str(tn->name);
-	m.u.db_tailnet.stable_id = slice_str(tn->stable_id);
-	m.u.db_tailnet.policy = (uint8_t)tn->policy;
+	tailnet_say(tn, &m);
 	change_add(b, &m);
+	if (policy_in_force(tn) == POLICY_COMPILED)
+		policy_parts(tn, buf_slice_of(&tn->blob), part_add, b);
 	TAILQ_FOREACH(u, &tn->users, all) {
 		msg_init(&m, M_DB_USER_PUT);
 		m.u.db_user_put.tailnet = tn->id;
@@ -81,6 +86,7 @@ struct replay {
 	struct tailnet	*tn;
 	struct link	*link;		/* NULL: only look whether it decodes */
 	uint64_t	 seq;		/* of the last row seen */
+	bool		 policy;	/* it changed meanwhile */
 };
 
 static int
@@ -91,9 +97,12 @@ on_row(const struct log_row *row, void *arg)
 	struct rd r;
 
 	rd_init(&r, row->changes.p, row->changes.n);
-	while (change_next(&r, &m))
+	while (change_next(&r, &m)) {
+		if (m.type == M_DB_POLICY_PART)
+			p->policy = true;
 		if (p->link != NULL)
 			link_send(p->link, &m);
+	}
 	if (!rd_done(&r)) {
 		log_warnx("change log tailnet=%s seq=%llu: malformed",
 		    p->tn->name, (unsigned long long)row->seq);
@@ -114,7 +123,7 @@ bool
 replay_send(struct dbd *d, struct link *l, struct tailnet *tn, uint64_t seq,
     const uint8_t batch[BATCH_LEN])
 {
-	struct replay p = { tn, NULL, seq };
+	struct replay p = { tn, NULL, seq, false };
 
 	if (seq == tn->seq && memcmp(batch, tn->batch, BATCH_LEN) == 0)
 		return true;
@@ -122,7 +131,7 @@ replay_send(struct dbd *d, struct link *l, struct tailnet *tn, uint64_t seq,
 		return false;
 	/* Rows of the log are input: none is sent before all are good. */
 	if (store_load_log(d->store, tn->id, seq, on_row, &p) == -1 ||
-	    p.seq != tn->seq)
+	    p.seq != tn->seq || p.policy)
 		return false;
 	p.link = l;
 	return store_load_log(d->store, tn->id, seq, on_row, &p) == 0;

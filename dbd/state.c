@@ -4,7 +4,9 @@
 
 #include "common/ids.h"
 #include "common/log.h"
+#include "dbd/handlers_int.h"
 #include "dbd/objects_int.h"
+#include "dbd/routes_int.h"
 #include "dbd/session_int.h"
 
 static void
@@ -195,7 +197,10 @@ tailnet_add(struct dbd *d, const struct tailnet_row *row)
 	tn->seq = row->seq;
 	memcpy(tn->batch, row->batch, sizeof(tn->batch));
 	tn->policy = row->policy;
+	tn->version = row->version;
+	tn->pol = pol_builtin(row->policy == POLICY_ALLOW_ALL);
 	tn->created = row->created;
+	routes_init(tn);
 	TAILQ_INIT(&tn->nodes);
 	TAILQ_INIT(&tn->users);
 	TAILQ_INIT(&tn->authkeys);
@@ -234,6 +239,9 @@ tailnet_free(struct tailnet *tn)
 	ix_free(&tn->pool6.nodes);
 	ix_free(&tn->pool6.rests);
 	buf_free(&tn->changes);
+	routes_free(tn);
+	pol_free(tn->pol);
+	buf_free(&tn->blob);
 	TAILQ_REMOVE(&tn->d->tailnets, tn, all);
 	free(tn);
 }
@@ -302,6 +310,7 @@ authkey_add(struct tailnet *tn, const struct authkey_row *row)
 	add_id(&tn->d->keys_by_id, &k->by_id, k->row.id, k);
 	ix_add(&tn->d->keys_by_hash, &k->by_hash, k->row.hash, HASH_LEN, k);
 	TAILQ_INSERT_TAIL(&tn->authkeys, k, all);
+	anew_init(k);
 	return k;
 }
 
@@ -415,6 +424,9 @@ node_add(struct tailnet *tn, const struct node_row *row)
 	if (n->r.online)
 		tn->nonline++;
 	node_timers_init(n);
+	TAILQ_INIT(&n->carries);
+	if (n->r.approved.count != 0)
+		routes_update(n);
 	return n;
 }
 
@@ -422,11 +434,14 @@ void
 node_set(struct node *n, const struct r_node *r)
 {
 	struct r_node next = *r;
+	bool same = routes_same(&n->r, r);
 
 	next.online = n->r.online;
 	next.last_seen = n->r.last_seen;
 	node_unindex(n);
 	node_take(n, &next);
+	if (!same)
+		routes_update(n);
 }
 
 void
@@ -434,6 +449,7 @@ node_free(struct node *n)
 {
 	struct dbd *d = n->tn->d;
 
+	routes_drop(n);
 	node_timers_stop(n);
 	if (n->told)
 		TAILQ_REMOVE(&d->tell, n, tell);

@@ -8,42 +8,17 @@
 
 #include <sys/queue.h>
 
-#include "dbd/core.h"
-#include "dbd/index_int.h"
+#include "common/pol_hit.h"
+#include "dbd/owner_int.h"
 
 #define UID_NONE	UINT32_MAX	/* in audit rows: the server itself */
 #define REST_S		3600		/* an address rests */
 #define FIRST_MAP_S	1800		/* for a new ephemeral node */
 #define NAME_MAX_LEN	63
+#define ROUTES_MAX	1024	/* of a node */
 
-struct tailnet;
-struct user;
 struct node;
 struct worker;
-
-/* r's slices point into enc, which is one owned encoding (MR_USER). */
-struct user {
-	TAILQ_ENTRY(user)	 all;		/* by id */
-	struct ixlink		 by_id;		/* dbd */
-	struct ixlink		 by_name;	/* tailnet */
-	struct tailnet		*tn;
-	struct r_user		 r;
-	struct buf		 enc;
-	uint32_t		 nodes;		/* that it owns */
-};
-TAILQ_HEAD(user_list, user);
-
-struct authkey {
-	TAILQ_ENTRY(authkey)	 all;		/* by id */
-	struct ixlink		 by_id;		/* dbd */
-	struct ixlink		 by_hash;	/* dbd */
-	struct tailnet		*tn;
-	struct authkey_row	 row;		/* prefix and tags: in enc */
-	struct buf		 enc;
-	bool			 dirty;		/* used in this batch */
-	TAILQ_ENTRY(authkey)	 used;		/* of the batch */
-};
-TAILQ_HEAD(authkey_list, authkey);
 
 /* A confirmed map stream; a node has at most one, the newest. */
 struct session {
@@ -56,12 +31,6 @@ struct session {
 	bool			 started;	/* first map handed over */
 };
 TAILQ_HEAD(session_list, session);
-
-/* What is left of a rate: tokens that come back with time. */
-struct budget {
-	uint32_t		 tokens;
-	uint64_t		 refilled;	/* env_now() of the last one */
-};
 
 enum node_clock {
 	CLOCK_NONE,
@@ -113,6 +82,10 @@ struct node {
 	uint64_t		 unknown;	/* may have been, before us */
 	struct timer		 expiry;
 
+	TAILQ_HEAD(, carrier)	 carries;	/* routes.c */
+	bool			 unsettled;	/* in the tailnet's list of */
+	TAILQ_ENTRY(node)	 settle;	/* primaries to look at */
+
 	struct budget		 own;		/* for its own changes */
 	struct budget		 regs;		/* for its registrations */
 	struct timer		 budget;	/* of own */
@@ -135,6 +108,8 @@ struct rest {
 TAILQ_HEAD(rest_list, rest);
 
 TAILQ_HEAD(held_list, held);
+struct route;
+TAILQ_HEAD(route_list, route);
 
 struct pool {			/* one address family of a tailnet */
 	uint64_t		 next;		/* in sequence: to try first */
@@ -151,7 +126,14 @@ struct tailnet {
 	char			 stable_id[33];
 	uint64_t		 seq;
 	uint8_t			 batch[BATCH_LEN];
-	enum policy_kind	 policy;
+	enum policy_kind	 policy;	/* as stored */
+	uint32_t		 version;	/* of it */
+	struct pol		*pol;		/* in force; never NULL */
+	struct buf		 blob;		/* of it, if it is compiled */
+	bool			 alarm;		/* no valid blob: deny-all */
+	uint64_t		 pol_seq;	/* of its last change */
+	uint64_t		 users_gen;	/* changes of users, domains */
+	uint64_t		 pol_gen;	/* of these, known to pol */
 	int64_t			 created;
 	struct node_list	 nodes;
 	struct user_list	 users;
@@ -164,6 +146,10 @@ struct tailnet {
 	uint32_t		 nonline;
 	struct index		 node_names;
 	struct index		 user_names;
+	struct index		 routes;	/* by prefix */
+	struct route_list	 routes_due;	/* to elect for */
+	struct route_list	 routes_kept;	/* while a window is open */
+	struct node_list	 unsettled;
 	struct pool		 pool4;
 	struct pool		 pool6;
 	TAILQ_ENTRY(tailnet)	 changed;	/* if there are changes */

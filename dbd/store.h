@@ -21,7 +21,7 @@
 struct store;
 
 /* The newest schema version that this program knows. */
-#define STORE_VERSION	2
+#define STORE_VERSION	3
 
 /*
  * Opens or makes the SQLite database at path, migrates it forward (each step
@@ -52,8 +52,14 @@ int	store_load_rests(struct store *,
 	    int (*)(const struct rest_row *, void *), void *);
 int	store_load_exposures(struct store *,
 	    int (*)(const struct exposure_row *, void *), void *);
-/* Policy versions of a tailnet, newest first, at most max. */
+/* Policy versions of a tailnet, newest first, at most max; without blobs. */
 int	store_load_policies(struct store *, uint64_t tailnet, uint32_t max,
+	    int (*)(const struct policy_row *, void *), void *);
+/* The same without texts, too: what they were, not what they say. */
+int	store_list_policies(struct store *, uint64_t tailnet, uint32_t max,
+	    int (*)(const struct policy_row *, void *), void *);
+/* All of one version, 0: the newest.  1 found, 0 not, -1 error. */
+int	store_find_policy(struct store *, uint64_t tailnet, uint32_t version,
 	    int (*)(const struct policy_row *, void *), void *);
 /* Audit rows of a tailnet, newest first, at most max. */
 int	store_load_audit(struct store *, uint64_t tailnet, uint32_t max,
@@ -97,7 +103,7 @@ int	store_undo(struct store *);
  * schema: names of a tailnet's users and nodes, its addresses, node keys and
  * hashes of auth keys are unique, owners are of the same tailnet.
  */
-/* policy is not written: store_add_policy() does. */
+/* policy and version are not written: store_add_policy() does. */
 int	store_put_tailnet(struct store *, const struct tailnet_row *);
 int	store_put_user(struct store *, const struct user_row *);
 /* Its auth keys go with it; refused while it owns nodes. */
@@ -112,6 +118,9 @@ int	store_put_authkey(struct store *, const struct authkey_row *);
 int	store_del_authkey(struct store *, uint64_t tailnet, uint64_t id);
 /* A new version of the tailnet's policy; version is given by the store. */
 int	store_add_policy(struct store *, const struct policy_row *);
+/* What a version is compiled to now. */
+int	store_put_policy_blob(struct store *, uint64_t tailnet,
+	    uint32_t version, struct slice blob);
 int	store_put_rest(struct store *, const struct rest_row *);
 /* Forgets addresses that have rested until now. */
 int	store_del_rests(struct store *, int64_t now);

@@ -282,6 +282,7 @@ store_free(struct store *s)
 	buf_free(&s->endpoints);
 	buf_free(&s->hostinfo);
 	buf_free(&s->approved);
+	buf_free(&s->primary);
 	free(s->path);
 	free(s);
 }

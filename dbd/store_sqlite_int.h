@@ -17,7 +17,8 @@ enum stmt {
 	ST_NODE_LOAD, ST_NODE_SAME, ST_NODE_PUT, ST_NODE_SEEN, ST_NODE_DEL,
 	ST_ROUTE_LIST, ST_ROUTE_APPROVED, ST_ROUTE_CLEAR, ST_ROUTE_ADD,
 	ST_KEY_LOAD, ST_KEY_PUT, ST_KEY_DEL,
-	ST_POLICY_LOAD, ST_POLICY_ADD,
+	ST_POLICY_LOAD, ST_POLICY_LIST, ST_POLICY_FIND, ST_POLICY_ADD,
+	ST_POLICY_BLOB,
 	ST_REST_LOAD, ST_REST_PUT, ST_REST_DEL,
 	ST_EXPOSURE_LOAD, ST_EXPOSURE_PUT, ST_EXPOSURE_DEL,
 	ST_BOOT_GET, ST_BOOT_SET,
@@ -40,6 +41,7 @@ struct store {
 	struct buf	 endpoints;
 	struct buf	 hostinfo;
 	struct buf	 approved;
+	struct buf	 primary;
 };
 
 /*
@@ -65,6 +67,8 @@ void	 q_blob(struct query *, const void *, size_t);
 void	 q_null(struct query *);
 /* NULL for 0. */
 void	 q_id(struct query *, uint64_t);
+/* NULL for UINT32_MAX: the server itself. */
+void	 q_uid(struct query *, uint32_t);
 /* NULL for none. */
 void	 q_ip(struct query *, const struct ip *, char text[IP_TEXT]);
 
@@ -85,6 +89,8 @@ int64_t	 q_get_i64(struct query *);
 bool	 q_get_bool(struct query *);
 /* 0 for NULL, else not 0. */
 uint64_t q_get_id(struct query *);
+/* UINT32_MAX for NULL. */
+uint32_t q_get_uid(struct query *);
 /* UTF-8 without NUL, min to max octets. */
 struct slice q_get_text(struct query *, size_t min, size_t max);
 /* At most max octets. */

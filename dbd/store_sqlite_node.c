@@ -42,7 +42,10 @@ struct route {
 	char		text[PREFIX_TEXT];
 	uint32_t	advertised;
 	uint32_t	approved;	/* 0, or its place from 1 */
+	uint32_t	elected;	/* the node carries it */
 };
+
+enum route_list { ADVERTISED, APPROVED, ELECTED };
 
 struct routes {
 	struct route	*v;
@@ -58,7 +61,8 @@ route_cmp(const void *a, const void *b)
 }
 
 static void
-routes_take(struct routes *rs, const struct msg_list *list, bool approved)
+routes_take(struct routes *rs, const struct msg_list *list,
+    enum route_list kind)
 {
 	struct msg_list it = *list;
 	struct r_route r;
@@ -71,8 +75,10 @@ routes_take(struct routes *rs, const struct msg_list *list, bool approved)
 		to = &rs->v[rs->n++];
 		memset(to, 0, sizeof(*to));
 		(void)prefix_print(to->text, &r.v);
-		if (approved)
+		if (kind == APPROVED)
 			to->approved = ++place;
+		else if (kind == ELECTED)
+			to->elected = 1;
 		else
 			to->advertised = 1;
 	}
@@ -86,12 +92,15 @@ routes_of(struct routes *rs, const struct r_node *node)
 	size_t i, n = 0;
 
 	memset(rs, 0, sizeof(*rs));
-	if (node->hostinfo.routes.count == 0 && node->approved.count == 0)
+	n = node->hostinfo.routes.count + node->approved.count +
+	    node->primary.count;
+	if (n == 0)
 		return;
-	rs->v = xcalloc(node->hostinfo.routes.count + node->approved.count,
-	    sizeof(rs->v[0]));
-	routes_take(rs, &node->hostinfo.routes, false);
-	routes_take(rs, &node->approved, true);
+	rs->v = xcalloc(n, sizeof(rs->v[0]));
+	n = 0;
+	routes_take(rs, &node->hostinfo.routes, ADVERTISED);
+	routes_take(rs, &node->approved, APPROVED);
+	routes_take(rs, &node->primary, ELECTED);
 	qsort(rs->v, rs->n, sizeof(rs->v[0]), route_cmp);
 	for (i = 0; i < rs->n; i++) {
 		r = &rs->v[i];
@@ -101,6 +110,7 @@ routes_of(struct routes *rs, const struct r_node *node)
 			continue;
 		}
 		last->advertised |= r->advertised;
+		last->elected |= r->elected;
 		if (last->approved == 0 || (r->approved != 0 &&
 		    r->approved < last->approved))
 			last->approved = r->approved;
@@ -121,7 +131,7 @@ routes_same(struct store *s, const struct node_row *row,
 	int rc;
 
 	q_init(&q, s, ST_ROUTE_LIST, "routes of node", "SELECT prefix,"
-	    " advertised, approved FROM routes WHERE tailnet_id = ?"
+	    " advertised, approved, elected FROM routes WHERE tailnet_id = ?"
 	    " AND node_id = ? ORDER BY prefix");
 	q_u64(&q, row->tailnet);
 	q_u64(&q, row->node.id);
@@ -130,7 +140,8 @@ routes_same(struct store *s, const struct node_row *row,
 		prefix = q_get_text(&q, 1, PREFIX_TEXT);
 		same = r != NULL && slice_eqs(prefix, r->text) &&
 		    q_get_u64(&q) == r->advertised &&
-		    q_get_u64(&q) == r->approved;
+		    q_get_u64(&q) == r->approved &&
+		    q_get_u64(&q) == r->elected;
 	}
 	return q_end(&q, rc == -1 ? -1 : same && n == rs->n);
 }
@@ -150,12 +161,15 @@ routes_write(struct store *s, const struct node_row *row,
 		return -1;
 	for (i = 0; i < rs->n; i++) {
 		q_init(&q, s, ST_ROUTE_ADD, "add route",
-		    "INSERT INTO routes VALUES (?, ?, ?, ?, ?)");
+		    "INSERT INTO routes (tailnet_id, node_id, prefix,"
+		    " advertised, approved, elected)"
+		    " VALUES (?, ?, ?, ?, ?, ?)");
 		q_u64(&q, row->tailnet);
 		q_u64(&q, row->node.id);
 		q_text(&q, slice_str(rs->v[i].text));
 		q_u64(&q, rs->v[i].advertised);
 		q_u64(&q, rs->v[i].approved);
+		q_u64(&q, rs->v[i].elected);
 		if (q_write(&q) == -1)
 			return -1;
 	}
@@ -183,9 +197,11 @@ routes_load(struct store *s, uint64_t tailnet, struct r_node *node)
 	int rc;
 
 	memset(&node->approved, 0, sizeof(node->approved));
+	memset(&node->primary, 0, sizeof(node->primary));
 	buf_clear(&s->approved);
-	q_init(&q, s, ST_ROUTE_APPROVED, "load routes", "SELECT prefix"
-	    " FROM routes WHERE tailnet_id = ? AND node_id = ?"
+	buf_clear(&s->primary);
+	q_init(&q, s, ST_ROUTE_APPROVED, "load routes", "SELECT prefix,"
+	    " elected FROM routes WHERE tailnet_id = ? AND node_id = ?"
 	    " AND approved > 0 ORDER BY approved");
 	q_u64(&q, tailnet);
 	q_u64(&q, node->id);
@@ -197,8 +213,12 @@ routes_load(struct store *s, uint64_t tailnet, struct r_node *node)
 			return q_end(&q, -1);
 		}
 		msg_list_add(&node->approved, &s->approved, MR_ROUTE, &r);
+		if (q_get_bool(&q))
+			msg_list_add(&node->primary, &s->primary, MR_ROUTE,
+			    &r);
 	}
 	msg_list_close(&node->approved, &s->approved);
+	msg_list_close(&node->primary, &s->primary);
 	return q_end(&q, rc);
 }
 

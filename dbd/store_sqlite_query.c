@@ -52,6 +52,15 @@ q_i64(struct query *q, int64_t v)
 }
 
 void
+q_uid(struct query *q, uint32_t uid)
+{
+	if (uid == UINT32_MAX)
+		q_null(q);
+	else
+		q_u64(q, uid);
+}
+
+void
 q_text(struct query *q, struct slice v)
 {
 	q->i++;
@@ -226,6 +235,15 @@ q_get_id(struct query *q)
 	if ((v = q_get_u64(q)) == 0)
 		unsound(q);
 	return v;
+}
+
+uint32_t
+q_get_uid(struct query *q)
+{
+	if (sqlite3_column_type(q->st, q->i) != SQLITE_NULL)
+		return (uint32_t)q_get_max(q, UINT32_MAX - 1);
+	q->i++;
+	return UINT32_MAX;
 }
 
 struct slice

@@ -1,12 +1,11 @@
 #include <string.h>
 
+#include "common/ids.h"
 #include "common/log.h"
 #include "dbd/store_sqlite_int.h"
 
 #define TAGS_MAX	64
 #define TAGS_TEXT	(TAGS_MAX * (3 * 255 + 1))
-#define REASON_MAX	255
-#define POLICY_MAX	(16 * 1024 * 1024)
 #define DETAIL_MAX	4096
 #define TRIM_MAX	2000
 
@@ -43,8 +42,9 @@ store_load_tailnets(struct store *s,
 	q_init(&q, s, ST_TAILNET_LOAD, "load tailnets", "SELECT tailnet_id,"
 	    " name, stable_id, seq, batch, created, coalesce((SELECT kind"
 	    " FROM policy_versions p WHERE p.tailnet_id = t.tailnet_id"
-	    " ORDER BY version DESC LIMIT 1), 0) FROM tailnets t"
-	    " ORDER BY tailnet_id");
+	    " ORDER BY version DESC LIMIT 1), 0), coalesce((SELECT"
+	    " max(version) FROM policy_versions p WHERE p.tailnet_id ="
+	    " t.tailnet_id), 0) FROM tailnets t ORDER BY tailnet_id");
 	while ((rc = q_row(&q)) == 1) {
 		memset(&row, 0, sizeof(row));
 		row.id = q_get_id(&q);
@@ -53,8 +53,8 @@ store_load_tailnets(struct store *s,
 		row.seq = q_get_u64(&q);
 		q_get_fix(&q, row.batch, BATCH_LEN);
 		row.created = q_get_i64(&q);
-		row.policy = (enum policy_kind)q_get_max(&q,
-		    POLICY_ALLOW_ALL);
+		row.policy = (enum policy_kind)q_get_max(&q, POLICY_COMPILED);
+		row.version = (uint32_t)q_get_max(&q, UINT32_MAX);
 		if (q.bad || fn(&row, arg) == -1)
 			return q_end(&q, -1);
 	}
@@ -108,7 +108,7 @@ store_load_users(struct store *s, int (*fn)(const struct user_row *, void *),
 	int rc;
 
 	q_init(&q, s, ST_USER_LOAD, "load users", "SELECT tailnet_id, id,"
-	    " name, display, picture, created FROM users"
+	    " name, display, picture, created, role FROM users"
 	    " ORDER BY tailnet_id, id");
 	while ((rc = q_row(&q)) == 1) {
 		memset(&row, 0, sizeof(row));
@@ -118,6 +118,7 @@ store_load_users(struct store *s, int (*fn)(const struct user_row *, void *),
 		row.user.display = q_get_text(&q, 0, 255);
 		row.user.picture = q_get_text(&q, 0, 1024);
 		row.user.created = q_get_i64(&q);
+		row.user.role = (uint8_t)q_get_max(&q, USER_OWNER);
 		if (q.bad || fn(&row, arg) == -1)
 			return q_end(&q, -1);
 	}
@@ -129,18 +130,19 @@ store_put_user(struct store *s, const struct user_row *row)
 {
 	struct query q;
 
-	if (!msg_rec_ok(MR_USER, &row->user))
+	if (!msg_rec_ok(MR_USER, &row->user) || row->user.role > USER_OWNER)
 		return refuse("put user");
 	q_init(&q, s, ST_USER_PUT, "put user", "INSERT INTO users (tailnet_id,"
-	    " id, name, display, picture, created) VALUES (?1, ?2, ?3, ?4, ?5,"
-	    " ?6) ON CONFLICT (tailnet_id, id) DO UPDATE SET name = ?3,"
-	    " display = ?4, picture = ?5, created = ?6");
+	    " id, name, display, picture, created, role) VALUES (?1, ?2, ?3,"
+	    " ?4, ?5, ?6, ?7) ON CONFLICT (tailnet_id, id) DO UPDATE SET"
+	    " name = ?3, display = ?4, picture = ?5, created = ?6, role = ?7");
 	q_u64(&q, row->tailnet);
 	q_u64(&q, row->user.id);
 	q_text(&q, row->user.name);
 	q_text(&q, row->user.display);
 	q_text(&q, row->user.picture);
 	q_i64(&q, row->user.created);
+	q_u64(&q, row->user.role);
 	return q_write(&q);
 }
 
@@ -237,74 +239,6 @@ store_del_authkey(struct store *s, uint64_t tailnet, uint64_t id)
 	return run_2(s, ST_KEY_DEL, "delete auth key",
 	    "DELETE FROM authkeys WHERE tailnet_id = ? AND id = ?", tailnet,
 	    id);
-}
-
-/* Policy versions. */
-
-static uint32_t
-get_uid(struct query *q)
-{
-	if (sqlite3_column_type(q->st, q->i) != SQLITE_NULL)
-		return (uint32_t)q_get_max(q, UINT32_MAX - 1);
-	q->i++;
-	return UINT32_MAX;
-}
-
-static void
-put_uid(struct query *q, uint32_t uid)
-{
-	if (uid == UINT32_MAX)
-		q_null(q);
-	else
-		q_u64(q, uid);
-}
-
-int
-store_load_policies(struct store *s, uint64_t tailnet, uint32_t max,
-    int (*fn)(const struct policy_row *, void *), void *arg)
-{
-	struct policy_row row;
-	struct query q;
-	int rc;
-
-	q_init(&q, s, ST_POLICY_LOAD, "load policies", "SELECT version, kind,"
-	    " author, at, reason, text FROM policy_versions"
-	    " WHERE tailnet_id = ? ORDER BY version DESC LIMIT ?");
-	q_u64(&q, tailnet);
-	q_u64(&q, max);
-	while ((rc = q_row(&q)) == 1) {
-		memset(&row, 0, sizeof(row));
-		row.tailnet = tailnet;
-		row.version = (uint32_t)q_get_max(&q, UINT32_MAX);
-		row.kind = (enum policy_kind)q_get_max(&q, POLICY_ALLOW_ALL);
-		row.uid = get_uid(&q);
-		row.at = q_get_i64(&q);
-		row.reason = q_get_text(&q, 0, REASON_MAX);
-		row.text = q_get_text(&q, 0, POLICY_MAX);
-		if (q.bad || fn(&row, arg) == -1)
-			return q_end(&q, -1);
-	}
-	return q_end(&q, rc);
-}
-
-int
-store_add_policy(struct store *s, const struct policy_row *row)
-{
-	struct query q;
-
-	if (row->reason.n > REASON_MAX || row->text.n > POLICY_MAX)
-		return refuse("add policy");
-	q_init(&q, s, ST_POLICY_ADD, "add policy", "INSERT INTO"
-	    " policy_versions (tailnet_id, version, kind, author, at, reason,"
-	    " text) VALUES (?1, (SELECT coalesce(max(version), 0) + 1 FROM"
-	    " policy_versions WHERE tailnet_id = ?1), ?2, ?3, ?4, ?5, ?6)");
-	q_u64(&q, row->tailnet);
-	q_u64(&q, row->kind);
-	put_uid(&q, row->uid);
-	q_i64(&q, row->at);
-	q_text(&q, row->reason);
-	q_text(&q, row->text);
-	return q_write(&q);
 }
 
 /* Addresses that rest. */
@@ -446,7 +380,7 @@ store_load_audit(struct store *s, uint64_t tailnet, uint32_t max,
 		memset(&row, 0, sizeof(row));
 		row.tailnet = tailnet;
 		row.at = q_get_i64(&q);
-		row.uid = get_uid(&q);
+		row.uid = q_get_uid(&q);
 		row.what = q_get_text(&q, 1, 63).p;
 		row.target = q_get_u64(&q);
 		row.detail = q_get_text(&q, 0, DETAIL_MAX);
@@ -469,7 +403,7 @@ store_add_audit(struct store *s, const struct audit_row *row)
 	    " VALUES (?, ?, ?, ?, ?, ?)");
 	q_id(&q, row->tailnet);
 	q_i64(&q, row->at);
-	put_uid(&q, row->uid);
+	q_uid(&q, row->uid);
 	q_text(&q, what);
 	q_u64(&q, row->target);
 	q_text(&q, row->detail);

@@ -12,7 +12,8 @@
 /* Policy of a tailnet, as stored. */
 enum policy_kind {
 	POLICY_DENY_ALL = 0,
-	POLICY_ALLOW_ALL = 1
+	POLICY_ALLOW_ALL = 1,
+	POLICY_COMPILED = 2	/* of its text */
 };
 
 struct tailnet_row {
@@ -21,7 +22,8 @@ struct tailnet_row {
 	struct slice	 stable_id;
 	uint64_t	 seq;		/* of its last operation */
 	uint8_t		 batch[BATCH_LEN]; /* of its last batch */
-	enum policy_kind policy;	/* of the newest policy version */
+	enum policy_kind policy;	/* of the newest policy version, */
+	uint32_t	 version;	/* which is this one; 0: none */
 	int64_t		 created;
 };
 
@@ -84,6 +86,10 @@ struct policy_row {
 	int64_t		 at;
 	struct slice	 reason;	/* at most 255 octets */
 	struct slice	 text;		/* what was given */
+	uint64_t	 size;		/* octets of it, also where text is
+					 * not loaded */
+	struct slice	 blob;		/* POLICY_COMPILED: common/pol.h, or
+					 * empty: not compiled yet */
 };
 
 struct exposure_row {

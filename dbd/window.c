@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dbd/batch_int.h"
+#include "dbd/routes_int.h"
 #include "dbd/session_int.h"
 
 #define SPAN	65536ULL	/* ids that one DB_ONLINE_MAP can cover */
@@ -73,6 +74,7 @@ window_close(struct dbd *d)
 		TAILQ_FOREACH(n, &tn->nodes, all)
 			if (n->presumed)
 				not_back(n, now);
+	routes_window_over(d);
 	d->map_due = true;
 }
 

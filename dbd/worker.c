@@ -7,10 +7,11 @@
 #include "dbd/session_int.h"
 #include "dbd/worker_int.h"
 
-#define SWEEP_US	(15 * US_PER_S)
+#define SWEEP_US	(5 * US_PER_S)
 #define IDLE_US		(60 * US_PER_S)	/* a replica without sessions */
 #define SLOW_US		(30 * US_PER_S)	/* a queue that stays long */
 #define SLOW_OCTETS	(1024 * 1024)
+#define STUCK_SWEEPS	6		/* 30 s in which nothing is taken */
 #define PRUNE_US	(3600 * US_PER_S)
 #define EXPOSED_S	(90 * 86400)	/* how long exposures are kept, */
 #define GONE_S		86400		/* those of nodes that are gone, */
@@ -163,19 +164,33 @@ sweep_replicas(struct worker *w, uint64_t now)
 			held_drop(h);
 }
 
-/* A worker that does not read is replaced before it costs the others. */
+/*
+ * A worker that does not read is replaced before it costs the others.  One
+ * that reads is let be, unless its queue is long; one that takes nothing at
+ * all is not, however little it is.  That is seen by sweeps and not by the
+ * clock, for dbd may be held up itself.
+ */
 static void
 sweep_queue(struct worker *w, uint64_t now)
 {
 	size_t n = link_queued(w->link);
+	uint64_t taken = link_taken(w->link);
 
 	if (n < SLOW_OCTETS)
 		w->slow_at = 0;
 	else if (w->slow_at == 0)
 		w->slow_at = now;
-	if (n > w->d->conf.queue_max ||
-	    (w->slow_at != 0 && now - w->slow_at >= SLOW_US))
-		link_violation(w->link, LINK_OVERFLOW);
+	if (n == 0 || taken != w->taken)
+		w->stuck = 0;
+	else
+		w->stuck++;
+	w->taken = taken;
+	if (n <= w->d->conf.queue_max && w->stuck <= STUCK_SWEEPS &&
+	    (w->slow_at == 0 || now - w->slow_at < SLOW_US))
+		return;
+	log_warnx("worker %u does not read: %zu octets wait for it", w->slot,
+	    n);
+	link_violation(w->link, LINK_OVERFLOW);
 }
 
 /* What is old and needed no more; by the hour of the clock that stands. */

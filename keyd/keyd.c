@@ -10,6 +10,13 @@
 #include "keyd/responder.h"
 
 /*
+ * A handshake of this age makes room for a new one when the bound is reached:
+ * a client that is there has sent its first record a round trip later.
+ */
+#define YIELD_US	(500 * US_PER_MS)
+#define SAY_US		(10 * US_PER_S)	/* between two lines about it */
+
+/*
  * WAITS	the initiation stands in line: load, or the bound
  * READY	answered; the client's first record has not come
  * PROVES	the record stands in line
@@ -22,9 +29,10 @@ enum hs_state {
 
 struct handshake {
 	RB_ENTRY(handshake)	 by_conn;
-	TAILQ_ENTRY(handshake)	 line;		/* not in READY */
+	TAILQ_ENTRY(handshake)	 line;		/* the one of its state */
 	struct worker		*worker;
 	struct timer		 expiry;	/* in READY */
+	uint64_t		 since;		/* in READY */
 	enum hs_state		 state;
 	uint32_t		 conn;
 	uint32_t		 request;	/* that is owed its answer */
@@ -44,8 +52,12 @@ struct worker {
 	struct link		*link;
 	struct conns		 conns;
 	struct line		 waits;
+	struct line		 ready;		/* by age */
 	struct line		 proves;
 	uint32_t		 unconfirmed;	/* READY and PROVES */
+	struct timer		 room;		/* the oldest may yield */
+	uint64_t		 said_at;	/* 0: never */
+	uint32_t		 yielded;	/* since it was said */
 };
 
 /* What passes through on its way out. */
@@ -112,8 +124,10 @@ handshake_free(struct handshake *h)
 		break;
 	case HS_PROVES:
 		TAILQ_REMOVE(&w->proves, h, line);
-		/* FALLTHROUGH */
+		w->unconfirmed--;
+		break;
 	case HS_READY:
+		TAILQ_REMOVE(&w->ready, h, line);
 		w->unconfirmed--;
 		break;
 	}
@@ -131,6 +145,7 @@ worker_free(struct worker *w)
 
 	while ((h = RB_ROOT(&w->conns)) != NULL)
 		handshake_free(h);
+	timer_stop(&w->room);
 	TAILQ_REMOVE(&w->keyd->workers, w, turn);
 	free(w);
 }
@@ -181,6 +196,13 @@ worker_of(struct keyd *k, const struct link *l)
 	return NULL;
 }
 
+/* keyd_turn() comes after each timer, and that is all there is to do. */
+static void
+on_room(void *arg)
+{
+	(void)arg;
+}
+
 void
 keyd_up(struct keyd *k, struct link *l)
 {
@@ -192,7 +214,9 @@ keyd_up(struct keyd *k, struct link *l)
 	w->link = l;
 	RB_INIT(&w->conns);
 	TAILQ_INIT(&w->waits);
+	TAILQ_INIT(&w->ready);
 	TAILQ_INIT(&w->proves);
+	timer_init(&w->room, k->env, on_room, w);
 	TAILQ_INSERT_TAIL(&k->workers, w, turn);
 	msg_init(&m, M_KEY_SERVER);
 	memcpy(m.u.key_server.public, keyd_public(k), NOISE_KEY);
@@ -289,6 +313,7 @@ on_confirm(struct worker *w, const struct msg *m)
 		return -1;
 	/* It came in time: standing in line does not count against it. */
 	timer_stop(&h->expiry);
+	TAILQ_REMOVE(&w->ready, h, line);
 	h->state = HS_PROVES;
 	keep_octets(h, m, in->record.p, in->record.n);
 	TAILQ_INSERT_TAIL(&w->proves, h, line);
@@ -327,6 +352,56 @@ keyd_msg(struct keyd *k, struct link *l, const struct msg *m)
 	}
 }
 
+static bool
+is_full(const struct worker *w)
+{
+	return w->unconfirmed >= w->keyd->conf.pending_max;
+}
+
+/* The one that makes room if there is none; NULL: none is old enough. */
+static struct handshake *
+yields(const struct worker *w)
+{
+	struct handshake *h = TAILQ_FIRST(&w->ready);
+
+	if (h == NULL || env_now(w->keyd->env) < h->since + YIELD_US)
+		return NULL;
+	return h;
+}
+
+/* Somebody keeps places without using them: worth a line, not one each. */
+static void
+say_yielded(struct worker *w)
+{
+	uint64_t now = env_now(w->keyd->env);
+
+	w->yielded++;
+	if (w->said_at != 0 && now < w->said_at + SAY_US)
+		return;
+	log_info("silent handshakes make room worker=%u max=%u ended=%u",
+	    (unsigned int)link_slot(w->link),
+	    (unsigned int)w->keyd->conf.pending_max,
+	    (unsigned int)w->yielded);
+	w->said_at = now;
+	w->yielded = 0;
+}
+
+static void
+make_room(struct worker *w)
+{
+	struct handshake *h;
+	struct msg m;
+
+	if (!is_full(w) || (h = yields(w)) == NULL)
+		return;
+	msg_init(&m, M_KEY_NOISE_GONE);
+	m.u.key_noise_gone.conn = h->conn;
+	handshake_free(h);
+	w->keyd->counts.expired++;
+	say_yielded(w);
+	link_send(w->link, &m);
+}
+
 static void
 accept_next(struct worker *w, struct scratch *s)
 {
@@ -342,6 +417,7 @@ accept_next(struct worker *w, struct scratch *s)
 		handshake_free(h);
 		return;
 	}
+	make_room(w);
 	h->capver = s->accepted.capver;
 	memcpy(h->machine, s->accepted.machine, NOISE_KEY);
 	h->c2s = cells_get(k->cells);
@@ -349,7 +425,9 @@ accept_next(struct worker *w, struct scratch *s)
 	free(h->octets);
 	h->octets = NULL;
 	TAILQ_REMOVE(&w->waits, h, line);
+	TAILQ_INSERT_TAIL(&w->ready, h, line);
 	h->state = HS_READY;
+	h->since = env_now(k->env);
 	w->unconfirmed++;
 	k->counts.handshakes++;
 	timer_in(&h->expiry, k->conf.pending_ms * US_PER_MS);
@@ -405,12 +483,19 @@ confirm_next(struct worker *w, struct scratch *s)
 }
 
 static bool
-worker_has_work(const struct worker *w)
+worker_has_work(struct worker *w)
 {
+	const struct handshake *h;
+
 	if (!TAILQ_EMPTY(&w->proves))
 		return true;
-	return !TAILQ_EMPTY(&w->waits) &&
-	    w->unconfirmed < w->keyd->conf.pending_max;
+	if (TAILQ_EMPTY(&w->waits))
+		return false;
+	if (!is_full(w) || yields(w) != NULL)
+		return true;
+	if ((h = TAILQ_FIRST(&w->ready)) != NULL && !timer_pending(&w->room))
+		timer_at(&w->room, h->since + YIELD_US);
+	return false;
 }
 
 static struct worker *

@@ -13,8 +13,13 @@
 struct keyd;
 
 struct keyd_conf {
-	uint32_t	pending_max;	/* unconfirmed handshakes a link */
-	uint32_t	pending_ms;	/* and how long each may stay so */
+	/*
+	 * Unconfirmed handshakes a link.  When they are there the oldest of
+	 * at least 500 ms ends for each new one (KEY_NOISE_GONE); while there
+	 * is none that old new ones wait.
+	 */
+	uint32_t	pending_max;
+	uint32_t	pending_ms;	/* how long each may stay so */
 };
 
 /*

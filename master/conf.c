@@ -22,7 +22,7 @@
  * they are not mistakes.
  */
 static const char *const later[] = {
-	"tls", "acme", "database", "oidc", "policy", "api", "metrics", "stun",
+	"tls", "acme", "database", "oidc", "api", "metrics", "stun",
 	"listen|tls", "listen|proxy_protocol", "listen|role", "listen|backlog",
 	"dns|record", "derp|urls", "derp|update", "derp|region", "log|format",
 	"limits|register_per_minute"
@@ -390,6 +390,7 @@ conf_free(struct conf *c)
 		free(c->splits[i].suffix);
 		free_all(c->splits[i].resolvers, c->splits[i].nresolvers);
 	}
+	free_all(c->domains, c->ndomains);
 	free_all(c->warnings, c->nwarnings);
 	free(c->files.state_dir);
 	free(c->files.run_dir);
@@ -400,9 +401,11 @@ conf_free(struct conf *c)
 	free(c->files.noise_key);
 	free(c->files.derp_map);
 	free(c->files.records);
+	free(c->files.policy);
 	free(c->users.worker);
 	free(c->users.keyd);
 	free(c->users.dbd);
+	free(c->users.policyc);
 	free(c->users.group);
 	scan_free(c->scan);
 	free(c);
@@ -439,6 +442,8 @@ conf_reloadable(const struct conf *a, const struct conf *b, char *why,
 		{ "users[0]|worker", same(a->users.worker, b->users.worker) },
 		{ "users[0]|keyd", same(a->users.keyd, b->users.keyd) },
 		{ "users[0]|dbd", same(a->users.dbd, b->users.dbd) },
+		{ "users[0]|policyc", same(a->users.policyc,
+		    b->users.policyc) },
 		{ "log[0]|target", a->log_stderr == b->log_stderr }
 	};
 	char at[300], key[64];

@@ -23,6 +23,7 @@
 #define CONF_SPLITS_MAX		64
 #define CONF_SPLIT_RESOLVERS	8
 #define CONF_WARNINGS_MAX	8
+#define CONF_DOMAINS_MAX	64
 
 /* One address to listen on; listen "x" { address = "*" } makes two. */
 struct conf_addr {
@@ -47,12 +48,14 @@ struct conf_files {			/* absolute paths; NULL: none */
 	char		*noise_key;
 	char		*derp_map;
 	char		*records;
+	char		*policy;	/* NULL: it is in the database */
 };
 
 struct conf_users {
 	char		*worker;
 	char		*keyd;
 	char		*dbd;
+	char		*policyc;
 	char		*group;		/* may open the control socket */
 };
 
@@ -101,6 +104,8 @@ struct conf {
 	unsigned int	 nsearch;
 	struct conf_split splits[CONF_SPLITS_MAX];
 	unsigned int	 nsplits;
+	char		*domains[CONF_DOMAINS_MAX];
+	unsigned int	 ndomains;
 	bool		 randomize_port;
 	bool		 taildrop;
 	bool		 logtail;

@@ -157,9 +157,12 @@ check_users(struct check *c)
 	u->worker = account(c, "users[0]|worker");
 	u->keyd = account(c, "users[0]|keyd");
 	u->dbd = account(c, "users[0]|dbd");
+	u->policyc = account(c, "users[0]|policyc");
 	u->group = account(c, "group");
 	if (strcmp(u->worker, u->keyd) == 0 || strcmp(u->worker, u->dbd) == 0 ||
-	    strcmp(u->keyd, u->dbd) == 0)
+	    strcmp(u->keyd, u->dbd) == 0 || strcmp(u->policyc, u->dbd) == 0 ||
+	    strcmp(u->policyc, u->keyd) == 0 ||
+	    strcmp(u->policyc, u->worker) == 0)
 		check_fail(c, "users", "each role wants a user of its own");
 }
 
@@ -184,6 +187,27 @@ file(struct check *c, const char *path, const char *dir, const char *def,
 }
 
 static void
+check_policy(struct check *c)
+{
+	const char *mode = cfg_getstr(c->cfg, "policy|mode");
+	const char *path = cfg_getstr(c->cfg, "policy|path");
+
+	if (strcmp(mode, "file") == 0) {
+		if (path == NULL)
+			check_fail(c, "policy[0]|mode", "mode \"file\" wants "
+			    "a path");
+		else
+			c->conf->files.policy = file(c, "policy[0]|path", "/",
+			    NULL, PATH_LEN_MAX);
+	} else if (strcmp(mode, "database") != 0)
+		check_fail(c, "policy[0]|mode", "mode must be \"database\" "
+		    "or \"file\"");
+	else if (path != NULL)
+		check_warn(c, "policy[0]|path", "path is not read unless mode "
+		    "is \"file\"");
+}
+
+static void
 check_files(struct check *c)
 {
 	struct conf_files *f = &c->conf->files;
@@ -201,6 +225,7 @@ check_files(struct check *c)
 	f->derp_map = file(c, "derp[0]|map_file", "/", NULL, PATH_LEN_MAX);
 	f->records = file(c, "dns[0]|extra_records_file", "/", NULL,
 	    PATH_LEN_MAX);
+	check_policy(c);
 	if (strcmp(f->chroot, f->state_dir) == 0 ||
 	    strcmp(f->chroot, f->run_dir) == 0)
 		check_fail(c, "chroot", "chroot must be an empty folder, not "

@@ -297,10 +297,37 @@ check_dns(struct check *c)
 	check_splits(c, dns);
 }
 
+static void
+check_domains(struct check *c)
+{
+	struct conf *conf = c->conf;
+	const char *text;
+	char *name;
+	unsigned int i, k;
+
+	if (cfg_size(c->cfg, "domains") > CONF_DOMAINS_MAX)
+		check_fail(c, "domains", "more than %d domains",
+		    CONF_DOMAINS_MAX);
+	for (i = 0; i < cfg_size(c->cfg, "domains") && !c->failed; i++) {
+		text = cfg_getnstr(c->cfg, "domains", i);
+		if ((name = domain(text, 253)) == NULL) {
+			check_fail(c, "domains", "'%s' is not a DNS name",
+			    text);
+			return;
+		}
+		for (k = 0; k < conf->ndomains; k++)
+			if (strcmp(conf->domains[k], name) == 0)
+				check_fail(c, "domains", "%s is given twice",
+				    name);
+		conf->domains[conf->ndomains++] = name;
+	}
+}
+
 void
 check_names(struct check *c)
 {
 	check_url(c);
 	check_domain(c);
+	check_domains(c);
 	check_dns(c);
 }

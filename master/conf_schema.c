@@ -86,6 +86,7 @@ schema_new(void)
 		STRING("worker", "_hsworker"),
 		STRING("keyd", "_hskeyd"),
 		STRING("dbd", "_hsdbd"),
+		STRING("policyc", "_hspolicy"),
 		CFG_END()
 	};
 	cfg_opt_t listen[] = {
@@ -109,6 +110,9 @@ schema_new(void)
 	cfg_opt_t derp[] = {
 		STRING("map_file", NULL),
 		CFG_END()
+	};
+	cfg_opt_t policy[] = {
+		STRING("mode", "database"), STRING("path", NULL), CFG_END()
 	};
 	cfg_opt_t client[] = {
 		CFG_BOOL("randomize_port", cfg_false, CFGF_NONE),
@@ -152,6 +156,7 @@ schema_new(void)
 		STRING("base_domain", "tailnet.internal"),
 		CFG_STR_LIST("prefixes",
 		    "{'100.64.0.0/10', 'fd7a:115c:a1e0::/48'}", CFGF_NONE),
+		LIST("domains"),
 		STRING("allocation", "sequential"),
 		NUMBER("workers", 0),
 		STRING("group", "_headscaled"),
@@ -166,6 +171,7 @@ schema_new(void)
 		CFG_SEC("listen", listen, CFGF_MULTI | CFGF_TITLE),
 		CFG_SEC("dns", dns, CFGF_NONE),
 		CFG_SEC("derp", derp, CFGF_NONE),
+		CFG_SEC("policy", policy, CFGF_NONE),
 		CFG_SEC("client", client, CFGF_NONE),
 		CFG_SEC("log", log, CFGF_NONE),
 		CFG_SEC("limits", limits, CFGF_NONE),

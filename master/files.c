@@ -14,7 +14,7 @@
 #include "master/files.h"
 #include "master/path.h"
 
-#define KINDS	2
+#define KINDS	3
 #define COPY_MAX	(4 << 20)	/* a worker takes no more */
 
 /* One version of a file, as it was when it was opened. */
@@ -41,12 +41,14 @@ struct files {
 };
 
 static const char *const keys[KINDS] = {
-	"derp[0]|map_file", "dns[0]|extra_records_file"
+	"derp[0]|map_file", "dns[0]|extra_records_file", "policy[0]|path"
 };
 
 static size_t
 slot_of(enum file_kind kind)
 {
+	if (kind == FILE_POLICY)
+		return 2;
 	return kind == FILE_DERP_MAP ? 0 : 1;
 }
 
@@ -178,7 +180,7 @@ bool
 files_stage(struct files *f, const struct conf *conf, char *why, size_t whylen)
 {
 	const char *paths[KINDS] = {
-		conf->files.derp_map, conf->files.records
+		conf->files.derp_map, conf->files.records, conf->files.policy
 	};
 	char at[300], text[400];
 	size_t i;

@@ -1,7 +1,7 @@
 /*
  * Files that master opens, checks and hands on as descriptors: the Noise key,
- * the DERP map, the extra DNS records.  It never reads the key; of the others
- * it makes sealed copies without looking at what is in them.
+ * the DERP map, the extra DNS records, the policy.  It never reads the key; of
+ * the others it makes sealed copies without looking at what is in them.
  */
 
 #ifndef MASTER_FILES_H
@@ -18,7 +18,8 @@ enum file_kind {
 	FILE_KEY = 1,
 	FILE_KEY_NEW,
 	FILE_DERP_MAP,
-	FILE_RECORDS
+	FILE_RECORDS,
+	FILE_POLICY
 };
 
 struct files;
@@ -36,10 +37,10 @@ bool		 files_stage(struct files *, const struct conf *, char *why,
 void		 files_commit(struct files *);
 void		 files_discard(struct files *);
 /*
- * A new descriptor of the DERP map or the records, as they were when they
- * were opened, or -1 if there is none.  staged: of what is kept aside.  tries:
- * 0 the newest; each time that one is refused an older one, which are the one
- * before and the one that was last committed; then none.
+ * A new descriptor of the DERP map, the records or the policy, as they were
+ * when they were opened, or -1 if there is none.  staged: of what is kept
+ * aside.  tries: 0 the newest; each time that one is refused an older one,
+ * which are the one before and the one that was last committed; then none.
  */
 int		 files_get(const struct files *, enum file_kind, bool staged,
 		    unsigned int tries);

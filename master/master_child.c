@@ -211,6 +211,28 @@ on_spawn(struct proc *p, void *arg)
 	return true;
 }
 
+static bool
+on_spawn_policyc(struct proc *p, int *fd, void *arg)
+{
+	struct master *ms = arg;
+	const struct user *u = users_of(&ms->users, ROLE_POLICYC);
+	struct spawn_as as = { u->uid, u->gid, ms->cage };
+	struct child *c;
+	pid_t pid;
+
+	proc_set_tag(p, NULL, 0);
+	pid = spawn_policyc(ms->libexec, ms->to_stderr,
+	    ms->users.drop ? &as : NULL, fd);
+	if (pid == -1)
+		return false;
+	c = xcalloc(1, sizeof(*c));
+	c->master = ms;
+	c->proc = p;
+	c->pid = pid;
+	proc_set_tag(p, c, (uint32_t)pid);
+	return true;
+}
+
 static void
 on_send(struct proc *p, const struct msg *m, void *arg)
 {
@@ -320,5 +342,6 @@ master_ops(struct master *ms, struct super_ops *ops)
 	ops->serving = master_serving;
 	ops->outcome = master_outcome;
 	ops->stopped = master_stopped;
+	ops->spawn_policyc = on_spawn_policyc;
 	ops->arg = ms;
 }

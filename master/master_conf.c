@@ -107,6 +107,7 @@ send_worker(const struct target *t, const struct conf *c)
 static void
 send_dbd(const struct target *t, const struct conf *c)
 {
+	struct buf domains = { 0 };
 	struct m_cfg_conf_dbd *d;
 	struct msg m;
 
@@ -127,6 +128,27 @@ send_dbd(const struct target *t, const struct conf *c)
 	d->budget_refill_ms = c->limits.node_refill_ms;
 	d->queue_max = c->limits.worker_queue;
 	d->log_keep = c->limits.change_log;
+	add_texts(&d->domains, &domains, c->domains, c->ndomains);
+	d->policy_file = c->files.policy != NULL;
+	send(t, &m);
+	buf_free(&domains);
+}
+
+/* As it was when it was last read: a file that is bad later changes nothing. */
+static void
+send_policy(const struct target *t, const struct conf *c, bool staged)
+{
+	struct msg m;
+
+	if (c->files.policy == NULL)
+		return;
+	msg_init(&m, M_CFG_FILE);
+	m.fd = files_get(t->master->files, FILE_POLICY, staged, 0);
+	if (m.fd == -1)		/* logged; dbd says that it lacks */
+		return;
+	m.u.cfg_file.kind = FILE_POLICY;
+	m.u.cfg_file.epoch = t->epoch;
+	m.u.cfg_file.name = slice_str(c->files.policy);
 	send(t, &m);
 }
 
@@ -214,6 +236,7 @@ master_configure(struct proc *p, uint32_t epoch, void *arg)
 		break;
 	case ROLE_DBD:
 		send_dbd(&t, c);
+		send_policy(&t, c, staged);
 		break;
 	default:
 		send_worker(&t, c);

@@ -22,7 +22,9 @@
 #define TITLE_ROOM	200
 #define EXEC_FAILED	127
 
-static const enum role roles[] = { ROLE_KEYD, ROLE_DBD, ROLE_WORKER };
+static const enum role roles[] = {
+	ROLE_KEYD, ROLE_DBD, ROLE_WORKER, ROLE_POLICYC
+};
 
 static char *
 program(const char *dir, enum role role)
@@ -161,13 +163,10 @@ spawn_log(void)
 
 /* In the child: only async-signal-safe calls, and nothing to report to. */
 static void __attribute__((__noreturn__))
-become(char *path, char *name, int cfg, int log)
+become(char *path, char **argv, int cfg, int log)
 {
-	static char room[TITLE_ROOM + 1];
-	char *argv[] = { name, room, NULL };
 	char *envp[] = { NULL };
 
-	memset(room, ' ', TITLE_ROOM);
 	/* log may be where cfg must go. */
 	if (log != -1 && dup2(log, STDERR_FILENO) == -1)
 		_exit(EXEC_FAILED);
@@ -181,14 +180,19 @@ become(char *path, char *name, int cfg, int log)
 	_exit(EXEC_FAILED);
 }
 
-pid_t
-spawn_child(const char *dir, enum role role, bool to_stderr, int *cfg)
+/* argv[0] and argv[1], the room for a title, are filled in here. */
+static pid_t
+run(const char *dir, enum role role, bool to_stderr, char **argv, int *cfg)
 {
+	static char room[TITLE_ROOM + 1];
 	int fd[2], log = -1;
 	char *path, name[48];
 	pid_t pid = -1;
 
 	(void)snprintf(name, sizeof(name), "headscaled-%s", role_name(role));
+	memset(room, ' ', TITLE_ROOM);
+	argv[0] = name;
+	argv[1] = room;
 	if (spawn_pair(fd) == -1) {
 		log_warn("socketpair");
 		return -1;
@@ -197,7 +201,7 @@ spawn_child(const char *dir, enum role role, bool to_stderr, int *cfg)
 		log_warn("%s: the log of %s goes to stderr", _PATH_LOG, name);
 	path = program(dir, role);
 	if ((pid = fork()) == 0)
-		become(path, name, fd[1], log);
+		become(path, argv, fd[1], log);
 	if (pid == -1)
 		log_warn("fork");
 	free(path);
@@ -208,6 +212,35 @@ spawn_child(const char *dir, enum role role, bool to_stderr, int *cfg)
 		close(fd[0]);
 	else
 		*cfg = fd[0];
+	return pid;
+}
+
+pid_t
+spawn_child(const char *dir, enum role role, bool to_stderr, int *cfg)
+{
+	char *argv[3] = { NULL, NULL, NULL };
+
+	return run(dir, role, to_stderr, argv, cfg);
+}
+
+pid_t
+spawn_policyc(const char *dir, bool to_stderr, const struct spawn_as *as,
+    int *fd)
+{
+	char log[16], uid[16], gid[16], *cage = NULL;
+	char *argv[7] = { NULL, NULL, log, NULL, NULL, NULL, NULL };
+	pid_t pid;
+
+	(void)strlcpy(log, to_stderr ? "stderr" : "syslog", sizeof(log));
+	if (as != NULL) {
+		(void)snprintf(uid, sizeof(uid), "%u", (unsigned int)as->uid);
+		(void)snprintf(gid, sizeof(gid), "%u", (unsigned int)as->gid);
+		argv[3] = uid;
+		argv[4] = gid;
+		argv[5] = cage = xstrdup(as->dir);
+	}
+	pid = run(dir, ROLE_POLICYC, to_stderr, argv, fd);
+	free(cage);
 	return pid;
 }
 

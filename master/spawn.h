@@ -25,6 +25,21 @@ char	*spawn_self(const char *argv0);
  * *cfg.  The process id, or -1 (logged).
  */
 pid_t	 spawn_child(const char *dir, enum role, bool to_stderr, int *cfg);
+/* Who a policy compiler becomes. */
+struct spawn_as {
+	uid_t		 uid;
+	gid_t		 gid;
+	const char	*dir;		/* its chroot */
+};
+
+/*
+ * Starts the policy compiler likewise, but 3 is its end of the POL link, of
+ * which the other goes to *fd, and there is nobody who would tell it more:
+ * argv[2] is "stderr" or "syslog", where its log goes, and argv[3] to argv[5]
+ * are uid, gid and chroot, which are missing if as is NULL (no root).
+ */
+pid_t	 spawn_policyc(const char *dir, bool to_stderr, const struct spawn_as *,
+	    int *fd);
 /* A connected, non-blocking socket to syslogd; -1 with errno. */
 int	 spawn_log(void);
 /* Makes a pair of connected stream sockets, close-on-exec; 0 or -1. */

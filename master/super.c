@@ -52,6 +52,7 @@ seat(struct super *s, enum role role, uint16_t slot, bool check)
 		    role_name(role));
 	timer_init(&p->timer, s->env, on_timer, p);
 	timer_init(&p->away_timer, s->env, on_away, p);
+	alive_init(p);
 }
 
 struct super *
@@ -75,6 +76,7 @@ super_new(struct env *env, unsigned int workers, uint32_t pid,
 	s->generation = (uint64_t)env_wall(env) << 20;
 	s->born = env_now(env);
 	timer_init(&s->stop_timer, env, on_stop_timer, s);
+	compiler_init(s);
 	reload_init(s);
 	return s;
 }
@@ -89,9 +91,11 @@ super_free(struct super *s)
 	for (i = 0; i < s->n; i++) {
 		timer_stop(&s->procs[i].timer);
 		timer_stop(&s->procs[i].away_timer);
+		alive_stop(&s->procs[i]);
 	}
 	timer_stop(&s->stop_timer);
 	timer_stop(&s->reload_timer);
+	timer_stop(&s->policyc.timer);
 	free(s->procs);
 	free(s);
 }
@@ -156,15 +160,15 @@ on_away(void *arg)
 	struct proc *p = arg;
 
 	p->away = true;
-	log_info("%s accepts nothing: its siblings do it", p->name);
+	log_info("%s %s: its siblings do it", p->name, p->silent != 0 ?
+	    "does not answer, and accepts nothing" : "accepts nothing");
 	tell_siblings(p, true);
 }
 
-/* Looks whether a worker's slot is served, after anything that may matter. */
-static void
-look_away(struct proc *p)
+void
+super_look_away(struct proc *p)
 {
-	bool served = p->state == PROC_RUN && !p->paused;
+	bool served = p->state == PROC_RUN && !p->paused && p->silent == 0;
 
 	if (p->role != ROLE_WORKER || p->check || !p->super->serving)
 		return;
@@ -289,6 +293,7 @@ run(struct proc *p)
 	for (i = 0; i < s->n; i++)
 		if (s->procs[i].away)
 			tell_slot(p, &s->procs[i], true);
+	alive_start(p);
 }
 
 static void
@@ -307,7 +312,7 @@ on_ready(struct proc *p)
 	    (unsigned long long)p->generation);
 	if (s->serving) {
 		run(p);
-		look_away(p);
+		super_look_away(p);
 		return;
 	}
 	for (i = 0; i < s->n; i++)
@@ -331,9 +336,11 @@ finish(struct super *s)
 		return;
 	s->over = true;
 	timer_stop(&s->stop_timer);
+	timer_stop(&s->policyc.timer);
 	for (i = 0; i < s->n; i++) {
 		timer_stop(&s->procs[i].timer);
 		timer_stop(&s->procs[i].away_timer);
+		alive_stop(&s->procs[i]);
 	}
 	s->ops.stopped(s->code, s->why, s->ops.arg);
 }
@@ -385,9 +392,11 @@ super_stop(struct super *s)
 		return;
 	s->stopping = true;
 	reload_cancel(s, "the server stops");
+	compiler_kill(s, NULL);
 	for (i = 0; i < s->n; i++) {
 		timer_stop(&s->procs[i].timer);
 		timer_stop(&s->procs[i].away_timer);
+		alive_stop(&s->procs[i]);
 		if (super_listens(&s->procs[i]))
 			send_plain(&s->procs[i], M_CFG_STOP);
 	}
@@ -422,8 +431,9 @@ super_kill(struct proc *p, bool excused, const char *why)
 	p->state = PROC_KILLED;
 	p->excused = excused;
 	timer_stop(&p->timer);
+	alive_stop(p);
 	s->ops.kill(p, s->ops.arg);
-	look_away(p);
+	super_look_away(p);
 }
 
 /* When to start it again, in microseconds (architecture.md 5). */
@@ -454,10 +464,17 @@ super_died(struct super *s, struct proc *p, const char *how)
 	char why[SUPER_WHY];
 	uint64_t after;
 
+	if (p == &s->policyc) {
+		compiler_died(s, how);
+		return;
+	}
 	if (p->state == PROC_DOWN)
 		return;
+	if (p->role == ROLE_DBD)
+		compiler_kill(s, NULL);
 	p->state = PROC_DOWN;
 	timer_stop(&p->timer);
+	alive_stop(p);
 	p->streams = p->sessions = 0;
 	memset(&p->counts, 0, sizeof(p->counts));
 	if (s->stopping) {
@@ -479,7 +496,7 @@ super_died(struct super *s, struct proc *p, const char *how)
 		give_up(s, why);
 		return;
 	}
-	look_away(p);
+	super_look_away(p);
 	reload_died(p);
 	if (p->state == PROC_DOWN && !timer_pending(&p->timer))
 		timer_in(&p->timer, after);
@@ -511,9 +528,10 @@ super_link_down(struct super *s, struct proc *p, enum link_why why)
 	if (!super_listens(p))
 		return;
 	p->state = PROC_KILLED;
+	alive_stop(p);
 	if (!s->stopping)
 		timer_in(&p->timer, ENDING_US);
-	look_away(p);
+	super_look_away(p);
 }
 
 void
@@ -538,7 +556,9 @@ find(struct super *s, unsigned int role, uint16_t slot, uint64_t generation)
 		    p->generation == generation && p->state != PROC_DOWN)
 			return p;
 	}
-	return NULL;
+	p = &s->policyc;
+	return role == p->role && generation == p->generation &&
+	    p->state == PROC_RUN ? p : NULL;
 }
 
 /* trust.md 1: a report counts only against a strictly lower rank. */
@@ -563,7 +583,10 @@ on_blame(struct proc *p, const struct m_cfg_blame *b)
 	}
 	(void)snprintf(why, sizeof(why), "%s says: %s", p->name,
 	    link_why_text((enum link_why)b->why));
-	super_kill(bad, false, why);
+	if (bad == &p->super->policyc)
+		compiler_kill(p->super, why);
+	else
+		super_kill(bad, false, why);
 }
 
 static void
@@ -663,10 +686,16 @@ super_msg(struct super *s, struct proc *p, const struct msg *m)
 		p->sessions = m->u.cfg_stat.sessions;
 		p->paused = m->u.cfg_stat.paused;
 		p->counts = m->u.cfg_stat.counts;
-		look_away(p);
+		super_look_away(p);
+		break;
+	case M_CFG_ALIVE_OK:
+		alive_answer(p, m->u.cfg_alive_ok.number);
 		break;
 	case M_CFG_CTL_STATUS:
 		on_status(p, m->id);
+		break;
+	case M_CFG_POLICYC_START:
+		compiler_request(p, m->id);
 		break;
 	default:
 		break;
@@ -702,6 +731,8 @@ super_each(struct super *s, void (*fn)(struct proc *, void *), void *arg)
 	for (i = 0; i < s->n; i++)
 		if (!s->procs[i].check || s->procs[i].state != PROC_DOWN)
 			fn(&s->procs[i], arg);
+	if (s->policyc.state != PROC_DOWN)
+		fn(&s->policyc, arg);
 }
 
 enum role

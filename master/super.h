@@ -11,8 +11,24 @@
 #include "common/env.h"
 #include "common/link.h"
 
+/*
+ * Each worker that runs is asked this often whether it is there.  One that
+ * owes the answer for a whole period counts as away, and its siblings accept
+ * for it a second later; one that owes it for so many is killed, after 30 s.
+ * Periods are counted and not time, of which a machine may be robbed.  keyd
+ * and dbd are not asked: a slow disk may hold them.
+ */
+#define SUPER_ASK_US	(2 * US_PER_S)
+#define SUPER_ASK_MAX	15
+
+/* How long a policy compiler may live. */
+#define SUPER_POLICYC_US	(32 * US_PER_S)
+
 struct super;
-/* A seat: keyd, dbd or one worker slot, and the instance in it, if any. */
+/*
+ * A seat: keyd, dbd or one worker slot, and the instance in it, if any.  That
+ * of policyc is taken for one job each.
+ */
 struct proc;
 
 enum proc_state {
@@ -54,6 +70,11 @@ struct super_ops {
 	void	(*outcome)(uint32_t epoch, bool ok, const char *why, void *arg);
 	/* Everything is over: code 0 after super_stop(), 1 if it failed. */
 	void	(*stopped)(int code, const char *why, void *arg);
+	/*
+	 * Starts the policy compiler; the other end of its only link, which
+	 * will be dbd's, goes to *fd.  False (logged) if it cannot.
+	 */
+	bool	(*spawn_policyc)(struct proc *p, int *fd, void *arg);
 	void	*arg;
 };
 
@@ -85,8 +106,9 @@ void		 super_stop(struct super *);
 bool		 super_is_serving(const struct super *);
 
 /*
- * A message of p's CFG link: READY, STAGED, BLAME, STAT and CTL_STATUS; others
- * are ignored, also what a killed process still had to say.
+ * A message of p's CFG link: READY, STAGED, BLAME, STAT, ALIVE_OK, CTL_STATUS
+ * and POLICYC_START; others are ignored, also what a killed process still had
+ * to say.
  */
 void		 super_msg(struct super *, struct proc *p, const struct msg *);
 /*
@@ -104,7 +126,7 @@ void		 super_died(struct super *, struct proc *p, const char *how);
 /* Sends CFG_VERBOSE to all. */
 void		 super_verbose(struct super *, uint8_t verbose);
 
-/* Calls fn for each seat; a check process only while there is one. */
+/* Calls fn for each seat; check and policyc only while there is one. */
 void		 super_each(struct super *, void (*fn)(struct proc *, void *),
 		    void *arg);
 enum role	 proc_role(const struct proc *);

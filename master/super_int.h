@@ -1,4 +1,4 @@
-/* Between super.c and super_reload.c. */
+/* Between super.c and the other super_*.c. */
 
 #ifndef MASTER_SUPER_INT_H
 #define MASTER_SUPER_INT_H
@@ -37,6 +37,9 @@ struct proc {
 	bool		 paused;
 	bool		 away;		/* siblings were told that it is down */
 	struct timer	 away_timer;
+	uint32_t	 asked;		/* the open question; 0: none */
+	unsigned int	 silent;	/* periods that it has been open */
+	struct timer	 alive_timer;	/* while it runs */
 };
 
 enum reload {
@@ -52,6 +55,7 @@ struct super {
 	unsigned int	 n;
 	uint32_t	 pid;
 	uint64_t	 generation;
+	uint32_t	 asks;		/* number of the last question */
 	uint64_t	 born;
 	uint32_t	 epoch;		/* in force */
 	bool		 serving;
@@ -61,6 +65,11 @@ struct super {
 	int		 code;
 	char		 why[SUPER_WHY];
 	struct timer	 stop_timer;
+
+	struct proc	 policyc;
+	struct proc	*policyc_for;	/* the dbd that waits for it, */
+	uint64_t	 policyc_gen;	/* this one, */
+	uint32_t	 policyc_id;	/* by this request */
 
 	enum reload	 reload;
 	uint32_t	 next_epoch;
@@ -78,6 +87,23 @@ bool	super_listens(const struct proc *);
 
 /* Sends CFG_STAGE. */
 void	super_stage(struct proc *, uint32_t epoch);
+
+/* Looks whether a worker's slot is served, after anything that may matter. */
+void	super_look_away(struct proc *);
+
+/* Whether a worker that runs still does (super_alive.c). */
+void	alive_init(struct proc *);
+void	alive_start(struct proc *);
+void	alive_stop(struct proc *);
+void	alive_answer(struct proc *, uint32_t number);
+
+/* The policy compiler (super_policyc.c). */
+void	compiler_init(struct super *);
+/* CFG_POLICYC_START of dbd. */
+void	compiler_request(struct proc *dbd, uint32_t id);
+/* why NULL: it is just not wanted any more. */
+void	compiler_kill(struct super *, const char *why);
+void	compiler_died(struct super *, const char *how);
 
 /* A reload and its events (super_reload.c). */
 void	reload_init(struct super *);

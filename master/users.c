@@ -50,8 +50,10 @@ users_find(struct users *u, const struct conf *conf, char *why, size_t whylen)
 	memset(u, 0, sizeof(*u));
 	u->drop = geteuid() == 0;
 	if (!u->drop) {
-		u->worker.uid = u->keyd.uid = u->dbd.uid = geteuid();
-		u->worker.gid = u->keyd.gid = u->dbd.gid = getegid();
+		u->worker.uid = u->keyd.uid = u->dbd.uid = u->policyc.uid =
+		    geteuid();
+		u->worker.gid = u->keyd.gid = u->dbd.gid = u->policyc.gid =
+		    getegid();
 		u->group = getegid();
 		return true;
 	}
@@ -60,10 +62,13 @@ users_find(struct users *u, const struct conf *conf, char *why, size_t whylen)
 	    !find_user(&u->keyd, conf, "users[0]|keyd", conf->users.keyd, why,
 	    whylen) ||
 	    !find_user(&u->dbd, conf, "users[0]|dbd", conf->users.dbd, why,
-	    whylen))
+	    whylen) ||
+	    !find_user(&u->policyc, conf, "users[0]|policyc",
+	    conf->users.policyc, why, whylen))
 		return false;
 	if (u->worker.uid == u->keyd.uid || u->worker.uid == u->dbd.uid ||
-	    u->keyd.uid == u->dbd.uid) {
+	    u->keyd.uid == u->dbd.uid || u->policyc.uid == u->worker.uid ||
+	    u->policyc.uid == u->keyd.uid || u->policyc.uid == u->dbd.uid) {
 		conf_where(conf, "users[0]", at, sizeof(at));
 		(void)snprintf(why, whylen, "%s: two roles have the same uid",
 		    at);
@@ -81,5 +86,7 @@ users_of(const struct users *u, enum role role)
 {
 	if (role == ROLE_KEYD)
 		return &u->keyd;
+	if (role == ROLE_POLICYC)
+		return &u->policyc;
 	return role == ROLE_DBD ? &u->dbd : &u->worker;
 }

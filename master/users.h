@@ -21,6 +21,7 @@ struct users {
 	struct user	worker;
 	struct user	keyd;
 	struct user	dbd;
+	struct user	policyc;
 	gid_t		group;	/* of the control socket */
 };
 

@@ -61,6 +61,19 @@ do_asan() {
 }
 do_unit() { unit "$out"; }
 do_lint() { bash regress/lint/all.sh "$out"; }
+do_policy() {
+	local rc=0 run="$out/b/polrun"
+	judge() { # judge NAME PROGRAM ARGUMENT ...
+		local name=$1
+		shift
+		if python3 "$@"; then echo "ok $name"
+		else echo "FAIL $name"; rc=1; fi
+	}
+	judge differential regress/policy/diff.py "$run" --jobs 2 \
+	    --count "${POLICIES:-2000}"
+	judge properties regress/policy/props.py "$run"
+	return $rc
+}
 do_rights() {
 	"$out/b/rights" "$out" || return 1
 }
@@ -71,6 +84,7 @@ do_scenario() {
 	local rc=0
 	bash regress/scenario/diskfull.sh "$out" || rc=1
 	bash regress/scenario/rogue.sh "$out" || rc=1
+	bash regress/scenario/hang.sh "$out" || rc=1
 	return $rc
 }
 do_start() {
@@ -79,10 +93,15 @@ do_start() {
 	bash regress/scenario/install.sh "$out" || rc=1
 	return $rc
 }
-do_lab() { bash regress/lab/all.sh "$out"; }
+do_lab() {
+	local rc=0
+	bash regress/lab/all.sh "$out" || rc=1
+	bash regress/lab/policy.sh "$out" || rc=1
+	return $rc
+}
 do_chaos() { bash regress/lab/chaos.sh "$out"; }
 
-[ $# -gt 0 ] || set -- build unit lint rights sim asan fuzz start ctl scenario lab chaos
+[ $# -gt 0 ] || set -- build unit lint policy rights sim asan fuzz start ctl scenario lab chaos
 for s; do
 	step "$s" "do_$s"
 done

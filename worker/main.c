@@ -292,6 +292,22 @@ db_snapshot(struct worker *w, const struct m_db_snapshot *s, int fd)
 }
 
 static void
+db_policy(struct worker *w, const struct m_db_policy *m, int fd)
+{
+	const void *p;
+	int rc = -1;
+
+	if ((p = memfd_map(fd, m->size)) != NULL) {
+		rc = tailnets_policy(control_tailnets(w->control), m->tailnet,
+		    p, m->size);
+		memfd_unmap(p, m->size);
+	}
+	close(fd);
+	if (rc == -1)
+		env_end(w->env, 1, "dbd sent a bad policy");
+}
+
+static void
 db_msg(struct link *l, const struct msg *m, void *tag, void *arg)
 {
 	struct worker *w = arg;
@@ -304,6 +320,8 @@ db_msg(struct link *l, const struct msg *m, void *tag, void *arg)
 	}
 	if (m->type == M_DB_SNAPSHOT)
 		db_snapshot(w, &m->u.db_snapshot, m->fd);
+	else if (m->type == M_DB_POLICY)
+		db_policy(w, &m->u.db_policy, m->fd);
 	else if (control_db_msg(w->control, m, tag) == -1)
 		env_end(w->env, 1, "dbd sent what makes no sense");
 }
@@ -355,12 +373,23 @@ cfg_link(struct worker *w, const struct msg *m)
 		env_end(w->env, 1, "master sent a link that is not ours");
 }
 
+/* From the loop, like all else: who is stuck elsewhere does not come here. */
+static void
+answer_alive(struct child *child, const struct msg *m)
+{
+	struct msg r;
+
+	msg_init(&r, M_CFG_ALIVE_OK);
+	r.id = m->id;
+	r.u.cfg_alive_ok.number = m->u.cfg_alive_ask.number;
+	link_reply(child_cfg(child), &r);
+}
+
 static void
 on_cfg(struct child *child, const struct msg *m, void *tag, void *arg)
 {
 	struct worker *w = arg;
 
-	(void)child;
 	(void)tag;
 	switch (m->type) {
 	case M_CFG_CONF_WORKER:
@@ -389,6 +418,9 @@ on_cfg(struct child *child, const struct msg *m, void *tag, void *arg)
 		break;
 	case M_CFG_LINK:
 		cfg_link(w, m);
+		break;
+	case M_CFG_ALIVE_ASK:
+		answer_alive(child, m);
 		break;
 	default:
 		env_end(w->env, 1, "master sent what is not for a worker");

@@ -21,7 +21,7 @@ missing() {
 
 users() {
 	getent group _headscaled >/dev/null || groupadd --system _headscaled
-	for u in _hsworker _hskeyd _hsdbd; do
+	for u in _hsworker _hskeyd _hsdbd _hspolicy; do
 		getent passwd "$u" >/dev/null && continue
 		useradd --system --user-group --home-dir /nonexistent \
 		    --no-create-home --shell /usr/sbin/nologin "$u"

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "regress/lib/tnfeed.h"
+#include "regress/lib/rulekit.h"
 #include "worker/tailnet/tailnets_int.h"
 
 #define USERS	50
@@ -24,6 +24,7 @@ static struct {
 	struct stream	**busy;
 	size_t		 nbusy;
 	uint64_t	 skew;		/* added to the clock */
+	bool		 varied;	/* nodes are unlike */
 } b;
 
 static uint64_t
@@ -117,6 +118,21 @@ heap(void)
 	return mallinfo2().uordblks + mallinfo2().hblkhd;
 }
 
+/* Under a policy one of three nodes is tagged, and some have routes. */
+static void
+vary(struct fnode *f, unsigned int i)
+{
+	if (i % 3 == 0) {
+		f->user = 0;
+		f->tags = 1;
+		f->tag_from = i / 3 % 6;
+	}
+	if (i % 1000 == 500) {
+		f->advertised = f->approved = 7;
+		f->primary = i == 500 ? 6 : 0;
+	}
+}
+
 static void
 put(uint64_t id, uint32_t seed)
 {
@@ -125,21 +141,26 @@ put(uint64_t id, uint32_t seed)
 	fnode_init(&f, id, 1 + id % USERS);
 	f.online = true;
 	f.endpoint = seed;
+	if (b.varied)
+		vary(&f, (unsigned int)id);
 	if (feed_node(b.tn, &f) == -1 || feed_batch(b.tn, ++b.seq) == -1)
 		abort();
 }
 
+/* pol NULL: everything is allowed. */
 static void
-load(unsigned int n)
+load(unsigned int n, const struct pol *pol)
 {
 	struct buf s = { 0 };
-	struct fuser u;
+	struct fuser u = { 0 };
 	struct fnode f;
 	unsigned int i;
 	uint64_t t0;
 	size_t m0;
 
-	snap_tailnet(&s, "default", 1);
+	snap_tailnet(&s, "default", pol == NULL ? 1 : 2);
+	if (pol != NULL)
+		snap_policy(&s, pol, 60000);
 	for (i = 1; i <= USERS; i++) {
 		u.id = i;
 		(void)snprintf(u.name, sizeof(u.name), "user%u@example.com",
@@ -149,6 +170,8 @@ load(unsigned int n)
 	for (i = 1; i <= n; i++) {
 		fnode_init(&f, i, 1 + i % USERS);
 		f.online = true;
+		if (pol != NULL)
+			vary(&f, i);
 		snap_node(&s, &f);
 	}
 	snap_batch(&s, ++b.seq);
@@ -258,6 +281,78 @@ updates(unsigned int streams)
 	    (double)(b.outs - o0) / times);
 }
 
+/* Ten rules: groups of users, tags, a subnet, the Internet, one's own. */
+static void
+rules(struct rulekit *k, bool more)
+{
+	uint32_t u1, u2, all;
+
+	pk_init(k);
+	u1 = pk_src(k, PK_U1, PK_U12, -1);
+	u2 = pk_src(k, PK_U2, -1);
+	all = pk_src(k, PK_MEMBER, -1);
+	pk_row(k, all, PK_ANY, POL_ROW_SELF);
+	pk_row(k, all, PK_T0, 0);
+	pk_row(k, u1, PK_T1, 0);
+	pk_row(k, u2, PK_T2, 0);
+	pk_row(k, pk_src(k, PK_T0, -1), PK_T3, 0);
+	pk_row(k, pk_src(k, PK_T3, -1), PK_T4, 0);
+	pk_row(k, u1, PK_SUBNET, 0);
+	pk_row(k, all, PK_INET, 0);
+	pk_row(k, pk_src(k, PK_U3, -1), PK_ANY, 0);
+	pk_row(k, pk_src(k, PK_T5, -1), PK_T4, POL_ROW_APP);
+	if (more)
+		pk_row(k, pk_src(k, PK_T1, -1), PK_T2, 0);
+}
+
+/* A policy with one rule more, and back. */
+static void
+policies(unsigned int nodes, unsigned int streams)
+{
+	uint64_t t0, t1, o0 = b.outs, c0;
+	struct rulekit k;
+	unsigned int i, times = 10;
+	size_t m0;
+
+	b.varied = true;
+	rules(&k, false);
+	load(nodes, &k.pol);
+	join(nodes, streams);
+	m0 = heap();
+	o0 = b.outs;
+	c0 = b.octets;
+	t0 = cpu_us();
+	t1 = 0;
+	for (i = 0; i < times; i++) {
+		rules(&k, i % 2 == 0);
+		t1 -= cpu_us();
+		if (feed_policy(b.tn, &k.pol, 0) == -1 ||
+		    feed_batch(b.tn, ++b.seq) == -1)
+			abort();
+		t1 += cpu_us();
+		run();
+	}
+	printf("one rule more or less: %.3f ms to apply, %.3f ms in all, %.0f "
+	    "messages of %.0f octets (%u streams)\n",
+	    (double)t1 / 1000 / times, (double)(cpu_us() - t0) / 1000 / times,
+	    (double)(b.outs - o0) / times, (double)(b.octets - c0) /
+	    (double)(b.outs - o0), streams);
+	printf("memory after it: %.0f octets more\n",
+	    (double)heap() - (double)m0);
+	updates(streams);
+}
+
+/* Everything anew. */
+static void
+restart(const struct tn_ops *ops, const struct tn_conf *c)
+{
+	tailnets_free(b.tn);
+	b.tn = tailnets_new(b.env, ops);
+	tailnets_conf(b.tn, c);
+	b.seq = 0;
+	b.nbusy = 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -281,16 +376,14 @@ main(int argc, char **argv)
 	c.magic_dns = true;
 	c.keepalive_s = 100000;
 	tailnets_conf(b.tn, &c);
-	load(nodes);
+	load(nodes, NULL);
 	join(nodes, streams);
 	updates(streams);
-	tailnets_free(b.tn);
-	b.tn = tailnets_new(b.env, &ops);
-	tailnets_conf(b.tn, &c);
-	b.seq = 0;
-	b.nbusy = 0;
-	load(2);
+	restart(&ops, &c);
+	load(2, NULL);
 	storm(streams > 3000 ? 3000 : streams);
+	restart(&ops, &c);
+	policies(nodes, streams);
 	tailnets_free(b.tn);
 	env_free(b.env);
 	free(b.busy);

@@ -67,6 +67,27 @@ overload_hold(struct control *c, struct req *r, const struct mapreq *q)
 }
 
 void
+overload_hold_reg(struct control *c, struct req *r)
+{
+	overload_hold(c, r, NULL);
+}
+
+void
+lane_hold_reg(struct control *c, struct lane *l, struct req *r)
+{
+	(void)l;
+	overload_hold(c, r, NULL);
+}
+
+struct req *
+overload_release(struct control *c, struct held *h)
+{
+	(void)c;
+	(void)h;
+	fatalx("the double held nothing back");
+}
+
+void
 overload_gone(struct control *c, struct held *h)
 {
 	(void)c;

@@ -34,7 +34,7 @@
 
 #define NOBODY		65534
 #define RESULT_FD	3
-#define NROLES		3
+#define NROLES		4
 #define NITEMS(a)	(sizeof(a) / sizeof((a)[0]))
 
 /* How a try ended. */
@@ -54,12 +54,12 @@ struct end {
 struct mode {
 	const char	*name;
 	bool		 drop;
-	char		 empty[64];	/* chroot of worker and keyd */
+	char		 empty[64];	/* chroot of all but dbd */
 	char		 own[64];	/* dbd's folder */
 };
 
 static const enum role roles[NROLES] = {
-	ROLE_WORKER, ROLE_KEYD, ROLE_DBD
+	ROLE_WORKER, ROLE_KEYD, ROLE_DBD, ROLE_POLICYC
 };
 
 static unsigned int passed, failed, skipped;

@@ -176,6 +176,19 @@ answer_stage(uint32_t id, const void *p, size_t n)
 	(void)rogue_send(&rogue, LINK_CFG, &a);
 }
 
+static void
+answer_alive(uint32_t id, const void *p, size_t n)
+{
+	struct msg m, a;
+
+	if (msg_decode(&m, M_CFG_ALIVE_ASK, p, n) == -1)
+		return;
+	msg_init(&a, M_CFG_ALIVE_OK);
+	a.id = id;
+	a.u.cfg_alive_ok.number = m.u.cfg_alive_ask.number;
+	(void)rogue_send(&rogue, LINK_CFG, &a);
+}
+
 /* What a worker does that wants to look like one. */
 static void
 on_cfg(uint32_t type, uint32_t id, const void *p, size_t n, int fd)
@@ -196,6 +209,9 @@ on_cfg(uint32_t type, uint32_t id, const void *p, size_t n, int fd)
 		return;
 	case M_CFG_STAGE:
 		answer_stage(id, p, n);
+		break;
+	case M_CFG_ALIVE_ASK:
+		answer_alive(id, p, n);
 		break;
 	case M_CFG_START:
 		started = true;

@@ -100,7 +100,8 @@ cp_say(struct cp_peer *p, const struct msg *m)
 	struct buf b = { 0 };
 
 	msg_encode(&b, m);
-	link_input(p->link, m->type, p->next++, b.p, b.n, -1);
+	link_input(p->link, m->type, msg_class(m->type) == MSG_REQUEST ?
+	    p->next++ : 0, b.p, b.n, -1);
 	buf_free(&b);
 }
 

@@ -11,6 +11,7 @@
 #include "dbd/batch_int.h"
 #include "dbd/worker_int.h"
 #include "regress/lib/dbdworld.h"
+#include "regress/lib/fakepolicyc.h"
 #include "regress/lib/pair.h"
 
 #define MAX_NODES	70000
@@ -41,6 +42,8 @@ struct dbdworker {
 	uint64_t	 tailnet;
 	struct buf	*node;		/* by id */
 	struct buf	 parts;		/* of a snapshot on its way */
+	struct buf	 policy;
+	uint8_t		 policy_kind;
 	struct r_node	 tmp;
 };
 
@@ -54,6 +57,11 @@ struct dbdworld {
 	uint8_t		 boot[16];
 	bool		 no_memfd;
 	char		 text[256];
+	struct pair	*pol;		/* to the policy compiler */
+	struct fakepolicyc *policyc;
+	unsigned int	 policycs;
+	bool		 no_policyc;
+	bool		 wants_policyc;
 	TAILQ_HEAD(, dbdworker) workers;
 };
 
@@ -93,9 +101,17 @@ w_ask(const struct msg *m, void *tag, void *arg)
 }
 
 static void
+w_policyc(void *arg)
+{
+	struct dbdworld *w = arg;
+
+	w->wants_policyc = true;	/* master takes its time */
+}
+
+static void
 start(struct dbdworld *w, bool full)
 {
-	struct dbd_ops ops = { w_seal, w_blame, w_ask, NULL };
+	struct dbd_ops ops = { w_seal, w_blame, w_ask, w_policyc, NULL };
 	char why[256];
 
 	ops.arg = w;
@@ -108,6 +124,8 @@ start(struct dbdworld *w, bool full)
 	    &ops);
 	if (w->d == NULL)
 		die("dbd_new");
+	w->wants_policyc = false;
+	dbd_start(w->d);
 }
 
 static void
@@ -167,6 +185,8 @@ replica_clear(struct dbdworker *k)
 {
 	uint64_t id;
 
+	buf_free(&k->policy);
+
 	for (id = 0; id < MAX_NODES; id++)
 		buf_free(&k->node[id]);
 	k->holds = false;
@@ -201,6 +221,7 @@ dw_free(struct dbdworld *w)
 		free(k->node);
 		free(k);
 	}
+	dw_policyc_kill(w);
 	dbd_free(w->d);
 	store_close(w->store);
 	remove_files(w);
@@ -256,10 +277,116 @@ dw_restart(struct dbdworld *w, bool full)
 		k->pair = NULL;
 		k->mine = k->theirs = NULL;
 	}
+	pair_free(w->pol);	/* likewise */
+	w->pol = NULL;
+	fakepolicyc_free(w->policyc);
+	w->policyc = NULL;
 	dbd_free(w->d);
 	w->d = NULL;
 	store_abandon(w->store);
 	start(w, full);
+}
+
+/* The policy compiler. */
+
+static void
+policyc_msg(struct link *l, const struct msg *m, void *tag, void *arg)
+{
+	struct dbdworld *w = arg;
+
+	(void)tag;
+	if (!fakepolicyc_msg(w->policyc, l, m))
+		link_eof(l);
+}
+
+static void
+policyc_down(struct link *l, enum link_why why, void *arg)
+{
+	(void)why;
+	(void)arg;
+	link_free(l);
+}
+
+static void
+pol_msg(struct link *l, const struct msg *m, void *tag, void *arg)
+{
+	struct dbdworld *w = arg;
+
+	(void)tag;
+	dbd_pol_msg(w->d, l, m);
+}
+
+static void
+pol_down(struct link *l, enum link_why why, void *arg)
+{
+	struct dbdworld *w = arg;
+
+	(void)why;
+	dbd_pol_down(w->d, l);
+	link_free(l);
+}
+
+static void
+policyc_start(struct dbdworld *w)
+{
+	struct link_conf a, b;
+
+	w->wants_policyc = false;
+	if (w->no_policyc) {
+		dbd_pol_failed(w->d, slice_str("no such program"));
+		return;
+	}
+	pair_free(w->pol);	/* its job is over */
+	fakepolicyc_free(w->policyc);
+	w->policyc = fakepolicyc_new();
+	w->policycs++;
+	memset(&a, 0, sizeof(a));
+	a.kind = LINK_POL;
+	a.self = ROLE_POLICYC;
+	a.peer = ROLE_DBD;
+	a.on_msg = policyc_msg;
+	a.on_down = policyc_down;
+	a.arg = w;
+	b = a;
+	b.self = ROLE_DBD;
+	b.peer = ROLE_POLICYC;
+	b.on_msg = pol_msg;
+	b.on_down = pol_down;
+	w->pol = pair_new(fakeenv_env(w->fe), &a, &b);
+	dbd_pol_up(w->d, pair_link(w->pol, PAIR_B));
+}
+
+unsigned int
+dw_policycs(const struct dbdworld *w)
+{
+	return w->policycs;
+}
+
+struct fakepolicyc *
+dw_policyc(struct dbdworld *w)
+{
+	return w->policyc;
+}
+
+void
+dw_policyc_allowed(struct dbdworld *w, bool allowed)
+{
+	w->no_policyc = !allowed;
+}
+
+void
+dw_policyc_kill(struct dbdworld *w)
+{
+	if (w->pol == NULL)
+		return;
+	if (pair_link(w->pol, PAIR_A) != NULL)
+		pair_kill(w->pol, PAIR_A);
+	while (pair_step(w->pol, PAIR_B))
+		;
+	pair_free(w->pol);
+	w->pol = NULL;
+	fakepolicyc_free(w->policyc);
+	w->policyc = NULL;
 }
 
 /* Links. */
@@ -342,13 +469,40 @@ map_keep(struct dbdworker *k, const struct m_db_online_map *om)
 }
 
 static void
+policy_part(struct dbdworker *k, const struct m_db_policy_part *p)
+{
+	if (p->at == 0)
+		buf_clear(&k->policy);
+	if (p->at != k->policy.n || p->octets.n > p->size - p->at)
+		die("a part of a policy is out of place");
+	buf_slice(&k->policy, p->octets);
+}
+
+static void
+policy_file(struct dbdworker *k, const struct msg *m)
+{
+	size_t n = (size_t)m->u.db_policy.size;
+	const void *p;
+
+	if ((p = memfd_map(m->fd, n)) == NULL)
+		die("the policy is not sealed");
+	buf_clear(&k->policy);
+	buf_put(&k->policy, p, n);
+	memfd_unmap(p, n);
+	(void)close(m->fd);
+}
+
+static void
 apply(struct dbdworker *k, const struct msg *m)
 {
 	switch (m->type) {
 	case M_DB_TAILNET:
-		replica_clear(k);
-		k->holds = true;
 		k->tailnet = m->u.db_tailnet.tailnet;
+		k->policy_kind = m->u.db_tailnet.policy;
+		buf_clear(&k->policy);
+		break;
+	case M_DB_POLICY_PART:
+		policy_part(k, &m->u.db_policy_part);
 		break;
 	case M_DB_NODE_PUT:
 		node_keep(k, &m->u.db_node_put.node);
@@ -382,6 +536,8 @@ whole(struct dbdworker *k, const void *p, size_t n)
 	struct rd r;
 
 	x.type = M_NONE;
+	replica_clear(k);
+	k->holds = true;
 	rd_init(&r, p, n);
 	while (change_next(&r, &x))
 		apply(k, &x);
@@ -422,8 +578,11 @@ worker_msg(struct link *l, const struct msg *m, void *tag, void *arg)
 
 	(void)l;
 	(void)tag;
-	if (m->type == M_DB_SNAPSHOT) {
-		snapshot(k, m);
+	if (m->type == M_DB_SNAPSHOT || m->type == M_DB_POLICY) {
+		if (m->type == M_DB_SNAPSHOT)
+			snapshot(k, m);
+		else
+			policy_file(k, m);
 		bare = *m;
 		bare.fd = -1;
 		keep(k, &bare);
@@ -562,6 +721,12 @@ dw_deaf(struct dbdworker *k, bool deaf)
 }
 
 bool
+dw_take(struct dbdworker *k)
+{
+	return k->pair != NULL && pair_step(k->pair, PAIR_A);
+}
+
+bool
 dw_blamed(const struct dbdworker *k, enum link_why why)
 {
 	return k->down && k->why == why;
@@ -591,6 +756,12 @@ deliver(struct dbdworld *w, enum pair_end to)
 	struct dbdworker *k;
 	unsigned int steps = 0;
 
+	if (w->wants_policyc && to == PAIR_A) {
+		policyc_start(w);
+		steps++;
+	}
+	while (w->pol != NULL && pair_step(w->pol, to))
+		steps++;
 	TAILQ_FOREACH(k, &w->workers, all)
 		if (k->pair != NULL && (to == PAIR_B || !k->deaf))
 			while (pair_step(k->pair, to))
@@ -760,6 +931,18 @@ uint64_t
 dw_seq(const struct dbdworker *k)
 {
 	return k->seq;
+}
+
+struct slice
+dw_policy(const struct dbdworker *k)
+{
+	return buf_slice_of(&k->policy);
+}
+
+uint8_t
+dw_policy_kind(const struct dbdworker *k)
+{
+	return k->policy_kind;
 }
 
 const struct r_node *

@@ -12,6 +12,7 @@
 
 struct dbdworld;
 struct dbdworker;
+struct fakepolicyc;
 
 /* A first start with an empty store.  Never NULL. */
 struct dbdworld	*dw_new(void);
@@ -37,6 +38,19 @@ void		 dw_deliver(struct dbdworld *);
 /* Time passes, in steps of 100 ms at most; turns end. */
 void		 dw_pass(struct dbdworld *, uint64_t us);
 
+/*
+ * The policy compiler that dbd asked for: how many there were, the one that
+ * lives (NULL: none), and whether master starts any.
+ */
+unsigned int	 dw_policycs(const struct dbdworld *);
+struct fakepolicyc *dw_policyc(struct dbdworld *);
+void		 dw_policyc_allowed(struct dbdworld *, bool);
+void		 dw_policyc_kill(struct dbdworld *);
+/* The octets of the policy that the worker holds; none: as DB_TAILNET says. */
+struct slice	 dw_policy(const struct dbdworker *);
+/* DB_TAILNET.policy of its last snapshot. */
+uint8_t		 dw_policy_kind(const struct dbdworker *);
+
 /* A worker's link comes up; its hello is over unless it is to be said. */
 struct dbdworker *dw_worker(struct dbdworld *, uint16_t slot, uint64_t gen);
 struct dbdworker *dw_worker_quiet(struct dbdworld *, uint16_t slot,
@@ -49,6 +63,8 @@ void		 dw_reconnect(struct dbdworker *);
 void		 dw_kill(struct dbdworker *);
 /* It reads nothing from its link any more, or again. */
 void		 dw_deaf(struct dbdworker *, bool);
+/* It reads one message, deaf or not; false if there is none. */
+bool		 dw_take(struct dbdworker *);
 /* True once dbd has taken its link down for this reason. */
 bool		 dw_blamed(const struct dbdworker *, enum link_why);
 bool		 dw_is_up(const struct dbdworker *);

@@ -138,6 +138,13 @@ fakeenv_advance(struct fakeenv *f, uint64_t us)
 }
 
 void
+fakeenv_leap(struct fakeenv *f, uint64_t us)
+{
+	move(f, f->now + us);
+	env_run(f->env);
+}
+
+void
 fakeenv_set_wall(struct fakeenv *f, int64_t s)
 {
 	f->wall = s * (int64_t)US_PER_S;

@@ -29,7 +29,8 @@ static const struct field map_response[] = {
 	{ "CollectServices", "bool" }, { "PacketFilter", "[]+@FilterRule" },
 	{ "PacketFilters", "{}[]+@FilterRule" },
 	{ "UserProfiles", "[]+@UserProfile" }, { "Health", "[]string" },
-	{ "ControlTime", "time" }, { "Debug", "@Debug" }, { NULL, NULL }
+	{ "ControlTime", "time" }, { "Debug", "@Debug" },
+	{ "SSHPolicy", "@SSHPolicy" }, { NULL, NULL }
 };
 static const struct field node[] = {
 	{ "ID", "id" }, { "StableID", "string" }, { "Name", "string" },
@@ -113,7 +114,30 @@ static const struct field dns_record[] = {
 };
 static const struct field filter_rule[] = {
 	{ "SrcIPs", "[]string" }, { "DstPorts", "[]+@NetPortRange" },
-	{ "IPProto", "[]int" }, { NULL, NULL }
+	{ "IPProto", "[]int" }, { "CapGrant", "[]+@CapGrant" },
+	{ NULL, NULL }
+};
+static const struct field cap_grant[] = {
+	{ "Dsts", "[]+prefix" }, { "CapMap", "{}[]any" }, { NULL, NULL }
+};
+static const struct field ssh_policy[] = {
+	{ "rules", "[]+@SSHRule" }, { NULL, NULL }
+};
+static const struct field ssh_rule[] = {
+	{ "ruleExpires", "time" }, { "principals", "[]+@SSHPrincipal" },
+	{ "sshUsers", "{}string" }, { "action", "@SSHAction" },
+	{ "acceptEnv", "[]string" }, { NULL, NULL }
+};
+static const struct field ssh_principal[] = {
+	{ "node", "string" }, { "nodeIP", "string" },
+	{ "userLogin", "string" }, { "any", "bool" }, { NULL, NULL }
+};
+static const struct field ssh_action[] = {
+	{ "message", "string" }, { "reject", "bool" }, { "accept", "bool" },
+	{ "sessionDuration", "int" }, { "allowAgentForwarding", "bool" },
+	{ "holdAndDelegate", "string" },
+	{ "allowLocalPortForwarding", "bool" },
+	{ "allowRemotePortForwarding", "bool" }, { NULL, NULL }
 };
 static const struct field net_port_range[] = {
 	{ "IP", "string" }, { "Ports", "@PortRange" }, { NULL, NULL }
@@ -157,7 +181,9 @@ static const struct gotype {
 	{ "DERPNode", derp_node }, { "DNSConfig", dns_config },
 	{ "Resolver", resolver }, { "DNSRecord", dns_record },
 	{ "FilterRule", filter_rule }, { "NetPortRange", net_port_range },
-	{ "PortRange", port_range }, { "UserProfile", user_profile },
+	{ "CapGrant", cap_grant }, { "SSHPolicy", ssh_policy },
+	{ "SSHRule", ssh_rule }, { "SSHPrincipal", ssh_principal },
+	{ "SSHAction", ssh_action }, { "PortRange", port_range }, { "UserProfile", user_profile },
 	{ "Debug", debug }, { "RegisterResponse", register_response },
 	{ "User", user }, { "Login", login }
 };

@@ -30,9 +30,14 @@ on_worker_msg(struct link *l, const struct msg *m, void *tag, void *arg)
 	case M_KEY_NOISE_NO:
 		s->no++;
 		break;
+	case M_KEY_NOISE_GONE:
+		s->gone++;
+		break;
 	default:
 		break;
 	}
+	if (s->seen != NULL)
+		s->seen(m, s->seen_arg);
 }
 
 static void

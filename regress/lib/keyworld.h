@@ -37,6 +37,10 @@ struct keyside {
 	struct msg	 last;		/* the newest */
 	uint8_t		 plain[NOISE_PLAIN];	/* of the newest OK */
 	unsigned int	 ready, ok, no;	/* answers so far */
+	unsigned int	 gone;		/* KEY_NOISE_GONE so far */
+	/* NULL, or called for each message. */
+	void		(*seen)(const struct msg *, void *);
+	void		*seen_arg;
 	bool		 worker_down;
 	bool		 keyd_down;	/* keyd's end, and why */
 	enum link_why	 why;

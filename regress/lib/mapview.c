@@ -159,6 +159,46 @@ check_node(struct mapview *v, struct json_object *n)
 	return NULL;
 }
 
+static bool
+has_text(struct json_object *list, const char *t)
+{
+	size_t i;
+
+	for (i = 0; list != NULL && i < json_object_array_length(list); i++)
+		if (strcmp(json_object_get_string(json_object_array_get_idx(
+		    list, i)), t) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Of a peer: subnet routes are primary, exit nodes suggested, and nothing
+ * else is in its CapMap (policy.md 10.3, 12.4).
+ */
+static const char *
+check_routes(struct mapview *v, struct json_object *n)
+{
+	struct json_object *ips = get(n, "AllowedIPs"), *caps, *none;
+	const char *t;
+	size_t i;
+	bool exit, own;
+
+	for (i = 0; i < json_object_array_length(ips); i++) {
+		t = json_object_get_string(json_object_array_get_idx(ips, i));
+		own = has_text(get(n, "Addresses"), t);
+		exit = strcmp(t, "0.0.0.0/0") == 0 || strcmp(t, "::/0") == 0;
+		if (has_text(get(n, "PrimaryRoutes"), t) != (!own && !exit))
+			return no(v, "PrimaryRoutes", id_of(n, "ID"));
+	}
+	caps = get(n, "CapMap");
+	if ((caps != NULL) != has_text(ips, "0.0.0.0/0"))
+		return no(v, "CapMap of a peer", id_of(n, "ID"));
+	if (caps != NULL && (json_object_object_length(caps) != 1 ||
+	    !json_object_object_get_ex(caps, "suggest-exit-node", &none)))
+		return no(v, "what is in a peer's CapMap", id_of(n, "ID"));
+	return NULL;
+}
+
 static const char *
 check_peer(struct mapview *v, struct json_object *n)
 {
@@ -168,9 +208,9 @@ check_peer(struct mapview *v, struct json_object *n)
 		return why;
 	if (id_of(n, "ID") == v->self_id)
 		return no(v, "own node among peers", v->self_id);
-	if (get(n, "StableTailnetID") != NULL || get(n, "CapMap") != NULL)
+	if (get(n, "StableTailnetID") != NULL)
 		return no(v, "member of the own node", id_of(n, "ID"));
-	return NULL;
+	return check_routes(v, n);
 }
 
 static const char *const patchable[] = { "Endpoints", "HomeDERP", "DiscoKey",
@@ -390,11 +430,32 @@ take_profiles(struct mapview *v, struct json_object *list)
 	}
 }
 
+/* Chunk by chunk; "*" forgets all that there are. */
+static void
+take_filters(struct mapview *v, struct json_object *f)
+{
+	struct json_object *all, *none;
+
+	if ((all = get(v->other, "PacketFilters")) == NULL ||
+	    (json_object_object_get_ex(f, "*", &none) && none == NULL)) {
+		all = json_object_new_object();
+		json_object_object_del(v->other, "PacketFilters");
+		json_object_object_add(v->other, "PacketFilters", all);
+	}
+	json_object_object_foreach(f, name, rules) {
+		if (strcmp(name, "*") == 0)
+			continue;
+		json_object_object_del(all, name);
+		if (rules != NULL)
+			json_object_object_add(all, name, copy(rules));
+	}
+}
+
 static const char *
 take_rest(struct mapview *v, struct json_object *m)
 {
 	static const char *const keep[] = { "DERPMap", "DNSConfig", "Domain",
-	    "CollectServices", "PacketFilters", "ControlTime", "Debug" };
+	    "CollectServices", "SSHPolicy", "ControlTime", "Debug" };
 	struct json_object *o;
 	const char *why;
 	size_t i;
@@ -412,6 +473,10 @@ take_rest(struct mapview *v, struct json_object *m)
 		take_profiles(v, o);
 	v->count.dns += get(m, "DNSConfig") != NULL;
 	v->count.derp += get(m, "DERPMap") != NULL;
+	if ((o = get(m, "PacketFilters")) != NULL) {
+		take_filters(v, o);
+		v->count.filters++;
+	}
 	for (i = 0; i < sizeof(keep) / sizeof(keep[0]); i++)
 		if ((o = get(m, keep[i])) != NULL)
 			set(v->other, keep[i], o);
@@ -694,7 +759,7 @@ const char *
 mapview_differ(const struct mapview *v, const struct mapview *t)
 {
 	static const char *const rest[] = { "DNSConfig", "DERPMap", "Domain",
-	    "PacketFilters" };
+	    "PacketFilters", "SSHPolicy" };
 	struct json_object *mine;
 	const char *why, *user;
 	size_t i;

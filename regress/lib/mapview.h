@@ -25,6 +25,7 @@ struct mapview_count {
 	unsigned int	 self;		/* Node */
 	unsigned int	 dns;
 	unsigned int	 derp;
+	unsigned int	 filters;	/* messages with PacketFilters */
 };
 
 struct mapview	*mapview_new(uint64_t self, bool compress);

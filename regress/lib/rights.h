@@ -72,7 +72,7 @@ struct row {
 	const char	*call;		/* or NULL: fn */
 	const char	*note;
 	/*
-	 * Verdict for worker, keyd, dbd: y allowed, p EPERM, a EACCES,
+	 * Verdict for worker, keyd, dbd, policyc: y allowed, p EPERM, a EACCES,
 	 * n ENOSYS, f EFBIG, o not within reach (EACCES, in a chroot
 	 * ENOENT), x killed for it, b dead of abort(3), - not tried
 	 */

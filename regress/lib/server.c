@@ -193,7 +193,7 @@ server_free(struct server *s)
 	server_pass(s, 400 * US_PER_S);
 	sproc_free(s->outside);
 	failures = world_failures(s->w);
-	world_free(s->w);
+	world_end(s->w);
 	vfs_clear();
 	free(s);
 	return failures;

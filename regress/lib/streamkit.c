@@ -131,7 +131,7 @@ struct sw_world *
 sw_new(unsigned int n)
 {
 	struct tn_ops ops = { on_out, on_over, NULL };
-	struct fuser u = { 1, "alice@example.com" };
+	struct fuser u = { 1, "alice@example.com", 0 };
 	struct sw_world *w = xcalloc(1, sizeof(*w));
 	struct buf b = { 0 };
 	struct fnode f;

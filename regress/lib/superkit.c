@@ -61,6 +61,14 @@ on_send(struct proc *p, const struct msg *m, void *arg)
 		    m->u.cfg_link.role << 8 | m->u.cfg_link.slot);
 		s->generation = m->u.cfg_link.generation;
 		break;
+	case M_CFG_ALIVE_ASK:
+		s->value = m->u.cfg_alive_ask.number;
+		if (p != w->hangs)
+			su_alive(w, p, s->value);
+		break;
+	case M_CFG_CTL_DONE:
+		s->flag = m->u.cfg_ctl_done.ok;
+		break;
 	case M_CFG_CTL_ROW:
 		s->value = m->u.cfg_ctl_row.pid;
 		s->flag = m->u.cfg_ctl_row.state == 2;
@@ -154,6 +162,16 @@ su_staged(struct su_world *w, struct proc *p, uint32_t epoch, const char *why)
 }
 
 void
+su_alive(struct su_world *w, struct proc *p, uint32_t number)
+{
+	struct msg m;
+
+	msg_init(&m, M_CFG_ALIVE_OK);
+	m.u.cfg_alive_ok.number = number;
+	super_msg(w->super, p, &m);
+}
+
+void
 su_ready(struct su_world *w, struct proc *p)
 {
 	struct msg m;
@@ -198,12 +216,25 @@ su_last(const struct su_world *w, const struct proc *p, enum msg_type type)
 	return NULL;
 }
 
+static bool
+on_spawn_policyc(struct proc *p, int *fd, void *arg)
+{
+	struct su_world *w = arg;
+
+	if (w->fail == p)
+		return false;
+	w->policyc = p;
+	w->spawns++;
+	*fd = w->next_fd++;
+	return true;
+}
+
 int
 su_setup(void **state)
 {
 	struct super_ops ops = {
 		on_spawn, on_kill, on_send, on_pair, on_configure, on_serving,
-		on_outcome, on_stopped, NULL
+		on_outcome, on_stopped, on_spawn_policyc, NULL
 	};
 	struct su_world *w;
 

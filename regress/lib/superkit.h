@@ -29,12 +29,14 @@ struct su_world {
 	struct proc	*dbd;
 	struct proc	*worker[WORKERS + 1];
 	struct proc	*check;
+	struct proc	*policyc;	/* the last one that was started */
 	struct su_sent	 sent[SENT_MAX];
 	unsigned int	 nsent;
 	unsigned int	 spawns;
 	unsigned int	 kills;
 	struct proc	*killed;
 	struct proc	*fail;		/* cannot be started */
+	struct proc	*hangs;		/* does not answer CFG_ALIVE_ASK */
 	uint32_t	 configured;
 	unsigned int	 serving;
 	unsigned int	 outcomes;
@@ -57,6 +59,8 @@ struct su_world	*su_serving(void **state);
 /* p says CFG_STAGED: yes, or no with the reason why. */
 void		 su_staged(struct su_world *, struct proc *p, uint32_t epoch,
 		    const char *why);
+/* p says CFG_ALIVE_OK; at once by itself, unless it hangs. */
+void		 su_alive(struct su_world *, struct proc *p, uint32_t number);
 /* p says CFG_READY. */
 void		 su_ready(struct su_world *, struct proc *p);
 /* p was ended by signal 9. */

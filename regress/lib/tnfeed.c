@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/pol.h"
 #include "regress/lib/tnfeed.h"
 
 void
@@ -61,6 +62,8 @@ routes(struct msg_list *l, struct buf *b, unsigned int bits)
 		add_prefix(l, b, "10.1.0.0/16");
 	if (bits & 4)
 		add_prefix(l, b, "fd00:1::/64");
+	if (bits & 8)
+		add_prefix(l, b, "100.64.0.0/24");
 	msg_list_close(l, b);
 }
 
@@ -91,7 +94,7 @@ tags(const struct fnode *f, struct msg_list *l, struct buf *b)
 	unsigned int i;
 
 	for (i = 0; i < f->tags; i++) {
-		(void)snprintf(t, sizeof(t), "tag:t%u", i);
+		(void)snprintf(t, sizeof(t), "tag:t%u", f->tag_from + i);
 		text.v = slice_str(t);
 		msg_list_add(l, b, MR_TEXT, &text);
 	}
@@ -99,7 +102,7 @@ tags(const struct fnode *f, struct msg_list *l, struct buf *b)
 }
 
 static void
-hostinfo(const struct fnode *f, struct r_hostinfo *h, struct buf b[6])
+hostinfo(const struct fnode *f, struct r_hostinfo *h, struct buf b[FEED_LISTS])
 {
 	struct r_service s;
 
@@ -128,10 +131,10 @@ hostinfo(const struct fnode *f, struct r_hostinfo *h, struct buf b[6])
 }
 
 void
-fnode_record(const struct fnode *f, struct r_node *r, struct buf b[6])
+fnode_record(const struct fnode *f, struct r_node *r, struct buf b[FEED_LISTS])
 {
 	memset(r, 0, sizeof(*r));
-	memset(b, 0, 6 * sizeof(b[0]));
+	memset(b, 0, FEED_LISTS * sizeof(b[0]));
 	buf_printf(&b[5], "n%llu", (unsigned long long)f->id);
 	r->id = f->id;
 	r->stable_id = buf_slice_of(&b[5]);
@@ -157,15 +160,16 @@ fnode_record(const struct fnode *f, struct r_node *r, struct buf b[6])
 	tags(f, &r->tags, &b[0]);
 	endpoints(f, &r->endpoints, &b[1]);
 	routes(&r->approved, &b[2], f->approved);
+	routes(&r->primary, &b[6], f->primary);
 	hostinfo(f, &r->hostinfo, b);
 }
 
 void
-fnode_record_free(struct buf b[6])
+fnode_record_free(struct buf b[FEED_LISTS])
 {
 	unsigned int i;
 
-	for (i = 0; i < 6; i++)
+	for (i = 0; i < FEED_LISTS; i++)
 		buf_free(&b[i]);
 }
 
@@ -177,6 +181,10 @@ tailnet_msg(struct msg *m, const char *name, unsigned int policy)
 	m->u.db_tailnet.name = slice_str(name);
 	m->u.db_tailnet.stable_id = slice_str("T-stable");
 	m->u.db_tailnet.policy = (uint8_t)policy;
+	(void)prefix_parse(&m->u.db_tailnet.range4,
+	    slice_str("100.64.0.0/10"));
+	(void)prefix_parse(&m->u.db_tailnet.range6,
+	    slice_str("fd7a:115c:a1e0::/48"));
 }
 
 static void
@@ -186,6 +194,7 @@ user_msg(struct msg *m, const struct fuser *u)
 	m->u.db_user_put.tailnet = FEED_TAILNET;
 	m->u.db_user_put.user.id = u->id;
 	m->u.db_user_put.user.name = slice_str(u->name);
+	m->u.db_user_put.user.role = u->role;
 }
 
 static void
@@ -230,7 +239,7 @@ feed_user_del(struct tailnets *tn, uint64_t id)
 int
 feed_node(struct tailnets *tn, const struct fnode *f)
 {
-	struct buf b[6];
+	struct buf b[FEED_LISTS];
 	struct msg m;
 	int rc;
 
@@ -280,6 +289,39 @@ feed_online_map(struct tailnets *tn, uint64_t base, const void *bits, size_t n,
 	return tailnets_apply(tn, &m);
 }
 
+/* The part of the blob that begins at an octet. */
+static void
+policy_msg(struct msg *m, const struct buf *blob, size_t at, size_t part)
+{
+	size_t n = blob->n - at;
+
+	msg_init(m, M_DB_POLICY_PART);
+	m->u.db_policy_part.tailnet = FEED_TAILNET;
+	m->u.db_policy_part.size = blob->n;
+	m->u.db_policy_part.at = at;
+	m->u.db_policy_part.octets = slice_mem(blob->p + at,
+	    n < part ? n : part);
+}
+
+int
+feed_policy(struct tailnets *tn, const struct pol *p, size_t part)
+{
+	struct buf blob = { 0 };
+	struct msg m;
+	size_t at;
+	int rc = 0;
+
+	pol_save(&blob, p);
+	if (part == 0)
+		rc = tailnets_policy(tn, FEED_TAILNET, blob.p, blob.n);
+	for (at = 0; part != 0 && at < blob.n && rc == 0; at += part) {
+		policy_msg(&m, &blob, at, part);
+		rc = tailnets_apply(tn, &m);
+	}
+	buf_free(&blob);
+	return rc;
+}
+
 int
 feed_batch(struct tailnets *tn, uint64_t seq)
 {
@@ -311,6 +353,21 @@ snap_tailnet(struct buf *b, const char *name, unsigned int policy)
 }
 
 void
+snap_policy(struct buf *b, const struct pol *p, size_t part)
+{
+	struct buf blob = { 0 };
+	struct msg m;
+	size_t at;
+
+	pol_save(&blob, p);
+	for (at = 0; at < blob.n; at += part) {
+		policy_msg(&m, &blob, at, part);
+		snap_msg(b, &m);
+	}
+	buf_free(&blob);
+}
+
+void
 snap_user(struct buf *b, const struct fuser *u)
 {
 	struct msg m;
@@ -322,7 +379,7 @@ snap_user(struct buf *b, const struct fuser *u)
 void
 snap_node(struct buf *b, const struct fnode *f)
 {
-	struct buf lists[6];
+	struct buf lists[FEED_LISTS];
 	struct msg m;
 
 	msg_init(&m, M_DB_NODE_PUT);

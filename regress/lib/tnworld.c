@@ -99,7 +99,7 @@ tnw_open(struct tnworld *w, uint64_t node, uint32_t key, bool compress,
 	struct client *c = NULL;
 	struct fnode f;
 	struct r_node r;
-	struct buf b[6];
+	struct buf b[FEED_LISTS];
 	unsigned int i;
 
 	for (i = 0; i < TNW_STREAMS; i++)

@@ -14,7 +14,7 @@ for m in man/*.[0-9]; do
 		last=$n
 	done
 done
-for p in headscaled.8 headscaled.conf.5 headscalectl.8 headscaled.privsep.7; do
+for p in headscaled.8 headscaled.conf.5 headscaled.policy.5 headscalectl.8 headscaled.privsep.7; do
 	[ -f man/$p ] || { echo "man/$p is missing"; rc=1; }
 done
 exit $rc

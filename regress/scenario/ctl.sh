@@ -253,6 +253,92 @@ changes_of_nodes() {
 	want "users delete: it owns nodes" 1 'says "users delete: "'
 }
 
+roles_and_routes() {
+	call users role seed owner
+	want "users role" 0 'has "user seed is owner now"' quiet
+	call users list
+	want "users list: it is" 0 'line "seed .*owner"'
+	call users role seed member
+	want "users role: there is one owner" 1 'says "a tailnet has one owner"'
+	call users role seed king
+	want "users role: no such role" 2 'says "is no role"'
+	call routes list
+	want "routes list" 0 quiet
+	call routes approve seed-8 10.0.0.0/8
+	want "routes approve: not advertised" 1 \
+	    'says "10.0.0.0/8: the node does not advertise it"'
+	call routes unapprove seed-8 ::/0
+	want "routes unapprove: not approved" 1 'says "::/0: it is not approved"'
+	call routes approve seed-8 10.0.0.1/8
+	want "routes approve: no prefix" 2 'says "is no prefix"'
+}
+
+policies() {
+	call policy get
+	want "policy get: none yet" 0 '[ ! -s "$dir/out" ]' quiet
+	cat >"$dir/policy" <<-'POLICY'
+	{
+		// comments are kept
+		"tagOwners": {"tag:web": ["seed@"]},
+		"acls": [
+			{"action": "accept", "src": ["seed@"], "dst": ["tag:web:80"]},
+		],
+	}
+	POLICY
+	call policy check "$dir/policy"
+	want "policy check" 0 'has "it can be set"' quiet
+	call policy set "$dir/policy" -r "a first try"
+	want "policy set" 0 'has "version 2 is in force"' quiet
+	call policy get
+	want "policy get gives it back" 0 'cmp -s "$dir/policy" "$dir/out"'
+	call status
+	want "status names it" 0 'has "policy version 2"'
+	call nodes tag seed-9 db
+	want "nodes tag: only defined tags" 1 'says "tag:db: not defined"'
+	call nodes tag seed-9 web
+	want "nodes tag: a defined one" 0 quiet
+	call policy why seed-10 seed-9:80
+	want "policy why: the rule and its line" 0 'line ":5\|line 5"' quiet
+	call policy why seed-9 seed-10:80
+	want "policy why: none" 0 quiet '! line "line 5"'
+	sed 's/:80/:443/' "$dir/policy" >"$dir/other"
+	call policy diff "$dir/other"
+	want "policy diff" 0 'line "^+ .*443"' 'line "^- .*80"' quiet
+	sed 's/seed@"\], "dst/nobody"], "dst/' "$dir/policy" >"$dir/bad"
+	call policy set "$dir/bad"
+	want "policy set: file, line and column" 1 \
+	    'grep -q "^$dir/bad:5:[0-9]*: " "$dir/err"' '[ ! -s "$dir/out" ]'
+	call -j policy check "$dir/bad"
+	want "policy check -j" 1 'has "\"ok\": false"' 'has "\"line\": 5"'
+	sed 's/^}/"tests": [{"src": "seed@", "deny": ["tag:web:80"]}]}/' \
+	    "$dir/policy" >"$dir/bad"
+	call policy test "$dir/bad"
+	want "policy test: they fail" 1 'says "test(s) failed"'
+	call policy set "$dir/bad"
+	want "policy set: they fail, nothing changes" 1 'says "test(s) failed"'
+	call policy history
+	want "policy history" 0 'line "^ *2 .*in force  a first try"' \
+	    'line "^ *1 .*server .*first start"' '! line "^ *3 "'
+	call policy set - 
+	want "policy set: nothing on standard input" 0 quiet
+	call policy rollback 2
+	want "policy rollback" 0 'has "is in force"'
+	call policy get 99
+	want "policy get: no such version" 1 'says "no such version"'
+	call policy set "$dir/none"
+	want "policy set: no such file" 1 'says "No such file"'
+	head -c 1048577 /dev/zero >"$dir/other"
+	call policy set "$dir/other"
+	want "policy set: too long" 1 'says "at most 1048576 octets"'
+	head -c 1048576 /dev/urandom >"$dir/other"
+	call policy set "$dir/other"
+	want "policy set: noise" 1 'says "$dir/other:1:"'
+	call policy rollback 1 -r "as it was"
+	want "policy rollback to the first" 0 quiet
+	call status
+	want "all is allowed again" 0 'has "policy allow-all"'
+}
+
 shells() {
 	bash -c 'PATH=$1:$PATH; . etc/completion/headscalectl.bash
 	    try() { COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
@@ -283,6 +369,8 @@ the_server
 if [ -n "$server" ]; then
 	lists_of_nodes
 	changes_of_nodes
+	roles_and_routes
+	policies
 	shells
 	others
 	stop

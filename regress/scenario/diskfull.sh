@@ -20,7 +20,7 @@ chmod 755 "$t"
 mkdir "$t/disk" "$t/bin" "$t/empty"
 chmod 555 "$t/empty"
 cp "$out"/headscaled "$out"/headscaled-worker "$out"/headscaled-keyd \
-    "$out"/headscaled-dbd "$out"/headscalectl "$out/b/joiner" "$t/bin" ||
+    "$out"/headscaled-dbd "$out"/headscaled-policyc "$out"/headscalectl "$out/b/joiner" "$t/bin" ||
     exit 2
 disk=$t/disk
 mount -t tmpfs -o size=4m,mode=755 tmpfs "$disk" ||

@@ -48,14 +48,17 @@ same() { # same PREFIX: nothing is left out
 	644 lib/sysusers.d/headscaled.conf
 	644 share/bash-completion/completions/headscalectl
 	644 share/examples/headscaled/headscaled.conf
+	644 share/examples/headscaled/policy.hujson
 	644 share/fish/vendor_completions.d/headscalectl.fish
 	644 share/man/man5/headscaled.conf.5
+	644 share/man/man5/headscaled.policy.5
 	644 share/man/man7/headscaled.privsep.7
 	644 share/man/man8/headscalectl.8
 	644 share/man/man8/headscaled.8
 	644 share/zsh/site-functions/_headscalectl
 	755 libexec/headscaled/headscaled-dbd
 	755 libexec/headscaled/headscaled-keyd
+	755 libexec/headscaled/headscaled-policyc
 	755 libexec/headscaled/headscaled-worker
 	755 sbin/headscalectl
 	755 sbin/headscaled

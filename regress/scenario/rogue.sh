@@ -13,7 +13,7 @@ chmod 755 "$t"
 bin=$t/bin
 mkdir "$bin" "$t/state" "$t/empty"
 chmod 555 "$t/empty"
-cp "$out"/headscaled "$out"/headscaled-keyd "$out"/headscaled-dbd \
+cp "$out"/headscaled "$out"/headscaled-keyd "$out"/headscaled-dbd "$out"/headscaled-policyc \
     "$out"/headscalectl "$bin"
 cp "$out/b/rogue" "$bin/headscaled-worker"
 cp "$out/headscaled-worker" "$bin/headscaled-worker.real"

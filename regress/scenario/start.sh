@@ -10,7 +10,7 @@ rc=0
 bin=$(mktemp -d /tmp/hs-start-bin.XXXXXX) || exit 2
 chmod 755 "$bin"
 cp "$out"/headscaled "$out"/headscaled-worker "$out"/headscaled-keyd \
-    "$out"/headscaled-dbd "$out"/headscalectl "$bin" || exit 2
+    "$out"/headscaled-dbd "$out"/headscaled-policyc "$out"/headscalectl "$bin" || exit 2
 chmod 755 "$bin"/*
 dir= pid=
 

@@ -15,6 +15,13 @@ struct admin {
 	struct msg	 reply;
 	struct truth	*rows;
 	size_t		 n;
+	struct buf	 text;		/* of a policy */
+	uint32_t	 version;	/* of it */
+	bool		 in_force;
+	bool		 setting;	/* a policy is on its way, */
+	unsigned int	 port;		/* which allows this */
+	uint32_t	 acked;
+	unsigned int	 acked_port;
 };
 
 struct admin *
@@ -34,6 +41,7 @@ admin_free(struct admin *a)
 {
 	link_free(a->l);
 	buf_free(&a->body);
+	buf_free(&a->text);
 	free(a->rows);
 	free(a);
 }
@@ -81,7 +89,25 @@ on_msg(struct link *l, const struct msg *m, void *tag, void *arg)
 	struct admin *a = arg;
 
 	(void)l;
-	(void)tag;
+	if (tag == &a->setting) {
+		a->setting = false;
+		if (m->type == M_CTL_OK) {
+			a->acked = (uint32_t)m->u.ctl_ok.id;
+			a->acked_port = a->port;
+			if (a->port == 0)
+				world_fail(a->w, "a wrong policy was taken");
+		}
+		return;
+	}
+	if (m->type == M_CTL_POLICY_VERSION) {
+		a->version = m->u.ctl_policy_version.version;
+		a->in_force = m->u.ctl_policy_version.in_force;
+		return;
+	}
+	if (m->type == M_CTL_POLICY_LINE) {
+		buf_slice(&a->text, m->u.ctl_policy_line.octets);
+		return;
+	}
 	if (m->type == M_CTL_NODE) {
 		row(a, &m->u.ctl_node);
 		return;
@@ -101,6 +127,7 @@ on_down(struct link *l, enum link_why why, void *arg)
 	struct admin *a = arg;
 
 	(void)why;
+	a->setting = false;
 	if (a->l == l)
 		a->l = NULL;
 	link_free(l);
@@ -198,4 +225,49 @@ admin_nodes(struct admin *a, size_t *n)
 	a->rows = NULL;
 	a->n = 0;
 	return rows;
+}
+
+void
+admin_policy(struct admin *a, unsigned int port)
+{
+	char text[128];
+	struct msg m;
+
+	if (a->setting || !connected(a))
+		return;
+	(void)snprintf(text, sizeof(text), port == 0 ? "{\"acls\": [" :
+	    "{\"acls\": [{\"action\": \"accept\", \"src\": [\"*\"], "
+	    "\"dst\": [\"*:%u\"]}]}", port);
+	msg_init(&m, M_CTL_POLICY_PART);
+	m.u.ctl_policy_part.octets = slice_str(text);
+	link_send(a->l, &m);
+	msg_init(&m, M_CTL_POLICY_SET);
+	a->setting = true;
+	a->port = port;
+	(void)link_request(a->l, &m, &a->setting, 0);
+}
+
+uint32_t
+admin_acked(const struct admin *a, unsigned int *port)
+{
+	*port = a->acked_port;
+	return a->acked;
+}
+
+int
+admin_port(struct admin *a, uint32_t version, uint32_t *got, bool *in_force)
+{
+	const char *p;
+	struct msg m;
+
+	buf_clear(&a->text);
+	msg_init(&m, M_CTL_POLICY_GET);
+	m.u.ctl_policy_get.version = version;
+	if (admin_ask(a, &m) == NULL || a->reply.type != M_CTL_END)
+		return -1;
+	*got = a->version;
+	*in_force = a->in_force;
+	buf_u8(&a->text, 0);
+	p = strstr((const char *)a->text.p, "*:");
+	return p == NULL ? 0 : (int)strtol(p + 2, NULL, 10);
 }

@@ -27,6 +27,19 @@ void		 admin_free(struct admin *);
  * the reply stays valid until the next call, NULL if there was none.
  */
 const struct msg *admin_ask(struct admin *, const struct msg *);
+/*
+ * Sends a policy that allows this port, and goes on; 0: one that is wrong.
+ * Nothing while the last one is not answered.
+ */
+void		 admin_policy(struct admin *, unsigned int port);
+/* The version and port of the last policy that was said to be in force. */
+uint32_t	 admin_acked(const struct admin *, unsigned int *port);
+/*
+ * The port of a version (0: the newest, whose number goes to *got), 0 for
+ * allow-all; -1 if there is no answer.
+ */
+int		 admin_port(struct admin *, uint32_t version, uint32_t *got,
+		    bool *in_force);
 /* A new auth key; "" if it failed.  id may be NULL. */
 const char	*admin_key(struct admin *, uint64_t user, bool reusable,
 		    bool ephemeral, uint64_t *id);

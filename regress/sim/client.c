@@ -1,3 +1,5 @@
+#include <sys/queue.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,19 @@
 #define WATCHDOG_US	(120 * US_PER_S)
 
 enum ask { ASK_NONE, ASK_REGISTER, ASK_LOGOUT };
+
+/*
+ * The way to a worker and its end of a connection.  When the client gives one
+ * up whose worker hangs, its octets and its end wait for the worker.
+ */
+struct tube {
+	LIST_ENTRY(tube) entry;
+	struct sclient	*c;
+	struct conn	*conn;		/* NULL: over, on the worker's side */
+	unsigned int	 slot;
+	STAILQ_HEAD(, parcel) in;
+	unsigned int	 refs;		/* events, and the client */
+};
 
 struct sclient {
 	struct world	*w;
@@ -35,8 +50,8 @@ struct sclient {
 
 	/* the connection */
 	struct h2_client *h2;
-	struct conn	*conn;
-	unsigned int	 slot;
+	struct tube	*tube;		/* the one in use, or NULL */
+	LIST_HEAD(, tube) tubes;	/* all */
 	uint64_t	 serial;	/* of the connection: events name it */
 	bool		 out_event;
 	bool		 in_event;
@@ -63,12 +78,14 @@ struct sclient {
 };
 
 struct parcel {
-	struct sclient	*c;
+	STAILQ_ENTRY(parcel) entry;	/* to the server */
+	struct sclient	*c;		/* to the client */
 	uint64_t	 serial;
 	size_t		 n;
 	uint8_t		 p[];
 };
 
+static void	tube_put(struct tube *, const void *, size_t);
 static void	pump_out(struct sclient *);
 static void	connect_later(struct sclient *);
 static void	go(struct sclient *);
@@ -128,24 +145,57 @@ sclient_new(struct world *w, struct host *h, struct sproc *sp,
 	new_endpoints(c);
 	c->map_stream = c->lite_stream = c->reg_stream = -1;
 	c->retry_us = RETRY_MIN_US;
+	LIST_INIT(&c->tubes);
 	return c;
+}
+
+/* The worker's end of the connection in use; NULL if there is none. */
+static struct conn *
+conn_of(const struct sclient *c)
+{
+	return c->tube == NULL ? NULL : c->tube->conn;
+}
+
+static void
+tube_release(struct tube *t)
+{
+	if (--t->refs != 0)
+		return;
+	LIST_REMOVE(t, entry);
+	free(t);
+}
+
+static void
+tube_close(struct tube *t)
+{
+	struct conn *conn = t->conn;
+
+	t->conn = NULL;
+	sproc_touch(host_worker(t->c->host, t->slot));
+	conn_eof(conn);
+	conn_free(conn);
+}
+
+static void
+tube_leave(struct tube *t)
+{
+	t->c->tube = NULL;
+	if (t->conn != NULL && host_wakes(t->c->host, t->slot) != 0)
+		tube_put(t, NULL, 0);
+	else if (t->conn != NULL)
+		tube_close(t);
+	tube_release(t);
 }
 
 /* The connection is over, on our side. */
 static void
 disconnect(struct sclient *c)
 {
-	struct conn *conn = c->conn;
-
 	if (c->lite_stream != -1)
 		c->lite_due = true;	/* not answered: said again */
 	c->serial++;
-	c->conn = NULL;
-	if (conn != NULL) {
-		sproc_touch(host_worker(c->host, c->slot));
-		conn_eof(conn);
-		conn_free(conn);
-	}
+	if (c->tube != NULL)
+		tube_leave(c->tube);
 	h2_client_free(c->h2);
 	c->h2 = NULL;
 	c->out_event = c->in_event = false;
@@ -473,36 +523,56 @@ lost(struct sclient *c)
 static void
 arrive_server(void *arg)
 {
-	struct parcel *p = arg;
-	struct sclient *c = p->c;
+	struct tube *t = arg;
+	struct sclient *c = t->c;
+	struct parcel *p;
+	uint64_t wakes;
 
-	if (!c->freed && p->serial == c->serial && c->conn != NULL) {
-		conn_input(c->conn, p->p, p->n);
-		sproc_touch(host_worker(c->host, c->slot));
-		sclient_kick(c->conn);
+	if (t->conn != NULL && (wakes = host_wakes(c->host, t->slot)) != 0) {
+		world_at(c->w, wakes, arrive_server, t);
+		return;
+	}
+	p = STAILQ_FIRST(&t->in);
+	STAILQ_REMOVE_HEAD(&t->in, entry);
+	if (t->conn != NULL && p->n == 0)
+		tube_close(t);
+	else if (t->conn != NULL) {
+		conn_input(t->conn, p->p, p->n);
+		sproc_touch(host_worker(c->host, t->slot));
+		sclient_kick(t->conn);
 	}
 	free(p);
+	tube_release(t);
 	release(c);
+}
+
+/* Puts octets on the way; none: the end. */
+static void
+tube_put(struct tube *t, const void *octets, size_t n)
+{
+	struct sclient *c = t->c;
+	struct parcel *p;
+
+	p = xcalloc(1, sizeof(*p) + n);
+	p->n = n;
+	if (n != 0)
+		memcpy(p->p, octets, n);
+	STAILQ_INSERT_TAIL(&t->in, p, entry);
+	t->refs++;
+	c->events++;
+	world_at(c->w, delay(c, &c->c2s_at), arrive_server, t);
 }
 
 static void
 pump_out(struct sclient *c)
 {
-	struct parcel *p;
 	uint8_t tmp[CHUNK];
 	size_t n;
 
-	while (c->h2 != NULL && c->conn != NULL &&
+	while (c->h2 != NULL && conn_of(c) != NULL &&
 	    (n = h2_client_output(c->h2, tmp, 1 + world_rand(c->w, CHUNK))) >
-	    0) {
-		p = xcalloc(1, sizeof(*p) + n);
-		p->c = c;
-		p->serial = c->serial;
-		p->n = n;
-		memcpy(p->p, tmp, n);
-		c->events++;
-		world_at(c->w, delay(c, &c->c2s_at), arrive_server, p);
-	}
+	    0)
+		tube_put(c->tube, tmp, n);
 }
 
 static void
@@ -556,25 +626,28 @@ drain(void *arg)
 	struct sclient *c = d->c;
 	uint8_t tmp[CHUNK];
 	struct conn *conn;
+	uint64_t at;
 	size_t n = 0;
 
-	if (!c->freed && d->serial == c->serial && c->conn != NULL) {
-		c->in_event = false;
-		if (world_now(c->w) < c->stalled_until) {
-			c->in_event = true;
-			world_at(c->w, c->stalled_until, drain, d);
+	if (!c->freed && d->serial == c->serial && conn_of(c) != NULL) {
+		at = host_wakes(c->host, c->tube->slot);
+		if (at < c->stalled_until)
+			at = c->stalled_until;
+		if (world_now(c->w) < at) {
+			world_at(c->w, at, drain, d);
 			return;
 		}
-		conn = c->conn;
+		c->in_event = false;
+		conn = conn_of(c);
 		n = conn_output(conn, tmp, sizeof(tmp));
-		sproc_touch(host_worker(c->host, c->slot));
+		sproc_touch(host_worker(c->host, c->tube->slot));
 		if (n != 0)
 			post(c, tmp, n);
 		if (conn_wants_output(conn))
 			sclient_kick(conn);
 		else if (conn_is_done(conn)) {
 			post(c, NULL, 0);
-			c->conn = NULL;
+			c->tube->conn = NULL;
 			conn_free(conn);
 		}
 	}
@@ -588,7 +661,7 @@ sclient_kick(struct conn *conn)
 	struct sclient *c = conn_tag(conn);
 	struct drain *d;
 
-	if (c->in_event || c->conn == NULL)
+	if (c->in_event || conn_of(c) != conn)
 		return;
 	c->in_event = true;
 	d = xcalloc(1, sizeof(*d));
@@ -599,18 +672,35 @@ sclient_kick(struct conn *conn)
 }
 
 static void
-connect_now(void *arg)
+tube_new(struct sclient *c, struct net *net, unsigned int slot)
 {
 	static const struct ipport from = { { 4, { 192, 0, 2, 9 } }, 40000 };
+	struct tube *t;
+
+	t = xcalloc(1, sizeof(*t));
+	t->c = c;
+	t->slot = slot;
+	t->refs = 1;
+	STAILQ_INIT(&t->in);
+	LIST_INSERT_HEAD(&c->tubes, t, entry);
+	c->tube = t;
+	t->conn = conn_new(net, &from, c);
+	sproc_touch(host_worker(c->host, slot));
+}
+
+static void
+connect_now(void *arg)
+{
 	struct sclient *c = arg;
 	struct h2_client_conf hc = { 0 };
 	struct net *net;
+	unsigned int slot;
 
 	if (c->freed || c->h2 != NULL || c->state == SC_GONE) {
 		release(c);
 		return;
 	}
-	net = host_accept(c->host, world_rand(c->w, 1000), &c->slot);
+	net = host_accept(c->host, world_rand(c->w, 1000), &slot);
 	if (net == NULL) {
 		again(c);
 		release(c);
@@ -626,9 +716,8 @@ connect_now(void *arg)
 	hc.arg = c;
 	c->serial++;
 	c->h2 = h2_client_new(sproc_env(c->sp), &hc);
-	c->conn = conn_new(net, &from, c);
-	sproc_touch(host_worker(c->host, c->slot));
-	if (c->conn == NULL)
+	tube_new(c, net, slot);
+	if (conn_of(c) == NULL)
 		lost(c);
 	else
 		pump_out(c);
@@ -716,10 +805,15 @@ sclient_off(struct sclient *c)
 void
 sclient_worker_gone(struct sclient *c, unsigned int slot)
 {
-	if (c->conn == NULL || c->slot != slot)
-		return;
-	c->conn = NULL;		/* freed with its worker */
-	post(c, NULL, 0);
+	struct tube *t;
+
+	LIST_FOREACH(t, &c->tubes, entry) {
+		if (t->conn == NULL || t->slot != slot)
+			continue;
+		t->conn = NULL;		/* freed with its worker */
+		if (t == c->tube)
+			post(c, NULL, 0);
+	}
 }
 
 enum sclient_state

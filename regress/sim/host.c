@@ -7,6 +7,11 @@
 #include "regress/sim/host_int.h"
 #include "regress/sim/vfs.h"
 
+#define LIMIT_US	(30 * US_PER_S)	/* a worker may hang for so long */
+#define SLACK_US	(100 * US_PER_MS)	/* delays of links */
+#define NOTICE_US	(3 * US_PER_S)	/* the next question, and its period */
+#define COVER_US	(5500 * US_PER_MS)	/* siblings stand in after this */
+
 static void	master_cfg_msg(struct link *, const struct msg *, void *,
 		    void *);
 static void	master_cfg_down(struct link *, enum link_why, void *);
@@ -86,6 +91,9 @@ on_child_death(struct sproc *sp, const char *how, void *arg)
 		*o = (struct obituary){ h, h->super, r->seat, r->generation };
 		world_at(h->w, world_now(h->w) + 50, tell_master, o);
 	}
+	/* Nothing can be sent to it, though master has not heard of it yet. */
+	if (h->super != NULL && r->seat != NULL && proc_tag(r->seat) == r)
+		proc_set_tag(r->seat, NULL, proc_pid(r->seat));
 	LIST_REMOVE(r, entry);
 	role_free(r);
 }
@@ -150,14 +158,57 @@ op_spawn(struct proc *p, void *arg)
 	return true;
 }
 
+/* It may die at any point: with its first words, or half-way. */
+static bool
+op_spawn_policyc(struct proc *p, int *fd, void *arg)
+{
+	struct host *h = arg;
+	struct link_conf conf = { .kind = LINK_POL, .self = ROLE_POLICYC,
+	    .peer = ROLE_DBD };
+	struct role_proc *r;
+	struct wire *wire;
+
+	if (!h->calm && world_chance(h->w, 20))
+		return false;
+	r = xcalloc(1, sizeof(*r));
+	r->host = h;
+	r->seat = p;
+	r->role = ROLE_POLICYC;
+	r->generation = proc_generation(p);
+	LIST_INIT(&r->links);
+	r->policyc = serve_new();
+	r->sp = sproc_new(h->w, proc_name(p), NULL, r);
+	sproc_on_death(r->sp, on_child_death, r);
+	LIST_INSERT_HEAD(&h->roles, r, entry);
+	proc_set_tag(p, r, 1 + (uint32_t)world_rand(h->w, 30000));
+	if (!h->calm && world_chance(h->w, 3))
+		sproc_kill_after(r->sp, (unsigned int)world_rand(h->w, 3));
+	wire = wire_new(h->w, h->conf.link_min_us, h->conf.link_max_us);
+	h->ends = xrealloc(h->ends, h->nends + 1, sizeof(*h->ends));
+	h->ends[h->nends].w = wire;
+	h->ends[h->nends].end = WIRE_A;
+	*fd = END_FD_BASE + (int)h->nends++;
+	conf.on_msg = policyc_on_msg;
+	conf.on_down = policyc_on_down;
+	conf.arg = r;
+	r->cfg = wire_link(wire, WIRE_B, r->sp, &conf);
+	return true;
+}
+
 static void
 op_kill(struct proc *p, void *arg)
 {
+	struct host *h = arg;
 	struct role_proc *r = proc_tag(p);
 
-	(void)arg;
-	if (r != NULL)
-		sproc_kill(r->sp, "killed by master");
+	if (r == NULL)
+		return;
+	if (sproc_hangs(r->sp) && h->serving && !h->stopping &&
+	    !host_hangs_long(h, r->slot))
+		world_fail(h->w, "%s is killed and hangs only since %.3f s",
+		    sproc_name(r->sp),
+		    (double)(world_now(h->w) - r->hung_at) / 1e6);
+	sproc_kill(r->sp, "killed by master");
 }
 
 static void
@@ -323,11 +374,12 @@ void
 host_start(struct host *h)
 {
 	struct super_ops ops = { op_spawn, op_kill, op_send, op_pair,
-	    op_configure, op_serving, op_outcome, op_stopped, h };
+	    op_configure, op_serving, op_outcome, op_stopped,
+	    op_spawn_policyc, h };
 
 	draw(h->w, h->boot, sizeof(h->boot));
 	draw(h->w, h->boot_secret, sizeof(h->boot_secret));
-	h->serving = h->stopped = false;
+	h->serving = h->stopping = h->stopped = false;
 	h->master = sproc_new(h->w, "master", NULL, NULL);
 	h->super = super_new(sproc_env(h->master), HOST_WORKERS, 1, &ops);
 	super_start(h->super, 1);
@@ -379,6 +431,7 @@ void
 host_free(struct host *h)
 {
 	if (h->super != NULL) {
+		h->stopping = true;
 		super_stop(h->super);
 		world_run(h->w, world_now(h->w) + 3 * US_PER_S);
 		if (!h->stopped)
@@ -386,7 +439,10 @@ host_free(struct host *h)
 		take_down(h);
 	}
 	free(h->ends);
-	free(h);
+	h->ends = NULL;
+	h->freed = true;
+	if (h->vigils == 0)
+		free(h);
 }
 
 bool
@@ -415,25 +471,127 @@ host_no_limits(struct host *h)
 {
 	struct role_proc *r;
 
+	h->calm = true;
 	LIST_FOREACH(r, &h->roles, entry)
 		sproc_kill_after(r->sp, UINT_MAX);
+}
+
+/* Workers that hang. */
+
+bool
+host_hangs_long(struct host *h, unsigned int slot)
+{
+	struct role_proc *r = role_of(h, ROLE_WORKER, slot);
+
+	return r != NULL && sproc_hangs(r->sp) &&
+	    world_now(h->w) - r->hung_at > LIMIT_US - SLACK_US;
+}
+
+struct vigil {
+	struct host	*host;
+	struct super	*super;
+	unsigned int	 slot;
+	uint64_t	 generation;
+	uint64_t	 hung_at;	/* it may have done so again */
+};
+
+static void
+is_replaced(void *arg)
+{
+	struct vigil *v = arg;
+	struct host *h = v->host;
+	struct role_proc *r;
+
+	/* its master may be another one by now, or gone with the host */
+	if (!h->stopping && h->super == v->super) {
+		r = role_of(h, ROLE_WORKER, v->slot);
+		if (r != NULL && r->generation == v->generation &&
+		    r->hung_at == v->hung_at && sproc_hangs(r->sp))
+			world_fail(h->w, "worker %u hangs and is not replaced",
+			    v->slot);
+	}
+	h->vigils--;
+	if (h->freed && h->vigils == 0)
+		free(h);
+	free(v);
+}
+
+bool
+host_hang(struct host *h, unsigned int slot, uint64_t us)
+{
+	struct role_proc *r = role_of(h, ROLE_WORKER, slot);
+	struct vigil *v;
+
+	if (r == NULL || !r->started || (sproc_wakes(r->sp) != 0 &&
+	    world_now(h->w) < sproc_wakes(r->sp) + US_PER_S))
+		return false;
+	r->hung_at = world_now(h->w);
+	sproc_hang(r->sp, us);
+	v = xcalloc(1, sizeof(*v));
+	*v = (struct vigil){ h, h->super, slot, r->generation, r->hung_at };
+	h->vigils++;
+	world_at(h->w, r->hung_at + LIMIT_US + NOTICE_US, is_replaced, v);
+	return true;
+}
+
+uint64_t
+host_wakes(struct host *h, unsigned int slot)
+{
+	struct role_proc *r = role_of(h, ROLE_WORKER, slot);
+
+	return r != NULL && sproc_hangs(r->sp) ? sproc_wakes(r->sp) : 0;
+}
+
+/* It runs and has done so for a second: it has read what it was told. */
+static bool
+is_settled(const struct role_proc *r)
+{
+	uint64_t now = world_now(r->host->w);
+
+	return r->started && !sproc_hangs(r->sp) &&
+	    now > r->started_at + US_PER_S &&
+	    now > sproc_wakes(r->sp) + US_PER_S;
+}
+
+/* What the workers do is what they should have been told. */
+static void
+check_cover(struct host *h, const struct role_proc *own,
+    const struct role_proc *r, unsigned int s)
+{
+	if (own == NULL || !h->serving || !is_settled(r))
+		return;
+	if (r->stands_in[s] && is_settled(own))
+		world_fail(h->w, "worker %u accepts for %u, which runs",
+		    r->slot, s);
+	if (!r->stands_in[s] && own->started && sproc_hangs(own->sp) &&
+	    world_now(h->w) > own->hung_at + COVER_US)
+		world_fail(h->w, "worker %u hangs and %u does not stand in",
+		    s, r->slot);
 }
 
 struct net *
 host_accept(struct host *h, uint64_t n, unsigned int *slot)
 {
-	struct role_proc *r;
-	unsigned int i, s;
+	struct role_proc *own, *r;
+	struct net *net = NULL;
+	unsigned int i, s = 1 + (unsigned int)(n % HOST_WORKERS);
 
-	for (i = 0; i < HOST_WORKERS; i++) {
-		s = 1 + (unsigned int)((n + i) % HOST_WORKERS);
-		r = role_of(h, ROLE_WORKER, s);
-		if (r == NULL || !r->started)
-			continue;
+	own = role_of(h, ROLE_WORKER, s);
+	if (own != NULL && own->started && !sproc_hangs(own->sp)) {
 		*slot = s;
-		return control_net(r->control);
+		net = control_net(own->control);
 	}
-	return NULL;
+	for (i = 1; i <= HOST_WORKERS; i++) {
+		if (i == s || (r = role_of(h, ROLE_WORKER, i)) == NULL)
+			continue;
+		check_cover(h, own, r, s);
+		if (net != NULL || !r->started || !r->stands_in[s] ||
+		    sproc_hangs(r->sp))
+			continue;
+		*slot = i;
+		net = control_net(r->control);
+	}
+	return net;
 }
 
 struct control *

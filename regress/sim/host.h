@@ -49,8 +49,16 @@ bool		 host_kill_role(struct host *, enum role, unsigned int slot,
 /* Takes back all deaths that host_kill_role() has set for later. */
 void		 host_no_limits(struct host *);
 /*
- * The net of a worker that accepts, chosen by n as SO_REUSEPORT would; NULL
- * if none does.  slot is set.
+ * Hangs a worker for so long, at most 100 s; false if there is none that runs,
+ * or it hangs already.  Complains if it is not replaced when it should be.
+ */
+bool		 host_hang(struct host *, unsigned int slot, uint64_t us);
+/* When the worker of a slot that hangs goes on; 0 if it does not hang. */
+uint64_t	 host_wakes(struct host *, unsigned int slot);
+/*
+ * The net of the worker that accepts on a listener chosen by n, as by
+ * SO_REUSEPORT: of the slot's own, or of a sibling that stands in for it.
+ * NULL if nobody does: the connection waits.  slot is set.
  */
 struct net	*host_accept(struct host *, uint64_t n, unsigned int *slot);
 /* A worker's core, for tests of one; NULL while it is down. */

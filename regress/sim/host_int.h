@@ -6,6 +6,7 @@
 #include <sys/queue.h>
 
 #include "dbd/core.h"
+#include "dbd/policy/serve.h"
 #include "keyd/keyd.h"
 #include "master/super.h"
 #include "regress/sim/host.h"
@@ -38,8 +39,12 @@ struct role_proc {
 	struct store	*store;
 	struct dbd	*dbd;
 	struct control	*control;
+	struct serve	*policyc;
 	struct link	*key;		/* worker's */
 	struct link	*db;
+	bool		 stands_in[HOST_WORKERS + 1];	/* accepts for it */
+	uint64_t	 started_at;
+	uint64_t	 hung_at;
 };
 
 struct host {
@@ -53,15 +58,24 @@ struct host {
 	struct sproc	*master;
 	struct super	*super;
 	bool		 serving;
+	bool		 stopping;
 	bool		 stopped;
 	LIST_HEAD(, role_proc) roles;
 	struct { struct wire *w; enum wire_end end; } *ends; /* by fd */
 	unsigned int	 nends;
+	unsigned int	 vigils;	/* events that point here */
+	bool		 freed;
+	bool		 calm;		/* policy compilers live */
 };
 
 #define END_FD_BASE	2000000
 
+/* The worker has hung for so long that it may be replaced. */
+bool	host_hangs_long(struct host *, unsigned int slot);
+
 /* roles.c: the child's side. */
+void	policyc_on_msg(struct link *, const struct msg *, void *tag, void *);
+void	policyc_on_down(struct link *, enum link_why, void *arg);
 void	role_cfg_msg(struct link *, const struct msg *, void *tag, void *arg);
 void	role_turn(void *);
 /* The process has died: frees its cores and links. */

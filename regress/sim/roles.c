@@ -24,8 +24,11 @@ down_check(struct role_proc *r, const struct link *l, enum link_why why)
 {
 	if (why == LINK_EOF || why == LINK_CLOSED)
 		return;
-	world_fail(r->host->w, "%s blames %s %u: %s", sproc_name(r->sp),
-	    role_name(link_peer(l)), link_slot(l), link_why_text(why));
+	if (r->role != ROLE_DBD || why != LINK_OVERFLOW ||
+	    !host_hangs_long(r->host, link_slot(l)))
+		world_fail(r->host->w, "%s blames %s %u: %s",
+		    sproc_name(r->sp), role_name(link_peer(l)), link_slot(l),
+		    link_why_text(why));
 	blame(r, l, why);
 }
 
@@ -151,9 +154,63 @@ dbd_ask(const struct msg *m, void *tag, void *arg)
 }
 
 static void
+dbd_start_policyc(void *arg)
+{
+	struct role_proc *r = arg;
+	struct msg m;
+
+	if (r->cfg == NULL)
+		return;
+	msg_init(&m, M_CFG_POLICYC_START);
+	(void)link_request(r->cfg, &m, r, 0);
+}
+
+static void
+pol_on_msg(struct link *l, const struct msg *m, void *tag, void *arg)
+{
+	struct role_proc *r = arg;
+
+	(void)tag;
+	dbd_pol_msg(r->dbd, l, m);
+}
+
+static void
+pol_on_down(struct link *l, enum link_why why, void *arg)
+{
+	struct role_proc *r = arg;
+
+	down_check(r, l, why);
+	dbd_pol_down(r->dbd, l);
+	forget_link(r, l);
+}
+
+/* policyc, as its main.c */
+
+void
+policyc_on_msg(struct link *l, const struct msg *m, void *tag, void *arg)
+{
+	struct role_proc *r = arg;
+
+	(void)tag;
+	serve_msg(r->policyc, l, m);
+}
+
+void
+policyc_on_down(struct link *l, enum link_why why, void *arg)
+{
+	struct role_proc *r = arg;
+
+	down_check(r, l, why);
+	r->cfg = NULL;
+	link_free(l);
+	sproc_kill(r->sp, "its job is over");
+}
+
+static void
 dbd_boot(struct role_proc *r)
 {
-	struct dbd_ops ops = { dbd_seal, dbd_blame, dbd_ask, r };
+	struct dbd_ops ops = { dbd_seal, dbd_blame, dbd_ask,
+	    dbd_start_policyc, r };
 	struct host *h = r->host;
 	struct m_cfg_conf_dbd *c;
 	struct dbd_conf dc;
@@ -175,7 +232,8 @@ dbd_boot(struct role_proc *r)
 	dc = (struct dbd_conf){ c->base_domain, c->prefix4, c->prefix6,
 	    c->random, c->grace_ms, c->ephemeral_s, c->resume_ms,
 	    c->presume_s, c->node_expiry_s, c->max_nodes, c->budget_burst,
-	    c->budget_refill_ms, c->queue_max, c->log_keep };
+	    c->budget_refill_ms, c->queue_max, c->log_keep, c->domains,
+	    false, { NULL, 0 }, { NULL, 0 } };
 	r->dbd = dbd_new(sproc_env(r->sp), r->store, &dc, r->secret, full,
 	    &ops);
 	if (r->dbd == NULL) {
@@ -240,6 +298,12 @@ db_on_msg(struct link *l, const struct msg *m, void *tag, void *arg)
 		    tailnets_snapshot(control_tailnets(r->control),
 		    m->u.db_snapshot.tailnet, p, n);
 		free(p);
+	} else if (m->type == M_DB_POLICY) {
+		p = sim_open(r->host->w, m->fd, &n);
+		rc = p == NULL || n != m->u.db_policy.size ? -1 :
+		    tailnets_policy(control_tailnets(r->control),
+		    m->u.db_policy.tailnet, p, n);
+		free(p);
 	} else
 		rc = control_db_msg(r->control, m, tag);
 	if (rc == -1)
@@ -303,6 +367,12 @@ on_link(struct role_proc *r, const struct msg *m)
 		keyd_up(r->keyd, role_take_link(r, m, &conf));
 		break;
 	case ROLE_DBD:
+		if (m->u.cfg_link.link == LINK_POL) {
+			conf.on_msg = pol_on_msg;
+			conf.on_down = pol_on_down;
+			dbd_pol_up(r->dbd, role_take_link(r, m, &conf));
+			break;
+		}
 		conf.on_msg = dbd_on_msg;
 		conf.on_down = dbd_on_down;
 		dbd_db_up(r->dbd, role_take_link(r, m, &conf));
@@ -330,6 +400,17 @@ on_stage(struct role_proc *r, const struct msg *m)
 }
 
 static void
+on_alive(struct role_proc *r, const struct msg *m)
+{
+	struct msg a;
+
+	msg_init(&a, M_CFG_ALIVE_OK);
+	a.id = m->id;
+	a.u.cfg_alive_ok.number = m->u.cfg_alive_ask.number;
+	link_reply(r->cfg, &a);
+}
+
+static void
 on_conf(struct role_proc *r, const struct msg *m)
 {
 	buf_clear(&r->conf);
@@ -348,6 +429,9 @@ on_start(struct role_proc *r)
 
 	link_set_state(r->cfg, MSG_RUN);
 	r->started = true;
+	r->started_at = world_now(r->host->w);
+	if (r->dbd != NULL)
+		dbd_start(r->dbd);
 	if (r->role != ROLE_WORKER)
 		return;
 	if (msg_decode(&m, r->conf_type, r->conf.p, r->conf.n) == -1)
@@ -380,11 +464,21 @@ role_cfg_msg(struct link *l, const struct msg *m, void *tag, void *arg)
 	case M_CFG_LINK:
 		on_link(r, m);
 		break;
+	case M_CFG_CTL_DONE:
+		if (r->dbd != NULL && !m->u.cfg_ctl_done.ok)
+			dbd_pol_failed(r->dbd, m->u.cfg_ctl_done.text);
+		break;
 	case M_CFG_STAGE:
 		on_stage(r, m);
 		break;
 	case M_CFG_START:
 		on_start(r);
+		break;
+	case M_CFG_SLOT:
+		r->stands_in[m->u.cfg_slot.slot] = m->u.cfg_slot.down;
+		break;
+	case M_CFG_ALIVE_ASK:
+		on_alive(r, m);
 		break;
 	case M_CFG_STOP:
 		if (r->dbd != NULL)
@@ -417,6 +511,7 @@ role_free(struct role_proc *r)
 
 	if (r->control != NULL)
 		control_free(r->control);
+	serve_free(r->policyc);
 	dbd_free(r->dbd);
 	store_abandon(r->store);
 	keyd_free(r->keyd);

@@ -11,6 +11,7 @@
 #define SINGLES_MAX	3
 #define STORM_S		40	/* of faults */
 #define SETTLE_S	100	/* without */
+#define HANG_S		90	/* longer than is suffered */
 #define WIRE_BOUND	(4u << 20)
 
 struct run {
@@ -26,6 +27,7 @@ struct run {
 	uint64_t	 single_ids[SINGLES_MAX];
 	unsigned int	 nsingles;
 	bool		 storm;
+	int		 port;		/* that the policy allows; -1 unknown */
 };
 
 static void
@@ -120,6 +122,25 @@ make_clients(struct run *r)
 
 /* Faults and life, at random times. */
 
+/* Briefly, for longer than is good, or for good. */
+static void
+hang(struct run *r)
+{
+	unsigned int slot = 1 + (unsigned int)world_rand(r->w, HOST_WORKERS);
+
+	switch (world_rand(r->w, 3)) {
+	case 0:
+		(void)host_hang(r->h, slot, span(r, 1, 5000));
+		break;
+	case 1:
+		(void)host_hang(r->h, slot, span(r, 5000, 30500));
+		break;
+	default:
+		(void)host_hang(r->h, slot, HANG_S * US_PER_S);
+		break;
+	}
+}
+
 static void
 fault(struct run *r)
 {
@@ -128,7 +149,7 @@ fault(struct run *r)
 	enum role role = roles[world_rand(r->w, 5)];
 	unsigned int slot, after;
 
-	switch (world_rand(r->w, 12)) {
+	switch (world_rand(r->w, 14)) {
 	case 0:
 		host_kill(r->h, world_chance(r->w, 2));
 		world_run(r->w, world_now(r->w) + span(r, 0, 3000));
@@ -142,6 +163,10 @@ fault(struct run *r)
 	case 2:
 		world_jump(r->w, ((int64_t)world_rand(r->w, 7200) - 3600) *
 		    (int64_t)US_PER_S);
+		break;
+	case 3:
+	case 4:
+		hang(r);
 		break;
 	default:
 		slot = role == ROLE_WORKER ?
@@ -158,7 +183,11 @@ life(struct run *r)
 {
 	struct sclient *c = r->clients[world_rand(r->w, r->n)];
 
-	switch (world_rand(r->w, 10)) {
+	switch (world_rand(r->w, 11)) {
+	case 10:
+		admin_policy(r->admin, world_chance(r->w, 6) ? 0 : 1 +
+		    (unsigned int)world_rand(r->w, 60000));
+		break;
 	case 0:
 	case 1:
 	case 2:
@@ -292,6 +321,41 @@ check_view(struct run *r, const struct sclient *c, const struct truth *t,
 		    sclient_name(c), v->n, want);
 }
 
+/* The last policy that was acknowledged, or a later one; whole. */
+static int
+check_policy(struct run *r)
+{
+	uint32_t acked, newest, got;
+	unsigned int want;
+	bool in_force;
+	int port, old;
+
+	if ((port = admin_port(r->admin, 0, &newest, &in_force)) == -1)
+		return -1;
+	if (!in_force)
+		world_fail(r->w, "policy version %u is not in force", newest);
+	if ((acked = admin_acked(r->admin, &want)) == 0)
+		return port;
+	if (newest < acked)
+		world_fail(r->w, "policy version %u was acknowledged, the "
+		    "newest is %u", acked, newest);
+	else if ((old = admin_port(r->admin, acked, &got, &in_force)) !=
+	    (int)want)
+		world_fail(r->w, "policy version %u allows %d, it was "
+		    "acknowledged with %u", acked, old, want);
+	return port;
+}
+
+static void
+check_filter(struct run *r, const struct sclient *c, int port)
+{
+	uint64_t has = view_port(sclient_view(c));
+
+	if (port != -1 && has != (uint64_t)port)
+		world_fail(r->w, "%s is told to allow port %lld, the policy "
+		    "says %d", sclient_name(c), (long long)has, port);
+}
+
 static void
 check_client(struct run *r, const struct sclient *c, const struct truth *t,
     size_t n)
@@ -323,6 +387,7 @@ check_client(struct run *r, const struct sclient *c, const struct truth *t,
 		world_fail(r->w, "%s holds a stream and is offline",
 		    sclient_name(c));
 	check_view(r, c, t, n);
+	check_filter(r, c, r->port);
 }
 
 static void
@@ -331,6 +396,8 @@ questions(struct run *r)
 	struct truth *t;
 	unsigned int i;
 	size_t n, k;
+
+	r->port = check_policy(r);
 
 	t = admin_nodes(r->admin, &n);
 	if (t == NULL && n == 0) {
@@ -404,7 +471,7 @@ sim_run(uint64_t seed, bool verbose)
 	world_run(r.w, world_now(r.w) + 200 * US_PER_S);
 	sproc_free(r.outside);
 	failures = world_failures(r.w);
-	world_free(r.w);
+	world_end(r.w);
 	vfs_clear();
 	return failures;
 }

@@ -195,6 +195,79 @@ deltas(struct view *v, const struct jval *r)
 }
 
 static void
+filter_del(struct view *v, struct slice name)
+{
+	size_t i;
+
+	for (i = 0; i < v->nfilters; i++)
+		if (slice_eqs(name, v->filter[i].name)) {
+			v->filter[i] = v->filter[--v->nfilters];
+			return;
+		}
+}
+
+static void
+filter_put(struct view *v, struct slice name, const struct jval *rules)
+{
+	struct view_filter *f = &v->filter[v->nfilters];
+	const struct jval *dst;
+	size_t i, k;
+	uint64_t n;
+
+	if (v->nfilters == sizeof(v->filter) / sizeof(v->filter[0]) ||
+	    !slice_copy(f->name, sizeof(f->name), name)) {
+		fault(v, "too many parts of a filter, or a long name", name.n);
+		return;
+	}
+	f->low = UINT64_MAX;
+	f->high = 0;
+	for (i = 0; i < jval_count(rules); i++) {
+		dst = jval_get(jval_at(rules, i), "DstPorts");
+		for (k = 0; k < jval_count(dst); k++) {
+			n = 0;		/* which is left out */
+			(void)jval_u64(jval_get(jval_get(jval_at(dst, k),
+			    "Ports"), "First"), &n);
+			f->low = n < f->low ? n : f->low;
+			f->high = n > f->high ? n : f->high;
+		}
+	}
+	if (f->low != UINT64_MAX)
+		v->nfilters++;
+}
+
+/* Part by part; "*": all that there are go first. */
+static void
+filters(struct view *v, const struct jval *o)
+{
+	const struct jval *val;
+	struct slice name;
+	void *it = NULL;
+
+	while (o != NULL && jval_each(o, &it, &name, &val))
+		if (slice_eqs(name, "*"))
+			v->nfilters = 0;
+	it = NULL;
+	while (o != NULL && jval_each(o, &it, &name, &val)) {
+		if (slice_eqs(name, "*"))
+			continue;
+		filter_del(v, name);
+		filter_put(v, name, val);
+	}
+}
+
+uint64_t
+view_port(const struct view *v)
+{
+	size_t i;
+
+	for (i = 0; i < v->nfilters; i++)
+		if (v->filter[i].low != v->filter[0].low ||
+		    v->filter[i].high != v->filter[0].low)
+			return UINT64_MAX;
+	return v->nfilters == 0 ? UINT64_MAX : v->filter[0].low;
+}
+
+static void
 apply(struct view *v, const struct jval *r)
 {
 	const struct jval *node, *peers;
@@ -214,6 +287,7 @@ apply(struct view *v, const struct jval *r)
 		text(v->self_name, sizeof(v->self_name), node, "Name");
 		text(v->self_key, sizeof(v->self_key), node, "Key");
 	}
+	filters(v, jval_get(r, "PacketFilters"));
 	peers = jval_get(r, "Peers");
 	if (jval_count(peers) > 0) {
 		v->n = 0;

@@ -19,6 +19,12 @@ struct view_peer {
 	int		 online;		/* -1 unknown */
 };
 
+/* A named part of the packet filter, by the lowest port of each rule. */
+struct view_filter {
+	char		 name[40];
+	uint64_t	 low, high;		/* of these */
+};
+
 struct view {
 	bool		 first;			/* a first map has come */
 	uint64_t	 self;
@@ -26,6 +32,8 @@ struct view {
 	char		 self_key[80];
 	struct view_peer *peers;
 	size_t		 n;
+	struct view_filter filter[32];
+	size_t		 nfilters;
 	unsigned int	 messages;
 	unsigned int	 keepalives;
 	struct buf	 in;			/* octets of an unfinished message */
@@ -36,6 +44,11 @@ void	view_reset(struct view *);
 void	view_free(struct view *);
 /* Octets of the response body: u32 LE length, zstd, JSON, applied in order. */
 void	view_input(struct view *, const void *, size_t);
+/*
+ * The one port that all rules of the packet filter begin at; UINT64_MAX if
+ * there are none, or they do not agree.
+ */
+uint64_t view_port(const struct view *);
 const struct view_peer *view_find(const struct view *, uint64_t id);
 
 #endif

@@ -81,6 +81,10 @@ arrive(void *arg)
 		world_at(x->world, world_now(x->world) + 100, arrive, e);
 		return;
 	}
+	if (sproc_hangs(e->proc)) {
+		world_at(x->world, sproc_wakes(e->proc), arrive, e);
+		return;
+	}
 	STAILQ_REMOVE_HEAD(&e->in, entry);
 	e->octets -= p->n;
 	sproc_touch(e->proc);

@@ -37,7 +37,7 @@ world_new(uint64_t seed, bool verbose)
 }
 
 void
-world_free(struct world *w)
+world_end(struct world *w)
 {
 	struct wire *x;
 	unsigned int i;
@@ -286,6 +286,26 @@ sproc_kill_after(struct sproc *p, unsigned int sends)
 }
 
 void
+sproc_hang(struct sproc *p, uint64_t us)
+{
+	p->hung_until = p->world->now + us;
+	world_trace(p->world, "%s hangs for %.3f s", p->name,
+	    (double)us / 1e6);
+}
+
+bool
+sproc_hangs(const struct sproc *p)
+{
+	return p->world->now < p->hung_until;
+}
+
+uint64_t
+sproc_wakes(const struct sproc *p)
+{
+	return p->hung_until;
+}
+
+void
 sproc_touch(struct sproc *p)
 {
 	if (p == NULL)
@@ -340,7 +360,7 @@ turns(struct world *w)
 		w->any_touched = false;
 		for (p = TAILQ_FIRST(&w->procs); p != NULL; p = next) {
 			next = TAILQ_NEXT(p, entry);
-			if (!p->touched || p->dying)
+			if (!p->touched || p->dying || sproc_hangs(p))
 				continue;
 			p->touched = false;
 			if (p->turn != NULL)
@@ -362,6 +382,8 @@ first_timer(struct world *w, uint64_t *at)
 		if (p->dying)
 			continue;
 		t = env_next(p->env);
+		if (t < p->hung_until)
+			t = p->hung_until;
 		if (t < *at) {
 			*at = t;
 			best = p;

@@ -16,7 +16,7 @@ struct sproc;		/* a process of the simulation */
 /* Never NULL. */
 struct world	*world_new(uint64_t seed, bool verbose);
 /* All processes must have been freed. */
-void		 world_free(struct world *);
+void		 world_end(struct world *);
 uint64_t	 world_now(const struct world *);
 /* A uniform number below n (n > 0) from the seed. */
 uint64_t	 world_rand(struct world *, uint64_t n);
@@ -58,6 +58,14 @@ void		 sproc_on_death(struct sproc *, void (*fn)(struct sproc *,
 void		 sproc_kill(struct sproc *, const char *why);
 /* Kills it after it has sent so many more messages. */
 void		 sproc_kill_after(struct sproc *, unsigned int sends);
+/*
+ * It hangs for so long: no timer runs, no turn, and what others send waits.
+ * It can be killed.
+ */
+void		 sproc_hang(struct sproc *, uint64_t us);
+bool		 sproc_hangs(const struct sproc *);
+/* When it goes on, or did; 0: it never hung. */
+uint64_t	 sproc_wakes(const struct sproc *);
 /* After on_death; the core has been freed.  Complains of timers left over. */
 void		 sproc_free(struct sproc *);
 /* Something was given to the process: its turn comes. */

@@ -32,6 +32,7 @@ struct sproc {
 	bool		 buried;
 	bool		 limited;
 	unsigned int	 sends_left;
+	uint64_t	 hung_until;
 };
 
 /* One message on the way. */

@@ -206,7 +206,7 @@ static struct tnworld *
 make(unsigned int n)
 {
 	struct tnworld *w = tnw_new(1);
-	struct fuser u = { 1, "alice@example.com" };
+	struct fuser u = { 1, "alice@example.com", 0 };
 	struct buf b = { 0 };
 	struct fnode f;
 	unsigned int i;
@@ -349,7 +349,7 @@ t_profiles(void **state)
 	struct frame *f[200], *g[200];
 	struct mapview *v, *u;
 	struct buf b = { 0 };
-	struct fuser user;
+	struct fuser user = { 0 };
 	struct fnode n;
 	unsigned int i;
 	size_t k, m;

@@ -286,6 +286,18 @@ static const struct {
 	    "c:3: 'Root User' is not the name of a user or group" },
 	{ GOOD "users { worker = \"_hskeyd\" }\n",
 	    "c:1: each role wants a user of its own" },
+	{ GOOD "users { policyc = \"_hsdbd\" }\n",
+	    "c:1: each role wants a user of its own" },
+	{ GOOD "policy {\nmode = \"file\" }\n",
+	    "c:4: mode \"file\" wants a path" },
+	{ GOOD "policy {\nmode = \"both\" }\n",
+	    "c:4: mode must be \"database\" or \"file\"" },
+	{ GOOD "policy {\nfile = \"x\" }\n",
+	    "c:4: unknown key file in section policy" },
+	{ GOOD "domains = { \"a b\" }\n",
+	    "c:3: 'a b' is not a DNS name" },
+	{ GOOD "domains = { \"a.com\", \"A.com\" }\n",
+	    "c:3: a.com is given twice" },
 	{ GOOD "chroot = \"/run/headscaled\"\n", "c:3: chroot must be an empty "
 	    "folder, not state_dir or run_dir" },
 	{ GOOD "log { level = \"loud\" }\n",
@@ -357,6 +369,9 @@ test_defaults(void **state)
 	assert_null(c->files.libexec_dir);
 	assert_null(c->files.derp_map);
 	assert_null(c->files.records);
+	assert_null(c->files.policy);
+	assert_int_equal(c->ndomains, 0);
+	assert_string_equal(c->users.policyc, "_hspolicy");
 	assert_string_equal(c->users.keyd, "_hskeyd");
 	assert_string_equal(c->users.group, "_headscaled");
 	assert_int_equal(c->limits.header_max, 16384);
@@ -398,6 +413,8 @@ test_everything(void **state)
 	    "search = { \"B.example\" } extra_records_file = \"rec.json\"\n"
 	    "split \"corp.example\" { nameservers = { \"10.0.0.53\" } } }\n"
 	    "derp { map_file = \"/d/map\" }\n"
+	    "policy { mode = file path = \"p.hujson\" }\n"
+	    "domains = { \"Example.com\", \"x.org\" }\n"
 	    "client { taildrop = no logtail = yes randomize_port = on }\n"
 	    "log { level = debug target = stderr }\n"
 	    "limits { connections = 100 change_log = 500 }\n"
@@ -413,6 +430,9 @@ test_everything(void **state)
 	assert_string_equal(c->files.pid_file, "/etc/x/./headscaled.pid");
 	assert_string_equal(c->files.records, "/etc/x/rec.json");
 	assert_string_equal(c->files.derp_map, "/d/map");
+	assert_string_equal(c->files.policy, "/etc/x/p.hujson");
+	assert_int_equal(c->ndomains, 2);
+	assert_string_equal(c->domains[0], "example.com");
 	assert_int_equal(c->naddrs, 3);
 	assert_true(c->addrs[0].any);
 	assert_int_equal(c->addrs[1].at.addr.family, 6);
@@ -478,6 +498,12 @@ test_warnings(void **state)
 	assert_string_equal(c->warnings[0], "c:3: clients treat only "
 	    "100.64.0.0/10 as theirs: 10.0.0.0/8 may not work");
 	conf_free(c);
+	c = good(GOOD "policy { path = \"/x\" }\n");
+	assert_int_equal(c->nwarnings, 1);
+	assert_string_equal(c->warnings[0], "c:3: path is not read unless "
+	    "mode is \"file\"");
+	assert_null(c->files.policy);
+	conf_free(c);
 }
 
 static void
@@ -508,6 +534,10 @@ test_reloadable(void **state)
 		{ "", NULL },
 		{ "dns { magic_dns = off }\n", NULL },
 		{ "derp { map_file = \"x\" }\n", NULL },
+		{ "policy { mode = file path = \"x\" }\n", NULL },
+		{ "domains = { \"x.org\" }\n", NULL },
+		{ "users {\npolicyc = \"x\" }\n",
+		    "c:4: users|policyc changes only with a restart" },
 		{ "listen \"b\" { address = \"::1\" port = 8080 }\n", NULL },
 		{ "workers = 5\n", "c:3: workers changes only with a restart" },
 		{ "\nstate_dir = \"/x\"\n",

@@ -14,6 +14,8 @@
 #include <cmocka.h>
 
 #include "common/log.h"
+#include "dbd/batch_int.h"
+#include "dbd/policy_int.h"
 #include "regress/lib/ctlpeer.h"
 #include "regress/lib/fakeenv.h"
 
@@ -201,6 +203,153 @@ op_exposure_revoke(struct dbd *d, uint16_t slot, uint64_t generation,
 	*n = 7;
 	return called(why, whylen, "revoke %u %llu by %u", slot,
 	    LLU(generation), uid);
+}
+
+int
+op_user_role(struct dbd *d, uint64_t id, uint8_t role, uint32_t uid, char *why,
+    size_t n)
+{
+	(void)d;
+	return called(why, n, "user_role %llu %u by %u", LLU(id), role, uid);
+}
+
+int
+op_node_routes(struct dbd *d, uint64_t id, const struct msg_list *routes,
+    bool approve, uint32_t uid, char *why, size_t n)
+{
+	(void)d;
+	return called(why, n, "node_routes %llu %u %d by %u", LLU(id),
+	    routes->count, approve, uid);
+}
+
+/* Policies: a job is kept, and ends when a test says so. */
+
+static struct {
+	void	(*done)(const struct job_result *, void *);
+	void	*arg;
+	size_t	 octets;
+} job;
+
+static int
+job_taken(int rc, size_t octets, void (*done)(const struct job_result *,
+    void *), void *arg)
+{
+	job.octets = octets;
+	job.done = rc == 0 ? done : NULL;
+	job.arg = arg;
+	return rc;
+}
+
+int
+op_policy_set(struct tailnet *tn, struct slice text, struct slice reason,
+    uint32_t uid, void (*done)(const struct job_result *, void *), void *arg,
+    char *why, size_t n)
+{
+	return job_taken(called(why, n, "policy_set %llu \"%.*s\" %.*s by %u",
+	    LLU(tn->id), text.n > 40 ? 0 : (int)text.n, text.n == 0 ? "" :
+	    text.p, SLICE_FMT(reason), uid), text.n, done, arg);
+}
+
+int
+op_policy_rollback(struct tailnet *tn, uint32_t version, struct slice reason,
+    uint32_t uid, void (*done)(const struct job_result *, void *), void *arg,
+    char *why, size_t n)
+{
+	return job_taken(called(why, n, "policy_rollback %llu %u %.*s by %u",
+	    LLU(tn->id), version, SLICE_FMT(reason), uid), 0, done, arg);
+}
+
+int
+op_policy_try(struct tailnet *tn, enum job_kind kind, struct slice text,
+    uint32_t lines, uint32_t uid, void (*done)(const struct job_result *,
+    void *), void *arg, char *why, size_t n)
+{
+	return job_taken(called(why, n, "policy_try %llu %d \"%.*s\" %u by %u",
+	    LLU(tn->id), kind, SLICE_FMT(text), lines, uid), text.n, done,
+	    arg);
+}
+
+int
+op_policy_why(struct tailnet *tn, struct slice src, struct slice dst,
+    uint16_t port, uint32_t uid, void (*done)(const struct job_result *,
+    void *), void *arg, char *why, size_t n)
+{
+	return job_taken(called(why, n, "policy_why %llu %.*s %.*s %u by %u",
+	    LLU(tn->id), SLICE_FMT(src), SLICE_FMT(dst), port, uid), 0, done,
+	    arg);
+}
+
+void
+job_forget(struct dbd *d, const void *arg)
+{
+	(void)d;
+	assert_ptr_equal(arg, job.arg);
+	job.done = NULL;
+}
+
+void
+policy_name(const struct tailnet *tn, char *dst, size_t n)
+{
+	(void)strlcpy(dst, tn->policy == POLICY_ALLOW_ALL ? "allow-all" :
+	    "deny-all", n);
+}
+
+struct tailnet *
+tailnet_default(struct dbd *d)
+{
+	return TAILQ_FIRST(&d->tailnets);
+}
+
+void
+op_check(struct dbd *d, int rc)
+{
+	(void)d;
+	assert_int_not_equal(rc, -1);
+}
+
+static void
+a_version(struct policy_row *row, uint32_t version)
+{
+	memset(row, 0, sizeof(*row));
+	row->version = version;
+	row->kind = POLICY_COMPILED;
+	row->uid = 1000;
+	row->at = 5;
+	row->reason = slice_str("r");
+	row->size = 3;
+}
+
+int
+store_find_policy(struct store *s, uint64_t tailnet, uint32_t version,
+    int (*fn)(const struct policy_row *, void *), void *arg)
+{
+	struct policy_row row;
+
+	(void)s;
+	assert_int_equal(tailnet, 1);
+	if (version > 7)
+		return 0;
+	a_version(&row, version == 0 ? 7 : version);
+	row.text = slice_str("abc");
+	return fn(&row, arg) == -1 ? -1 : 1;
+}
+
+int
+store_list_policies(struct store *s, uint64_t tailnet, uint32_t max,
+    int (*fn)(const struct policy_row *, void *), void *arg)
+{
+	struct policy_row row;
+	uint32_t i;
+
+	(void)s;
+	assert_int_equal(tailnet, 1);
+	assert_true(max > 2);
+	for (i = 7; i > 5; i--) {
+		a_version(&row, i);
+		if (fn(&row, arg) == -1)
+			return -1;
+	}
+	return 0;
 }
 
 static struct fix *
@@ -460,7 +609,11 @@ test_changes(void **state)
 		{ M_CTL_NODE_EXPIRE, "node_expire 5 77 by 1000", 5 },
 		{ M_CTL_NODE_LOGOUT, "node_logout 5 by 1000", 5 },
 		{ M_CTL_NODE_DELETE, "node_delete 5 by 1000", 5 },
+		{ M_CTL_USER_ROLE, "user_role 5 1 by 1000", 5 },
+		{ M_CTL_NODE_ROUTES, "node_routes 5 1 1 by 1000", 5 },
 	};
+	struct buf routes = { 0 };
+	struct r_route route;
 	struct fix *f = *state;
 	struct cp_peer *p;
 	struct msg m;
@@ -490,6 +643,17 @@ test_changes(void **state)
 			m.u.ctl_node_move.user = 6;
 		else if (m.type == M_CTL_NODE_EXPIRE)
 			m.u.ctl_node_expire.at = 77;
+		else if (m.type == M_CTL_USER_ROLE)
+			m.u.ctl_user_role.role = 1;
+		else if (m.type == M_CTL_NODE_ROUTES) {
+			buf_clear(&routes);
+			memset(&route, 0, sizeof(route));
+			route.v.addr.family = 6;
+			m.u.ctl_node_routes.approve = true;
+			msg_list_add(&m.u.ctl_node_routes.routes, &routes,
+			    MR_ROUTE, &route);
+			msg_list_close(&m.u.ctl_node_routes.routes, &routes);
+		}
 		cp_say(p, &m);
 		assert_string_equal(op.called, want[i / 2].called);
 		assert_string_equal(cp_said(p), "");	/* not before */
@@ -505,6 +669,7 @@ test_changes(void **state)
 		assert_int_equal(strstr(logged, "no such thing") != NULL,
 		    rc == -1);
 	}
+	buf_free(&routes);
 	/* A text that is no UTF-8 must not end dbd. */
 	(void)strlcpy(op.why, "bad \xff", sizeof(op.why));
 	msg_init(&m, M_CTL_NODE_DELETE);
@@ -562,7 +727,8 @@ test_short_lists(void **state)
 	turn(f);
 	text = cp_said(p);
 	assert_non_null(strstr(text, "CTL_USER id=2 user={ id=1 "
-	    "name=\"alice\" display=\"\" picture=\"\" created=0 } nodes=12\n"
+	    "name=\"alice\" display=\"\" picture=\"\" created=0 role=0 } "
+	    "nodes=12\n"
 	    "CTL_USER id=2 user={ id=2"));
 	assert_non_null(strstr(text, "\nCTL_USER id=2 user={ id=3"));
 	assert_non_null(strstr(text, "\nCTL_END id=2 count=3\n"));
@@ -845,6 +1011,170 @@ test_limits(void **state)
 }
 
 static void
+say_part(struct cp_peer *p, const void *octets, size_t n)
+{
+	struct msg m;
+
+	msg_init(&m, M_CTL_POLICY_PART);
+	m.u.ctl_policy_part.octets = slice_mem(octets, n);
+	cp_say(p, &m);
+}
+
+static void
+say_set(struct cp_peer *p)
+{
+	struct msg m;
+
+	msg_init(&m, M_CTL_POLICY_SET);
+	m.u.ctl_policy_set.reason = slice_str("why");
+	cp_say(p, &m);
+}
+
+/* A job ends so. */
+static void
+end(struct fix *f, bool ok, const char *text)
+{
+	struct job_result r;
+
+	memset(&r, 0, sizeof(r));
+	r.ok = ok;
+	r.version = ok ? 9 : 0;
+	r.line = ok ? 0 : 3;
+	r.column = 4;
+	r.text = slice_str(text);
+	r.out = slice_str("lines");
+	job.done(&r, job.arg);
+	turn(f);
+}
+
+static void
+test_policy(void **state)
+{
+	struct fix *f = *state;
+	struct cp_peer *p;
+	struct msg m;
+
+	p = cp_connect(&f->d, 1000);
+	hello(f, p);
+	say_part(p, "{ /*", 4);
+	say_part(p, "*/ }", 4);
+	say_set(p);
+	assert_string_equal(op.called,
+	    "policy_set 1 \"{ /**/ }\" why by 1000");
+	turn(f);
+	assert_string_equal(cp_said(p), "");
+	/* Compiling takes its time: the connection is not idle. */
+	fakeenv_advance(f->fe, 119 * US_PER_S);
+	assert_false(p->down);
+	/* One at a time. */
+	msg_init(&m, M_CTL_POLICY_WHY);
+	m.u.ctl_policy_why.src = slice_str("a");
+	m.u.ctl_policy_why.dst = slice_str("b");
+	cp_say(p, &m);
+	turn(f);
+	assert_string_equal(cp_said(p), "CTL_NO id=3 text=\"another policy of "
+	    "this connection is being worked on\"\n");
+	end(f, true, "");
+	assert_string_equal(cp_said(p), "CTL_OK id=2 id=9 text=\"\"\n");
+	/* The text was for that request alone. */
+	say_set(p);
+	assert_string_equal(op.called, "policy_set 1 \"\" why by 1000");
+	end(f, false, "bad\033");
+	assert_string_equal(cp_said(p), "CTL_POLICY_BAD id=4 "
+	    "tests_failed=false line=3 column=4 text=\"bad\\033\" "
+	    "detail=[0]\n");
+	cp_say(p, &m);
+	assert_string_equal(op.called, "policy_why 1 a b 0 by 1000");
+	end(f, true, "");
+	assert_non_null(strstr(cp_said(p), "CTL_POLICY_LINE id=5"));
+	msg_init(&m, M_CTL_POLICY_CHECK);
+	m.u.ctl_policy_check.tests = true;
+	say_part(p, "x", 1);
+	cp_say(p, &m);
+	assert_string_equal(op.called, "policy_try 1 2 \"x\" 0 by 1000");
+	end(f, true, "");
+	(void)cp_said(p);
+	msg_init(&m, M_CTL_POLICY_DIFF);
+	m.u.ctl_policy_diff.lines = UINT32_MAX;
+	cp_say(p, &m);
+	assert_string_equal(op.called, "policy_try 1 4 \"\" 100000 by 1000");
+	end(f, true, "");
+	(void)cp_said(p);
+	msg_init(&m, M_CTL_POLICY_ROLLBACK);
+	m.u.ctl_policy_rollback.version = 3;
+	op.rc = -1;
+	(void)strlcpy(op.why, "no such version", sizeof(op.why));
+	cp_say(p, &m);
+	turn(f);
+	assert_string_equal(cp_said(p), "CTL_NO id=8 text=\"no such version\""
+	    "\n");
+	/* Who hangs up is not waited for. */
+	op.rc = 0;
+	cp_say(p, &m);
+	cp_hang_up(p);
+	assert_null(job.done);
+}
+
+static void
+test_policy_too_long(void **state)
+{
+	static char part[60000];
+	struct fix *f = *state;
+	struct cp_peer *p;
+	size_t i;
+
+	memset(part, ' ', sizeof(part));
+	p = cp_connect(&f->d, 1000);
+	hello(f, p);
+	for (i = 0; i < 1000; i++)
+		say_part(p, part, sizeof(part));
+	say_set(p);
+	turn(f);
+	assert_string_equal(cp_said(p), "CTL_NO id=2 text=\"the policy has "
+	    "more than 1048576 octets\"\n");
+	for (i = 0; i < 17; i++)
+		say_part(p, part, sizeof(part));
+	say_part(p, part, 1048576 - 17 * sizeof(part));
+	say_set(p);
+	assert_int_equal(job.octets, 1048576);
+	end(f, true, "");
+	cp_hang_up(p);
+}
+
+static void
+test_policy_versions(void **state)
+{
+	struct fix *f = *state;
+	struct cp_peer *p;
+	const char *text;
+	struct msg m;
+
+	p = cp_connect(&f->d, 1000);
+	hello(f, p);
+	f->tn[0].version = 7;
+	cp_say_type(p, M_CTL_POLICY_HISTORY);
+	turn(f);
+	text = cp_said(p);
+	assert_non_null(strstr(text, "CTL_POLICY_VERSION id=2 version=7 kind=2 "
+	    "uid=1000 at=5 reason=\"r\" size=3 in_force=true\n"));
+	assert_non_null(strstr(text, "version=6 "));
+	assert_non_null(strstr(text, "in_force=false\nCTL_END id=2 count=2\n"));
+	f->tn[0].alarm = true;
+	cp_say_type(p, M_CTL_POLICY_GET);
+	turn(f);
+	text = cp_said(p);
+	assert_non_null(strstr(text, "version=7 "));
+	assert_non_null(strstr(text, "in_force=false\nCTL_POLICY_LINE id=3"));
+	msg_init(&m, M_CTL_POLICY_GET);
+	m.u.ctl_policy_get.version = 8;
+	cp_say(p, &m);
+	turn(f);
+	assert_string_equal(cp_said(p), "CTL_NO id=4 text=\"no such version\""
+	    "\n");
+	cp_hang_up(p);
+}
+
+static void
 test_silence(void **state)
 {
 	struct fix *f = *state;
@@ -871,6 +1201,8 @@ main(void)
 		T(test_short_lists), T(test_paced_list),
 		T(test_stalled_list), T(test_exposure), T(test_status),
 		T(test_reload_and_verbose), T(test_limits), T(test_silence),
+		T(test_policy), T(test_policy_too_long),
+		T(test_policy_versions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

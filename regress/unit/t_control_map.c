@@ -12,6 +12,7 @@
 #include "common/enc.h"
 #include "common/log.h"
 #include "regress/lib/ctlworld.h"
+#include "worker/control/control_int.h"
 
 #define NODE		5
 #define ALICE		1
@@ -20,7 +21,7 @@ static int
 setup(void **state)
 {
 	struct ctlworld *w;
-	struct fuser u = { ALICE, "alice" };
+	struct fuser u = { ALICE, "alice", 0 };
 	struct buf b = { 0 };
 	struct fnode f;
 	uint64_t id;
@@ -532,40 +533,51 @@ t_lane_full(void **state)
 }
 
 /*
- * A registration has its turn in a session full of map requests; only what no
- * client would do is reset.
+ * A registration has its turn in a session full of map requests, and in one
+ * full of registrations: those beyond 16 wait with their requests.
  */
 static void
 t_lane_regs(void **state)
 {
 	struct ctlworld *w = *state;
-	struct wire *x = cw_client(w, 3, 148);
-	struct cw_ask *a[20];
+	struct wire *x = cw_client(w, 3, 148), *y = cw_client(w, 4, 148);
+	struct cw_ask *a[100], *other;
 	unsigned int i;
 
 	(void)ask(x, STREAM);
 	for (i = 0; i < 16; i++)
 		(void)ask(x, LITE);
 	assert_int_equal(ask(x, LITE)->status, 429);
-	for (i = 0; i < 20; i++)
+	for (i = 0; i < 100; i++)
 		a[i] = ask_reg(x);
-	for (i = 0; i < 16; i++)
-		assert_false(a[i]->ended);
-	for (; i < 20; i++) {
-		assert_true(a[i]->ended && a[i]->error != 0);
-		assert_int_equal(a[i]->status, 0);
-	}
-	/* one that is taken back makes room, and the session goes on */
+	assert_int_equal(w->c->ntasks, 1 + 16 + 16);
+	other = ask_reg(y);
+	assert_int_equal(cw_count(w, M_DB_REG), 1);
+	reg_no(w, cw_got(w, M_DB_REG, 0));
+	assert_int_equal(other->status, 200);
+	/* some are taken back: of those that wait here and there */
 	cw_cancel(a[7]);
-	a[7] = ask_reg(x);
+	cw_cancel(a[60]);
 	map_ok(w, cw_got(w, M_DB_MAP_OPEN, 0), NODE);
 	for (i = 0; i < 16; i++)
 		lite_ok(w, cw_got(w, M_DB_MAP_LITE, i));
-	for (i = 0; i < 16; i++)
-		reg_no(w, cw_got(w, M_DB_REG, i));
-	for (i = 0; i < 16; i++)
-		assert_int_equal(a[i]->status, 200);
-	assert_int_equal(control_counters(w->c)->registers, 21);
+	for (i = 0; i < 98; i++) {
+		assert_int_equal(cw_count(w, M_DB_REG), 2 + i);
+		assert_true(w->c->ntasks <= 1 + 16);
+		reg_no(w, cw_got(w, M_DB_REG, 1 + i));
+		/* in their order */
+		assert_int_equal(a[i + (i >= 7) + (i >= 59)]->status, 200);
+	}
+	for (i = 0; i < 100; i++)
+		assert_int_equal(a[i]->status, i == 7 || i == 60 ? 0 : 200);
+	assert_int_equal(control_counters(w->c)->registers, 101);
+	/* held and gone with its connection, or with the worker: no trace */
+	for (i = 0; i < 40; i++)
+		(void)ask_reg(x);
+	for (i = 0; i < 40; i++)
+		(void)ask_reg(y);
+	wire_close(x);
+	ctlworld_run(w);
 }
 
 /* What was taken back before it was sent has no effect (trap 38). */

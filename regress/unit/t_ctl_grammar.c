@@ -119,6 +119,52 @@ static const struct {
 	    " destroys" },
 	{ "nodes delete laptop", "CTL_NODE_DELETE id=0 id=12 flags=0"
 	    " destroys" },
+	{ "users role alice admin", "CTL_USER_ROLE id=0 id=11 role=1 flags=0" },
+	{ "users role alice owner", "CTL_USER_ROLE id=0 id=11 role=2 flags=0" },
+	{ "users role alice member", "CTL_USER_ROLE id=0 id=11 role=0 "
+	    "flags=0" },
+	{ "routes list", "CTL_NODE_LIST id=0 flags=0" },
+	{ "routes list laptop", "CTL_NODE_LIST id=0 flags=0" },
+	{ "routes approve laptop 10.0.0.0/8", "CTL_NODE_ROUTES id=0 id=12 "
+	    "approve=true routes=[1 { v=10.0.0.0/8 }] flags=0" },
+	{ "routes unapprove laptop ::/0 -j 10.0.0.0/8", "CTL_NODE_ROUTES id=0 "
+	    "id=12 approve=false routes=[2 { v=::/0 } { v=10.0.0.0/8 }] "
+	    "flags=1" },
+	{ "policy set f", "CTL_POLICY_SET id=0 reason=\"\" flags=0" },
+	{ "policy set - -r why", "CTL_POLICY_SET id=0 reason=\"why\" "
+	    "flags=0" },
+	{ "policy check f", "CTL_POLICY_CHECK id=0 tests=false flags=0" },
+	{ "policy test f", "CTL_POLICY_CHECK id=0 tests=true flags=0" },
+	{ "policy diff f", "CTL_POLICY_DIFF id=0 lines=1000 flags=0" },
+	{ "policy diff -n 5 f", "CTL_POLICY_DIFF id=0 lines=5 flags=0" },
+	{ "policy get", "CTL_POLICY_GET id=0 version=0 flags=0" },
+	{ "policy get 7", "CTL_POLICY_GET id=0 version=7 flags=0" },
+	{ "policy history", "CTL_POLICY_HISTORY id=0 flags=0" },
+	{ "policy rollback 3 --reason x", "CTL_POLICY_ROLLBACK id=0 version=3 "
+	    "reason=\"x\" flags=0" },
+	{ "policy why a b", "CTL_POLICY_WHY id=0 src=\"a\" dst=\"b\" port=0 "
+	    "flags=0" },
+	{ "policy why a b:22", "CTL_POLICY_WHY id=0 src=\"a\" dst=\"b\" "
+	    "port=22 flags=0" },
+	{ "policy why a tag:web", "CTL_POLICY_WHY id=0 src=\"a\" "
+	    "dst=\"tag:web\" port=0 flags=0" },
+	{ "policy why a tag:web:80", "CTL_POLICY_WHY id=0 src=\"a\" "
+	    "dst=\"tag:web\" port=80 flags=0" },
+	{ "policy why a fd7a::1", "CTL_POLICY_WHY id=0 src=\"a\" "
+	    "dst=\"fd7a::1\" port=0 flags=0" },
+	{ "policy why a [fd7a::1]:5", "CTL_POLICY_WHY id=0 src=\"a\" "
+	    "dst=\"fd7a::1\" port=5 flags=0" },
+	{ "users role alice king", "error: users role: \"king\" is no role: "
+	    "owner, admin or member" },
+	{ "routes approve laptop", "error: routes approve: must be followed "
+	    "by PREFIX..." },
+	{ "routes approve laptop 10.0.0.1/8", "error: routes approve: "
+	    "\"10.0.0.1/8\" is no prefix like 10.0.0.0/8" },
+	{ "policy get 0", "error: policy get: \"0\" is no such number" },
+	{ "policy why a b:70000", "error: policy why: \"70000\" is no such "
+	    "number" },
+	{ "policy why a :80", "error: policy why: \":80\" names nothing" },
+	{ "policy set", "error: policy set: must be followed by FILE" },
 	{ "status", "CTL_STATUS id=0 flags=0" },
 	{ "status -v", "CTL_STATUS id=0 flags=40" },
 	{ "-j status --verb", "CTL_STATUS id=0 flags=41" },
@@ -147,12 +193,13 @@ static const struct {
 	{ "users add -", "CTL_USER_ADD id=0 name=\"-\" display=\"\" "
 	    "flags=0" },
 	/* What is wrong. */
-	{ "", "error: a command is missing: users, keys, nodes, status, "
-	    "worker, reload, log, version or help" },
+	{ "", "error: a command is missing: users, keys, nodes, routes, "
+	    "policy, status, worker, reload, log, version or help" },
 	{ "noeds list", "error: no such command: noeds; did you mean "
 	    "nodes?" },
 	{ "frobnicate", "error: no such command: frobnicate; there is users,"
-	    " keys, nodes, status, worker, reload, log, version or help" },
+	    " keys, nodes, routes, policy, status, worker, reload, log, "
+	    "version or help" },
 	{ "nodes lsit", "error: nodes: no such command: lsit; did you mean "
 	    "list?" },
 	{ "nodes x", "error: nodes: no such command: x; there is list, show,"
@@ -301,8 +348,13 @@ static void
 test_completion(void **state)
 {
 	(void)state;
-	completes("''", "users keys nodes status worker reload log version "
-	    "help ", ARG_NONE);
+	completes("''", "users keys nodes routes policy status worker reload "
+	    "log version help ", ARG_NONE);
+	completes("policy ''", "set get check test diff why history "
+	    "rollback ", ARG_NONE);
+	completes("routes approve ''", "", ARG_NODE);
+	completes("routes approve n ''", "", ARG_NONE);
+	completes("policy set --r", "--reason ", ARG_NONE);
 	completes("n", "nodes ", ARG_NONE);
 	completes("nodes ''", "list show rename tag move expire logout "
 	    "delete ", ARG_NONE);

@@ -242,6 +242,7 @@ static const char node_object[] =
 "  \"approved_routes\": [\n"
 "    \"10.0.0.0/8\"\n"
 "  ],\n"
+"  \"primary_routes\": [],\n"
 "  \"hostname\": \"Evil\\u001b[31m\\nhost\",\n"
 "  \"client_version\": \"1.104.5\",\n"
 "  \"os\": \"linux\",\n"
@@ -373,8 +374,8 @@ test_users(void **state)
 	(void)state;
 	list_users(&o);
 	prints(&o,
-"ID  NAME   DISPLAY                 NODES  CREATED\n"
-" 1  alice  Alice \"A\" \\302\\233\\177      3  2026-09-21\n");
+"ID  NAME   DISPLAY                 ROLE    NODES  CREATED\n"
+" 1  alice  Alice \"A\" \\302\\233\\177  member      3  2026-09-21\n");
 	o = out(true, 0);
 	list_users(&o);
 	prints(&o,
@@ -383,6 +384,7 @@ test_users(void **state)
 "    \"id\": 1,\n"
 "    \"name\": \"alice\",\n"
 "    \"display\": \"Alice \\\"A\\\" \\u009b\\u007f\",\n"
+"    \"role\": \"member\",\n"
 "    \"nodes\": 3,\n"
 "    \"created\": \"2026-09-21T14:13:20Z\"\n"
 "  }\n"

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "ctl/client.h"
@@ -27,6 +28,9 @@ static struct {
 	bool		 dies;		/* in the middle of an answer */
 	const char	*no;		/* refuses changes */
 	bool		 no_lists;
+	bool		 bad;		/* a policy is refused */
+	uint32_t	 line;
+	size_t		 sent;		/* octets of a policy */
 	struct buf	 asked;		/* msg_print of each request */
 	unsigned int	 calls;
 } srv;
@@ -122,6 +126,63 @@ send_end(enum msg_type type, void (*fn)(const struct msg *, void *), void *arg)
 	fn(&m, arg);
 }
 
+void
+client_send(struct client *c, const struct msg *m)
+{
+	assert_int_equal(c->open, 1);
+	assert_int_equal(m->type, M_CTL_POLICY_PART);
+	assert_true(msg_ok(m));
+	srv.sent += m->u.ctl_policy_part.octets.n;
+}
+
+static void
+send_policy(const struct msg *to, void (*fn)(const struct msg *, void *),
+    void *arg)
+{
+	struct buf b = { NULL, 0, 0 };
+	struct r_pol_text t;
+	struct msg m;
+
+	msg_init(&m, M_CTL_POLICY_VERSION);
+	m.u.ctl_policy_version.version = 7;
+	m.u.ctl_policy_version.kind = 2;
+	m.u.ctl_policy_version.uid = 1000;
+	m.u.ctl_policy_version.at = NOW - 3600;
+	m.u.ctl_policy_version.size = 12;
+	m.u.ctl_policy_version.in_force = true;
+	m.u.ctl_policy_version.reason = slice_str("te\033st");
+	if (to->type == M_CTL_POLICY_GET || to->type == M_CTL_POLICY_HISTORY)
+		fn(&m, arg);
+	msg_init(&m, M_CTL_POLICY_LINE);
+	m.u.ctl_policy_line.octets = slice_str("{ // x\n");
+	if (to->type != M_CTL_POLICY_HISTORY) {
+		fn(&m, arg);
+		m.u.ctl_policy_line.octets = slice_str("}\n");
+		fn(&m, arg);
+	}
+	if (!srv.bad) {
+		msg_init(&m, M_CTL_END);
+		fn(&m, arg);
+		return;
+	}
+	msg_init(&m, M_CTL_POLICY_BAD);
+	m.u.ctl_policy_bad.line = srv.line;
+	m.u.ctl_policy_bad.column = 7;
+	m.u.ctl_policy_bad.text = slice_str("unknown \033 field");
+	t.v = slice_str("and more");
+	msg_list_add(&m.u.ctl_policy_bad.detail, &b, MR_POL_TEXT, &t);
+	msg_list_close(&m.u.ctl_policy_bad.detail, &b);
+	fn(&m, arg);
+	buf_free(&b);
+}
+
+static bool
+is_policy_list(enum msg_type t)
+{
+	return t == M_CTL_POLICY_GET || t == M_CTL_POLICY_HISTORY ||
+	    t == M_CTL_POLICY_WHY || t == M_CTL_POLICY_DIFF;
+}
+
 int
 client_call(struct client *c, const struct msg *m,
     void (*fn)(const struct msg *, void *), void *arg, char *why, size_t n)
@@ -145,7 +206,9 @@ client_call(struct client *c, const struct msg *m,
 		(void)strlcpy(why, "it died", n);
 		return -1;
 	}
-	if (srv.no != NULL && (!list || srv.no_lists))
+	if (srv.bad || (srv.no == NULL && is_policy_list(m->type)))
+		send_policy(m, fn, arg);
+	else if (srv.no != NULL && (!list || srv.no_lists))
 		send_end(M_CTL_NO, fn, arg);
 	else
 		send_end(list ? M_CTL_END : m->type == M_CTL_KEY_CREATE ?
@@ -199,9 +262,12 @@ run(const char *line, bool can_ask)
 	assert_int_equal(srv.client.open, 0);
 	buf_u8(&o.text, 0);
 	buf_u8(&srv.asked, 0);
-	(void)snprintf(text, sizeof(text), "%d|%s|%s", rc,
-	    (const char *)o.text.p, rc == 0 ? "" : why);
+	buf_u8(&o.err, 0);
+	(void)snprintf(text, sizeof(text), "%d|%s|%s%s", rc,
+	    (const char *)o.text.p, (const char *)o.err.p,
+	    rc == 0 ? "" : why);
 	buf_free(&o.text);
+	buf_free(&o.err);
 	return text;
 }
 
@@ -246,6 +312,13 @@ test_names(void **state)
 		    " laptop-1 (11), la\\033 (13)?" },
 		{ "nodes move phone alice", "CTL_NODE_MOVE id=0 id=12 user=1",
 		    "0|node phone moved\n|" },
+		{ "users role bob admin", "CTL_USER_ROLE id=0 id=2 role=1",
+		    "0|user Bob is admin now\n|" },
+		{ "routes approve phone 10.0.0.0/8", "CTL_NODE_ROUTES id=0 "
+		    "id=12 approve=true", "0|node phone: routes approved\n|" },
+		{ "routes unapprove phone ::/0", "CTL_NODE_ROUTES id=0 "
+		    "id=12 approve=false",
+		    "0|node phone: routes not approved any more\n|" },
 		{ "nodes tag 12 a", "CTL_NODE_TAG id=0 id=12 tags=[1 ",
 		    "0|node phone tagged\n|" },
 		{ "nodes expire phone never", "CTL_NODE_EXPIRE id=0 id=12 "
@@ -425,6 +498,72 @@ test_without_server(void **state)
 	    "0|hskey-0123456789ab\t\nhskey-0123456789cd\t\n|");
 }
 
+static void
+test_policy(void **state)
+{
+	char path[] = "/tmp/t_ctl_run.XXXXXX", line[128], want[256];
+	int fd;
+
+	(void)state;
+	assert_true((fd = mkstemp(path)) != -1);
+	assert_int_equal(write(fd, "0123456789", 10), 10);
+	(void)snprintf(line, sizeof(line), "policy set %s", path);
+	assert_string_equal(run(line, false), "0|version 77 is in force\n|");
+	assert_int_equal(srv.sent, 10);
+	(void)snprintf(line, sizeof(line), "policy set -j %s", path);
+	assert_string_equal(run(line, false), "0|{\n  \"ok\": true,\n"
+	    "  \"version\": 77\n}\n|");
+	(void)snprintf(line, sizeof(line), "policy check %s", path);
+	(void)snprintf(want, sizeof(want), "0|%s: it can be set\n|", path);
+	assert_string_equal(run(line, false), want);
+	/* Refused: file, line and column where an editor looks for them. */
+	srv.bad = true;
+	srv.line = 3;
+	(void)snprintf(want, sizeof(want), "1||%s:3:7: unknown \\033 field\n"
+	    "\tand more\n", path);
+	assert_string_equal(run(line, false), want);
+	srv.line = 0;
+	(void)snprintf(want, sizeof(want), "1||%s: unknown \\033 field\n"
+	    "\tand more\n", path);
+	assert_string_equal(run(line, false), want);
+	assert_string_equal(run("policy rollback 3", false),
+	    "1||version 3: unknown \\033 field\n\tand more\n");
+	(void)snprintf(line, sizeof(line), "policy check -j %s", path);
+	assert_non_null(strstr(run(line, false), "\"ok\": false,"));
+	srv.bad = false;
+	/* More than a policy may have. */
+	assert_int_equal(ftruncate(fd, 1024 * 1024), 0);
+	srv.sent = 0;
+	assert_memory_equal(run(line, false), "0|", 2);
+	assert_int_equal(srv.sent, 1024 * 1024);
+	assert_int_equal(ftruncate(fd, 1024 * 1024 + 1), 0);
+	(void)snprintf(want, sizeof(want), "1||%s: a policy has at most "
+	    "1048576 octets", path);
+	assert_string_equal(run(line, false), want);
+	(void)close(fd);
+	(void)unlink(path);
+	(void)snprintf(want, sizeof(want), "1||%s: No such file or directory",
+	    path);
+	assert_string_equal(run(line, false), want);
+}
+
+static void
+test_policy_rows(void **state)
+{
+	(void)state;
+	assert_string_equal(run("policy get", false), "0|{ // x\n}\n|");
+	assert_string_equal(run("policy get 7 -j", false), "0|{\n"
+	    "  \"version\": 7,\n  \"text\": \"{ // x\\n}\\n\"\n}\n|");
+	assert_string_equal(run("policy why a b", false), "0|{ // x\n}\n|");
+	assert_string_equal(run("policy why a b -j", false), "0|{\n"
+	    "  \"lines\": [\n    \"{ // x\",\n    \"}\"\n  ]\n}\n|");
+	assert_string_equal(run("policy history", false),
+	    "0|VERSION  SET            BY  OCTETS  STATE     REASON\n"
+	    "      7  60m ago  uid 1000      12  in force  te\\033st\n|");
+	assert_non_null(strstr(run("policy history -j", false),
+	    "\"uid\": 1000,"));
+}
+
 /* Many that begin alike are not all named. */
 static void
 test_many(void **state)
@@ -469,6 +608,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_names), T(test_changes), T(test_lists),
 		T(test_asking), T(test_failures), T(test_without_server),
+		T(test_policy), T(test_policy_rows),
 		T(test_many),
 	};
 

@@ -309,6 +309,15 @@ t_resume_rekeyed(void **state)
 		assert_int_equal(m == NULL ? 0 : m->u.db_stream_end.why,
 		    i == 0 ? 3 : 0);
 		assert_int_equal(node(id)->session != NULL, i == 1);
+		/* It says what it meant to say before it heard that. */
+		msg_init(&r, M_DB_MAP_CLOSE);
+		r.u.db_map_close.tailnet = 1;
+		r.u.db_map_close.node = id;
+		r.u.db_map_close.generation = 7;
+		(void)dw_send(k, &r);
+		dw_run(w);
+		assert_true(dw_is_up(k));
+		assert_null(node(id)->session);
 	}
 }
 

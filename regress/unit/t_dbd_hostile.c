@@ -243,16 +243,17 @@ static void
 t_ephemeral_loop(void **state)
 {
 	const char *eph = ask_key(w, alice, true, true, 0, NULL);
-	struct ask_reg a = { .machine = 1, .auth = eph };
+	struct ask_reg a = { .auth = eph };
 	uint64_t id;
 	uint32_t i;
 
 	(void)state;
 	for (i = 1; i <= 60; i++) {
+		a.machine = i;		/* one alone would have to wait */
 		a.key = i;
 		a.expiry = 0;
 		id = ask_reg(k, &a)->u.db_reg_ok.node;
-		ask_stream(k, 1, i, i, i, id);
+		ask_stream(k, i, i, i, i, id);
 		assert_int_equal(held_by(k), 1);
 		a.expiry = ASK_PAST;
 		assert_int_equal(ask_reg(k, &a)->type, M_DB_REG_OK);

@@ -426,6 +426,102 @@ t_slow(void **state)
 	assert_true(dw_is_up(k2));
 }
 
+/* Node two has new endpoints: its peers' workers are told. */
+static void
+move_two(uint32_t h2)
+{
+	struct ask_lite q = { .machine = 2, .key = 2, .disco = 1 };
+
+	q.h2 = h2;
+	q.port = (uint16_t)h2;
+	assert_true(ask_lite(k2, &q)->u.db_lite_ok.changed);
+}
+
+static void
+two_streams(void)
+{
+	uint64_t one, two;
+
+	dw_conf(w)->budget_refill_ms = 0;
+	dw_reconf(w);
+	one = ask_join(k, 1, 1, key, "one");
+	two = ask_join(k2, 2, 2, key, "two");
+	ask_stream(k, 1, 1, 1, 1, one);
+	ask_stream(k2, 2, 1, 2, 1, two);
+}
+
+/* One that takes nothing at all, of however little. */
+static void
+t_stuck(void **state)
+{
+	(void)state;
+	two_streams();
+	/* Silence is no offence. */
+	dw_pass(w, 100 * US_PER_S);
+	assert_true(dw_is_up(k));
+	dw_deaf(k, true);
+	dw_pass(w, 100 * US_PER_S);
+	assert_true(dw_is_up(k));
+	move_two(1);
+	assert_true(link_queued(dw_link(k)) > 0);
+	assert_true(link_queued(dw_link(k)) < 1024);
+	dw_pass(w, 29 * US_PER_S);
+	assert_true(dw_is_up(k));
+	dw_pass(w, 7 * US_PER_S);
+	assert_true(dw_blamed(k, LINK_OVERFLOW));
+	assert_non_null(strstr(ask_logged(), "worker 1 does not read"));
+	assert_int_equal(dbd_counters(dw_dbd(w))->behind, 1);
+	assert_true(dw_is_up(k2));
+	assert_null(dw_differs(k2));
+}
+
+/* One that takes a little now and then, though its queue only grows. */
+static void
+t_not_stuck(void **state)
+{
+	uint32_t i, h2 = 0;
+	size_t before;
+
+	(void)state;
+	two_streams();
+	dw_deaf(k, true);
+	for (i = 0; i < 10; i++) {
+		before = link_queued(dw_link(k));
+		move_two(++h2);
+		move_two(++h2);
+		move_two(++h2);
+		dw_pass(w, 14 * US_PER_S);
+		move_two(++h2);
+		assert_true(dw_take(k));
+		dw_pass(w, 14 * US_PER_S);
+		assert_true(link_queued(dw_link(k)) > before);
+		assert_true(dw_is_up(k));
+	}
+	assert_true(link_queued(dw_link(k)) < 1024 * 1024);
+	dw_deaf(k, false);
+	dw_pass(w, 60 * US_PER_S);
+	assert_true(dw_is_up(k));
+	assert_null(dw_differs(k));
+}
+
+/* dbd stood still itself: nobody is to blame for that. */
+static void
+t_stuck_leap(void **state)
+{
+	(void)state;
+	two_streams();
+	dw_deaf(k, true);
+	move_two(1);
+	dw_pass(w, 6 * US_PER_S);
+	fakeenv_leap(dw_env(w), 300 * US_PER_S);
+	dw_run(w);
+	assert_true(dw_is_up(k));
+	dw_deaf(k, false);
+	dw_pass(w, 100 * US_PER_S);
+	assert_true(dw_is_up(k));
+	assert_null(dw_differs(k));
+}
+
 static int
 on_result(const struct result_row *row, void *arg)
 {
@@ -476,6 +572,7 @@ main(void)
 		T(t_lite), T(t_lite_late), T(t_lite_refused),
 		T(t_lite_link_local), T(t_lite_rename), T(t_budget),
 		T(t_budget_deleted), T(t_fit), T(t_overflow), T(t_slow),
+		T(t_stuck), T(t_not_stuck), T(t_stuck_leap),
 		T(t_results)
 	};
 

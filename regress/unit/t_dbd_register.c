@@ -171,7 +171,8 @@ t_single_use(void **state)
 	uint32_t first, second;
 
 	(void)state;
-	assert_true(refused(&a, "requested tags not permitted: tag:no"));
+	assert_true(refused(&a, "requested tags [tag:no] are invalid "
+	    "or not permitted"));
 	a.tag = NULL;
 	/* Both in one batch. */
 	first = ask_reg_send(k, &a);
@@ -465,9 +466,11 @@ t_tags(void **state)
 	assert_true(slice_eqs(t.v, "tag:srv"));
 	a.machine = a.key = 2;
 	a.tag = "tag:db";
-	assert_true(refused(&a, "requested tags not permitted: tag:db"));
+	assert_true(refused(&a, "requested tags [tag:db] are invalid "
+	    "or not permitted"));
 	a.auth = ask_key(w, alice, true, false, 0, NULL);
-	assert_true(refused(&a, "requested tags not permitted: tag:db"));
+	assert_true(refused(&a, "requested tags [tag:db] are invalid "
+	    "or not permitted"));
 }
 
 static void

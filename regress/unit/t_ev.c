@@ -391,7 +391,7 @@ test_slow_peer(void **state)
 	struct side s;
 	struct imsg imsg;
 	struct msg m;
-	uint64_t i, got = 0, n = 20000;
+	uint64_t i, got = 0, n = 20000, taken;
 	size_t left;
 
 	open_side(&s, *state, LINK_DB, ROLE_DBD, ROLE_WORKER, 0);
@@ -402,6 +402,11 @@ test_slow_peer(void **state)
 	run_for(*state, US_PER_MS);
 	left = link_queued(s.link);
 	assert_true(left > 0);
+	/* What the socket holds was taken, and no more while nobody reads. */
+	taken = link_taken(s.link);
+	assert_true(taken > 0);
+	run_for(*state, 20 * US_PER_MS);
+	assert_true(link_taken(s.link) == taken);
 	while (got < n) {
 		assert_int_equal(imsgbuf_read(&s.raw), 1);
 		while (imsgbuf_get(&s.raw, &imsg) == 1) {
@@ -412,6 +417,7 @@ test_slow_peer(void **state)
 			run_for(*state, US_PER_MS);
 	}
 	assert_int_equal(link_queued(s.link), 0);
+	assert_true(link_taken(s.link) == taken + left);
 	assert_int_equal(s.downs, 0);
 	close_side(&s);
 }

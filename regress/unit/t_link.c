@@ -157,6 +157,36 @@ waits_for_credit(void **state)
 	lk_free(&s);
 }
 
+/* What the socket took, whatever was queued meanwhile. */
+static void
+taken(void **state)
+{
+	struct lk_side s;
+	struct msg note;
+	size_t one, i;
+
+	(void)state;
+	lk_new(w, &s, LINK_DB, ROLE_WORKER, ROLE_DBD, 0);
+	msg_init(&note, M_DB_LEAVE);
+	assert_int_equal(link_taken(s.l), 0);
+	link_send(s.l, &note);
+	one = s.queued;
+	assert_true(one > 3);
+	link_send(s.l, &note);
+	assert_int_equal(s.queued, 2 * one);
+	assert_int_equal(link_taken(s.l), 0);
+	s.queued -= 3;
+	assert_int_equal(link_taken(s.l), 3);
+	for (i = 0; i < 10; i++)
+		link_send(s.l, &note);
+	assert_int_equal(link_taken(s.l), 3);
+	s.queued = 0;
+	assert_int_equal(link_taken(s.l), 12 * one);
+	link_send(s.l, &note);
+	assert_int_equal(link_taken(s.l), 12 * one);
+	lk_free(&s);
+}
+
 static void
 deadlines(void **state)
 {
@@ -332,7 +362,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f)	cmocka_unit_test_setup_teardown(f, setup, lk_teardown)
-		T(answers), T(rows), T(serves), T(waits_for_credit),
+		T(answers), T(rows), T(serves), T(waits_for_credit), T(taken),
 		T(deadlines), T(forgets), T(orphans), T(request_when_down),
 		T(freed_by_handlers)
 	};

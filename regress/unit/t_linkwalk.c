@@ -107,16 +107,26 @@ on_down(struct link *l, enum link_why w, void *arg)
 	why = w;
 }
 
-/* What a process of this role may ask the other, so that it can answer. */
+/*
+ * What a process of this role may ask the other, so that it can answer, and
+ * in which state.
+ */
 static enum msg_type
-some_request(enum msg_link kind, enum role self, enum role peer)
+some_request(enum msg_link kind, enum role self, enum role peer,
+    enum msg_state *state)
 {
 	unsigned int type;
 
-	for (type = 1; type < M_MAX; type++)
-		if (msg_class(type) == MSG_REQUEST && msg_permitted(type, self,
-		    peer, kind, MSG_RUN))
+	for (type = 1; type < M_MAX; type++) {
+		if (msg_class(type) != MSG_REQUEST)
+			continue;
+		*state = MSG_RUN;
+		if (msg_permitted(type, self, peer, kind, MSG_RUN))
 			return type;
+		*state = MSG_SETUP;
+		if (msg_permitted(type, self, peer, kind, MSG_SETUP))
+			return type;
+	}
 	return M_NONE;
 }
 
@@ -129,6 +139,7 @@ try_cell(struct link_conf *conf, enum msg_state st, unsigned int type,
 	struct link *l;
 	struct msg m;
 	uint32_t id = row->class == MSG_REQUEST ? 4 : 0;
+	enum msg_state when;
 	enum msg_type ask;
 	bool cell, answer;
 
@@ -141,11 +152,11 @@ try_cell(struct link_conf *conf, enum msg_state st, unsigned int type,
 	    (row->to & MSG_ROLE(conf->self)) != 0 && (row->state & st) != 0;
 	answer = row->class == MSG_REPLY || row->class == MSG_ROW;
 	if (cell && answer) {
-		ask = some_request(conf->kind, conf->self, conf->peer);
+		ask = some_request(conf->kind, conf->self, conf->peer, &when);
 		assert_int_not_equal(ask, M_NONE);
 		make_body(&mk, ask);
 		assert_int_equal(msg_decode(&m, ask, mk.b.p, mk.b.n), 0);
-		link_set_state(l, MSG_RUN);
+		link_set_state(l, when);
 		id = link_request(l, &m, &type, 0);
 		link_set_state(l, st);
 		buf_free(&mk.b);

@@ -64,7 +64,7 @@ t_least(void **state)
 	(void)state;
 	record(&r);
 	n = make(&r);
-	mapjson_peer(&b, n, slice_str("ts.example"));
+	mapjson_peer(&b, n, slice_str("ts.example"), NULL);
 	expect(&b, "{\"ID\":7,\"StableID\":\"nSTABLE\","
 	    "\"Name\":\"box.ts.example.\",\"User\":42,"
 	    "\"Key\":\"nodekey:" KEY("ab") "\","
@@ -87,7 +87,7 @@ add(struct msg_list *l, struct buf *b, enum msg_rec rec, const void *r)
 
 /* Every member there is. */
 static void
-full(struct r_node *r, struct buf b[6])
+full(struct r_node *r, struct buf b[FEED_LISTS])
 {
 	struct r_text t = { slice_str("tag:web") };
 	struct r_text k = { slice_str("ssh-ed25519 AAAA \"x\"") };
@@ -96,7 +96,7 @@ full(struct r_node *r, struct buf b[6])
 	struct r_route p;
 	struct r_hostinfo *h = &r->hostinfo;
 
-	memset(b, 0, 6 * sizeof(b[0]));
+	memset(b, 0, FEED_LISTS * sizeof(b[0]));
 	record(r);
 	r->expiry = 1890000000;
 	r->online = false;
@@ -173,8 +173,11 @@ static void
 t_full(void **state)
 {
 	struct self_conf sc = { (const uint8_t *)KEY("\x11"), 148,
-	    slice_str("{\"https\":null}"), slice_str("T1") };
-	struct buf lists[6], b = { 0 };
+	    slice_str("{\"https\":null}"), slice_str(",\"funnel\":null"),
+	    slice_str("T1") };
+	uint64_t all = 3;
+	struct look look = { &all, false };
+	struct buf lists[FEED_LISTS], b = { 0 };
 	struct r_node r;
 	struct node *n;
 	unsigned int i;
@@ -183,43 +186,111 @@ t_full(void **state)
 	full(&r, lists);
 	n = make(&r);
 	n->routes[1].primary = true;
-	mapjson_peer(&b, n, slice_str("ts.example"));
+	mapjson_peer(&b, n, slice_str("ts.example"), &look);
 	expect(&b, NODE("ab") "\"Online\":false,"
-	    "\"LastSeen\":\"2026-05-28T20:26:40Z\",\"Hostinfo\":{" HOST "}}");
+	    "\"LastSeen\":\"2026-05-28T20:26:40Z\",\"Hostinfo\":{" HOST "},"
+	    "\"CapMap\":{\"suggest-exit-node\":null}}");
 	/* Its own: the request's key, routes, caps, the tailnet's id. */
 	mapjson_self(&b, n, slice_str("ts.example"), &sc);
 	expect(&b, NODE("11") "\"Online\":true,\"Hostinfo\":{" HOST
 	    ",\"RoutableIPs\":[\"0.0.0.0/0\",\"10.0.0.0/8\"]},"
-	    "\"CapMap\":{\"https\":null},\"StableTailnetID\":\"T1\"}");
+	    "\"CapMap\":{\"https\":null,\"funnel\":null},\"StableTailnetID\":\"T1\"}");
 	sc.capver = 147;
 	mapjson_self(&b, n, slice_str("ts.example"), &sc);
 	buf_u8(&b, 0);
 	assert_null(strstr((const char *)b.p, "StableTailnetID"));
 	replica_node_free(n);
-	for (i = 0; i < 6; i++)
+	for (i = 0; i < FEED_LISTS; i++)
 		buf_free(&lists[i]);
 	buf_free(&b);
 }
 
 static void
-t_routes_of_another(void **state)
+has(struct buf *b, const char *text)
 {
-	struct buf lists[6], b = { 0 };
+	buf_u8(b, 0);
+	if (strstr((const char *)b->p, text) == NULL)
+		fail_msg("no %s in %s", text, (const char *)b->p);
+	buf_clear(b);
+}
+
+/* What a viewer is shown of the routes, and of the addresses. */
+static void
+t_look(void **state)
+{
+	struct buf lists[FEED_LISTS], b = { 0 };
+	uint64_t shown = 0;
+	struct look look = { &shown, false };
 	struct r_node r;
 	struct node *n;
 
 	(void)state;
 	full(&r, lists);
 	n = make(&r);
-	/* Not primary: the exit route stays, the subnet is another's. */
-	mapjson_peer(&b, n, slice_str("ts.example"));
-	buf_u8(&b, 0);
-	assert_non_null(strstr((const char *)b.p, "/128\",\"0.0.0.0/0\"],"
-	    "\"Endpoints\""));
-	/* A node with nothing but a route in its Hostinfo. */
-	memset(&r.hostinfo.ipn_version, 0, sizeof(struct slice));
+	mapjson_peer(&b, n, slice_str("ts.example"), &look);
+	has(&b, "\"AllowedIPs\":[\"100.64.0.7/32\","
+	    "\"fd7a:115c:a1e0::7/128\"],\"Endpoints\"");
+	shown = 1;
+	mapjson_peer(&b, n, slice_str("ts.example"), &look);
+	has(&b, "/128\",\"0.0.0.0/0\"],\"Endpoints\"");
+	/* It carries what it is shown to carry, elected or not. */
+	shown = 2;
+	mapjson_peer(&b, n, slice_str("ts.example"), &look);
+	has(&b, "/128\",\"10.0.0.0/8\"],\"PrimaryRoutes\":[\"10.0.0.0/8\"],"
+	    "\"Endpoints\"");
+	look.no_ip4 = true;
+	mapjson_peer(&b, n, slice_str("ts.example"), &look);
+	has(&b, "\"Addresses\":[\"fd7a:115c:a1e0::7/128\"],\"AllowedIPs\":["
+	    "\"fd7a:115c:a1e0::7/128\",\"10.0.0.0/8\"],");
+	/* Its own IPv4 address is nobody's. */
+	n->no_ip4 = true;
+	look.no_ip4 = false;
+	mapjson_peer(&b, n, slice_str("ts.example"), &look);
+	has(&b, "\"Addresses\":[\"fd7a:115c:a1e0::7/128\"],");
 	replica_node_free(n);
 	fnode_record_free(lists);
+	buf_free(&b);
+}
+
+/* What a node may do as its owner's or a tagged one. */
+static void
+t_roles(void **state)
+{
+	struct self_conf sc = { (const uint8_t *)KEY("\x11"), 148,
+	    slice_str("{\"x\":null}"), slice_str(""), slice_str("T1") };
+	struct buf b = { 0 };
+	struct user owner = { .id = 5, .role = USER_MEMBER };
+	struct r_node r;
+	struct node *n;
+
+	(void)state;
+	record(&r);
+	n = make(&r);
+	n->user = &owner;
+	mapjson_self(&b, n, slice_str(""), &sc);
+	has(&b, "\"CapMap\":{\"x\":null},");
+	owner.role = USER_ADMIN;
+	mapjson_self(&b, n, slice_str(""), &sc);
+	has(&b, "\"CapMap\":{\"x\":null,"
+	    "\"https://tailscale.com/cap/is-admin\":null},");
+	owner.role = USER_OWNER;
+	mapjson_self(&b, n, slice_str(""), &sc);
+	has(&b, "\"CapMap\":{\"x\":null,"
+	    "\"https://tailscale.com/cap/is-admin\":null,"
+	    "\"https://tailscale.com/cap/is-owner\":null},");
+	/* Not twice if the policy says it, too. */
+	sc.caps = slice_str(",\"https://tailscale.com/cap/is-admin\":null");
+	mapjson_self(&b, n, slice_str(""), &sc);
+	has(&b, "\"CapMap\":{\"x\":null,"
+	    "\"https://tailscale.com/cap/is-owner\":null,"
+	    "\"https://tailscale.com/cap/is-admin\":null},");
+	sc.caps = slice_str("");
+	owner.id = USER_TAGGED;
+	owner.role = USER_MEMBER;
+	mapjson_self(&b, n, slice_str(""), &sc);
+	has(&b, "\"CapMap\":{\"x\":null,"
+	    "\"https://tailscale.com/cap/is-owner\":null},");
+	replica_node_free(n);
 	buf_free(&b);
 }
 
@@ -234,7 +305,7 @@ t_expired(void **state)
 	record(&r);
 	r.expiry = 1790000000;
 	n = make(&r);
-	mapjson_peer(&b, n, slice_str(""));
+	mapjson_peer(&b, n, slice_str(""), NULL);
 	buf_u8(&b, 0);
 	assert_non_null(strstr((const char *)b.p, "\"Expired\":true"));
 	assert_non_null(strstr((const char *)b.p, "\"Name\":\"box.\""));
@@ -245,7 +316,7 @@ t_expired(void **state)
 static void
 t_patch(void **state)
 {
-	struct buf lists[6], b = { 0 };
+	struct buf lists[FEED_LISTS], b = { 0 };
 	struct r_node r;
 	struct node *n;
 
@@ -290,18 +361,11 @@ t_small(void **state)
 	    "\"DisplayName\":\"A \\\"B\\\"\","
 	    "\"ProfilePicURL\":\"https://x/y\"}");
 	mapjson_caps(&b, true, true);
-	expect(&b, "{\"https://tailscale.com/cap/is-admin\":null,"
-	    "\"https://tailscale.com/cap/ssh\":null,"
+	expect(&b, "{\"https://tailscale.com/cap/ssh\":null,"
 	    "\"https://tailscale.com/cap/file-sharing\":null,"
 	    "\"randomize-client-port\":null}");
 	mapjson_caps(&b, false, false);
-	expect(&b, "{\"https://tailscale.com/cap/is-admin\":null,"
-	    "\"https://tailscale.com/cap/ssh\":null}");
-	mapjson_filters(&b, true);
-	expect(&b, "{\"base\":[{\"SrcIPs\":[\"*\"],\"DstPorts\":[{\"IP\":"
-	    "\"*\",\"Ports\":{\"First\":0,\"Last\":65535}}]}]}");
-	mapjson_filters(&b, false);
-	expect(&b, "{\"base\":[]}");
+	expect(&b, "{\"https://tailscale.com/cap/ssh\":null}");
 	buf_free(&b);
 }
 
@@ -309,7 +373,7 @@ t_small(void **state)
 static void
 t_changes(void **state)
 {
-	struct buf lists[6];
+	struct buf lists[FEED_LISTS];
 	struct r_node r;
 	struct node *n;
 	struct user bob = { .id = 43 };
@@ -333,7 +397,7 @@ t_changes(void **state)
 	r.stable_id = slice_str("nOTHER");
 	assert_int_equal(UP(), NC_WHOLE | NC_SELF);
 	memset(&r.tags, 0, sizeof(r.tags));
-	assert_int_equal(UP(), NC_WHOLE | NC_SELF);
+	assert_int_equal(UP(), NC_WHOLE | NC_SELF | NC_FACTS);
 	r.node_key[31]++;
 	assert_int_equal(UP(), NC_WHOLE | NC_SELF);
 	r.machine_key[0]++;
@@ -341,9 +405,9 @@ t_changes(void **state)
 	r.disco_key[7]++;
 	assert_int_equal(UP(), NF_BIT(NF_DISCO));
 	r.ip4.b[3]++;
-	assert_int_equal(UP(), NC_WHOLE | NC_SELF);
+	assert_int_equal(UP(), NC_WHOLE | NC_SELF | NC_FACTS | NC_ADDR);
 	r.ip6.b[15]++;
-	assert_int_equal(UP(), NC_WHOLE | NC_SELF);
+	assert_int_equal(UP(), NC_WHOLE | NC_SELF | NC_FACTS | NC_ADDR);
 	r.expiry++;
 	assert_int_equal(UP(), NF_BIT(NF_EXPIRY) | NC_SELF);
 	r.expiry = 1700000000;
@@ -351,14 +415,13 @@ t_changes(void **state)
 	r.last_seen++;
 	assert_int_equal(UP(), NF_BIT(NF_SEEN));
 	r.online = true;
-	assert_int_equal(UP(), NF_BIT(NF_ONLINE) | NC_ROUTES);
+	assert_int_equal(UP(), NF_BIT(NF_ONLINE));
 	r.last_seen++;
 	assert_int_equal(UP(), 0);
 	r.online = false;
-	assert_int_equal(UP(), NF_BIT(NF_ONLINE) | NF_BIT(NF_SEEN) |
-	    NC_ROUTES);
+	assert_int_equal(UP(), NF_BIT(NF_ONLINE) | NF_BIT(NF_SEEN));
 	r.published = false;
-	assert_int_equal(UP(), NC_SHOWN | NC_ROUTES);
+	assert_int_equal(UP(), NC_SHOWN);
 	r.capver++;
 	assert_int_equal(UP(), NF_BIT(NF_CAP));
 	r.capver = 0;
@@ -370,11 +433,11 @@ t_changes(void **state)
 	memset(&r.endpoints, 0, sizeof(r.endpoints));
 	assert_int_equal(UP(), NF_BIT(NF_ENDPOINTS));
 	memset(&r.approved, 0, sizeof(r.approved));
-	assert_int_equal(UP(), NC_WHOLE | NC_SELF | NC_ROUTES);
+	assert_int_equal(UP(), NC_WHOLE | NC_SELF | NC_ROUTES | NC_FACTS);
 	memset(&r.hostinfo.routes, 0, sizeof(r.hostinfo.routes));
 	assert_int_equal(UP(), NC_SELF);
 	assert_int_equal(node_update(n, &r, &bob, 1790000000),
-	    NC_WHOLE | NC_SELF);
+	    NC_WHOLE | NC_SELF | NC_FACTS);
 	replica_node_free(n);
 	fnode_record_free(lists);
 }
@@ -386,7 +449,7 @@ t_first(void **state)
 	static const char *const must[] = { "DNSConfig", "Domain",
 	    "CollectServices", "PacketFilters", "ControlTime" };
 	struct tnworld *w = tnw_new(1);
-	struct fuser u = { 1, "alice@example.com" };
+	struct fuser u = { 1, "alice@example.com", 0 };
 	struct buf b = { 0 };
 	struct client *c;
 	struct fnode f;
@@ -429,7 +492,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_least), cmocka_unit_test(t_full),
-		cmocka_unit_test(t_routes_of_another),
+		cmocka_unit_test(t_look),
+		cmocka_unit_test(t_roles),
 		cmocka_unit_test(t_expired), cmocka_unit_test(t_patch),
 		cmocka_unit_test(t_small), cmocka_unit_test(t_changes),
 		cmocka_unit_test(t_first)

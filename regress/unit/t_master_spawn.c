@@ -50,11 +50,12 @@ put(const char *name, const char *text, mode_t mode)
 static void
 put_all(const char *dir)
 {
-	static const char *const roles[] = { "keyd", "dbd", "worker" };
+	static const char *const roles[] = { "keyd", "dbd", "worker",
+	    "policyc" };
 	char path[PATH_MAX];
 	size_t i;
 
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < 4; i++) {
 		snprintf(path, sizeof(path), "%s/headscaled-%s", dir,
 		    roles[i]);
 		put(path, script, 0755);

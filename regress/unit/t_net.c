@@ -13,6 +13,7 @@
 #include "common/enc.h"
 #include "common/ticket.h"
 #include "regress/lib/networld.h"
+#include "worker/net/net_int.h"
 
 static int
 setup(void **state)
@@ -676,6 +677,70 @@ t_free(void **state)
 
 #define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* A client whose handshake is answered and that says nothing then. */
+static struct wire *
+silent(struct networld *w, uint8_t who)
+{
+	struct wire *x = wire_client(w, who, NULL);
+	uint8_t b[4096];
+	size_t n;
+
+	n = h2_client_output(x->client, b, sizeof(b));
+	conn_input(x->conn, b, n);
+	x->mute = true;
+	networld_run(w);
+	assert_int_equal(x->conn->state, CONN_READY);
+	return x;
+}
+
+static void
+say_gone(struct networld *w, uint32_t number)
+{
+	struct msg m;
+
+	msg_init(&m, M_KEY_NOISE_GONE);
+	m.u.key_noise_gone.conn = number;
+	net_key_msg(w->net, &m, NULL);
+}
+
+/* keyd is full of handshakes: a silent one ends for each new one. */
+static void
+t_yields(void **state)
+{
+	struct keyd_conf conf = { 2, 10000 };
+	struct networld *w = *state;
+	struct wire *x, *y, *z;
+	uint8_t b[4096];
+	size_t n;
+
+	keyd_reconf(w->keyd, &conf);
+	x = silent(w, 1);
+	y = silent(w, 2);
+	z = wire_client(w, 3, NULL);
+	networld_pass(w, 400 * US_PER_MS);
+	assert_int_equal(h2_client_state(z->client), H2C_RESPONSE - 1);
+	networld_pass(w, 200 * US_PER_MS);
+	assert_int_equal(h2_client_state(z->client), H2C_OPEN);
+	assert_true(x->done);
+	assert_false(y->done);
+	assert_int_equal(net_counters(w->net)->late, 1);
+	assert_int_equal(net_counters(w->net)->noise_no, 0);
+	assert_int_equal(wire_ask(z, "POST", "/a", "a", 1), 0);
+	/* Unknown, or its record is on the way: keyd's answer decides. */
+	say_gone(w, y->conn->number + 256);
+	say_gone(w, z->conn->number);
+	n = h2_client_output(y->client, b, sizeof(b));
+	conn_input(y->conn, b, n);
+	assert_int_equal(y->conn->state, CONN_CONFIRM);
+	say_gone(w, y->conn->number);
+	assert_int_equal(y->conn->state, CONN_CONFIRM);
+	y->mute = false;
+	networld_run(w);
+	assert_int_equal(y->conn->state, CONN_OPEN);
+	assert_int_equal(z->conn->state, CONN_OPEN);
+	assert_false(w->nonsense);
+}
+
 int
 main(void)
 {
@@ -684,7 +749,7 @@ main(void)
 		T(t_keyd_dies), T(t_hold), T(t_replay), T(t_unconfirmed),
 		T(t_eager), T(t_forged_first), T(t_spoiled), T(t_truncated),
 		T(t_leaves), T(t_silent), T(t_nonsense), T(t_busy),
-		T(t_ws_frames), T(t_ws_pings), T(t_ws_spoiled), T(t_memory),
+		T(t_yields), T(t_ws_frames), T(t_ws_pings), T(t_ws_spoiled), T(t_memory),
 		T(t_free)
 	};
 

@@ -23,7 +23,7 @@ static struct tnworld *
 make(unsigned int n)
 {
 	struct tnworld *w = tnw_new(1);
-	struct fuser u = { 1, "alice@example.com" };
+	struct fuser u = { 1, "alice@example.com", 0 };
 	struct buf b = { 0 };
 	struct fnode f;
 	unsigned int i;
@@ -50,6 +50,12 @@ static struct node *
 node(struct tnworld *w, uint64_t id)
 {
 	return idmap_get(&replica(w)->nodes, id);
+}
+
+static struct group *
+group(struct tnworld *w)
+{
+	return replica(w)->rules->group[0];
 }
 
 /* The newest change is the last of the list. */
@@ -154,7 +160,7 @@ static void
 t_batch_again(void **state)
 {
 	struct tnworld *w = make(3);
-	struct fuser bob = { 2, "bob" };
+	struct fuser bob = { 2, "bob", 0 };
 	struct fnode f;
 	unsigned int i;
 
@@ -176,7 +182,7 @@ static void
 t_users(void **state)
 {
 	struct tnworld *w = make(1);
-	struct fuser bob = { 2, "bob" };
+	struct fuser bob = { 2, "bob", 0 };
 	struct fnode f;
 
 	(void)state;
@@ -194,8 +200,7 @@ t_users(void **state)
 	tnw_batch(w);
 	assert_null(w->why);
 	assert_null(idmap_get(&replica(w)->users, 2));
-	assert_false(group_has_user(TAILQ_FIRST(&replica(w)->groups),
-	    replica(w)->tagged));
+	assert_null(idmap_get(&group(w)->by_user, 2));
 	/* A node of nobody makes no sense, nor an owner that goes first. */
 	assert_int_equal(feed_node(w->tn, &f), 0);
 	assert_int_equal(feed_batch(w->tn, ++w->seq), -1);
@@ -210,8 +215,8 @@ static void
 t_owners(void **state)
 {
 	struct tnworld *w = make(2);
-	struct fuser bob = { 2, "bob" };
-	struct group *g = TAILQ_FIRST(&replica(w)->groups);
+	struct fuser bob = { 2, "bob", 0 };
+	struct group *g = group(w);
 	struct fnode f;
 
 	(void)state;
@@ -225,7 +230,7 @@ t_owners(void **state)
 	assert_int_equal(feed_node(w->tn, &f), 0);
 	tnw_batch(w);
 	assert_int_equal(g->users.n, 1);
-	assert_true(group_has_user(g, node(w, 1)->user));
+	assert_non_null(idmap_get(&g->by_user, 2));
 	/* A tagged node's owner is one for all. */
 	f.user = 0;
 	f.tags = 1;
@@ -241,7 +246,7 @@ t_nonsense(void **state)
 {
 	struct tnworld *w = make(1);
 	struct fnode f;
-	struct fuser u = { USER_TAGGED, "mallory" };
+	struct fuser u = { USER_TAGGED, "mallory", 0 };
 	struct msg m;
 
 	(void)state;
@@ -291,7 +296,7 @@ static void
 t_snapshot_differs(void **state)
 {
 	struct tnworld *w = make(5);
-	struct fuser u = { 1, "alice@example.com" };
+	struct fuser u = { 1, "alice@example.com", 0 };
 	struct buf b = { 0 };
 	struct fnode f;
 	uint64_t ver = replica(w)->ver;
@@ -330,7 +335,7 @@ static void
 t_snapshot_bad(void **state)
 {
 	struct tnworld *w = tnw_new(1);
-	struct fuser u = { 1, "alice" };
+	struct fuser u = { 1, "alice", 0 };
 	struct buf b = { 0 };
 	struct fnode f;
 	size_t n, whole;
@@ -399,52 +404,51 @@ t_tombs(void **state)
 	assert_int_equal(feed_node_del(w->tn, 6000), 0);
 	tnw_batch(w);
 	assert_int_equal(TAILQ_LAST(&replica(w)->tombs, tomb_list)->id, 6000);
-	assert_non_null(TAILQ_LAST(&replica(w)->tombs, tomb_list)->group);
+	assert_non_null(LIST_FIRST(&TAILQ_LAST(&replica(w)->tombs,
+	    tomb_list)->trail));
 	assert_null(w->why);
 	tnw_free(w);
 }
 
-/* Trap 67: one owner for each prefix; the lowest that is online. */
+/* Trap 67: the record says who carries what; only what is approved counts. */
 static void
 t_routes(void **state)
 {
 	struct tnworld *w = make(1);
 	struct fnode f;
-	unsigned int i;
+	uint64_t ver;
 
 	(void)state;
-	for (i = 2; i <= 4; i++) {
-		fnode_init(&f, i, 1);
-		f.advertised = 7;
-		f.approved = i == 4 ? 4 : 3;
-		f.online = i != 2;
-		assert_int_equal(feed_node(w->tn, &f), 0);
-	}
+	fnode_init(&f, 2, 1);
+	f.advertised = 3;
+	f.approved = 7;
+	f.primary = 7;		/* exit routes have none, 4 is not offered */
+	assert_int_equal(feed_node(w->tn, &f), 0);
 	tnw_batch(w);
-	/* 0.0.0.0/0, ::/0 and 10.1.0.0/16 of 2 and 3; fd00:1::/64 of 4. */
+	/* 0.0.0.0/0, ::/0 and 10.1.0.0/16. */
 	assert_int_equal(node(w, 2)->nroutes, 3);
 	assert_true(node(w, 2)->routes[0].exit);
 	assert_true(node(w, 2)->routes[1].exit);
 	assert_false(node(w, 2)->routes[0].primary);
-	assert_false(node(w, 2)->routes[2].primary);
-	assert_true(node(w, 3)->routes[2].primary);
-	assert_true(node(w, 4)->routes[0].primary);
-	/* 3 goes: nobody is online, the lowest of all has it. */
-	assert_int_equal(feed_online(w->tn, 3, false, 1), 0);
+	assert_false(node(w, 2)->routes[1].primary);
 	assert_true(node(w, 2)->routes[2].primary);
-	assert_false(node(w, 3)->routes[2].primary);
-	assert_int_equal(node(w, 2)->whole_ver, replica(w)->ver);
-	/* 2 advertises it no more. */
-	fnode_init(&f, 2, 1);
-	f.approved = 3;
-	f.advertised = 1;
+	assert_true(node(w, 2)->group->varied);
+	/* Another is elected. */
+	ver = replica(w)->ver;
+	f.primary = 0;
 	assert_int_equal(feed_node(w->tn, &f), 0);
 	tnw_batch(w);
-	assert_int_equal(node(w, 2)->nroutes, 2);
-	assert_true(node(w, 3)->routes[2].primary);
-	/* The router leaves. */
-	assert_int_equal(feed_node_del(w->tn, 3), 0);
+	assert_false(node(w, 2)->routes[2].primary);
+	assert_int_equal(node(w, 2)->whole_ver, ver + 1);
+	assert_int_equal(node(w, 2)->self_ver, ver + 1);
+	assert_int_equal(replica(w)->vary_ver, ver + 1);
+	/* It is no router any more. */
+	f.approved = 0;
+	assert_int_equal(feed_node(w->tn, &f), 0);
 	tnw_batch(w);
+	assert_int_equal(node(w, 2)->nroutes, 0);
+	assert_false(node(w, 2)->group->varied);
+	assert_true(TAILQ_EMPTY(&replica(w)->routers));
 	assert_null(w->why);
 	tnw_free(w);
 }
@@ -453,7 +457,7 @@ static bool
 routes_for(struct tnworld *w, const struct fnode *f)
 {
 	struct r_node r;
-	struct buf b[6];
+	struct buf b[FEED_LISTS];
 	bool yes;
 
 	fnode_record(f, &r, b);

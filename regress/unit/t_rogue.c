@@ -100,6 +100,16 @@ on_link(struct world *w, struct proc *to, const struct m_cfg_link *l)
 }
 
 static void
+answer_alive(struct world *w, struct proc *p, uint32_t number)
+{
+	struct msg m;
+
+	msg_init(&m, M_CFG_ALIVE_OK);
+	m.u.cfg_alive_ok.number = number;
+	super_msg(w->super, p, &m);
+}
+
+static void
 on_send(struct proc *p, const struct msg *m, void *arg)
 {
 	struct world *w = arg;
@@ -107,6 +117,8 @@ on_send(struct proc *p, const struct msg *m, void *arg)
 
 	if (m->type == M_CFG_LINK)
 		on_link(w, p, &m->u.cfg_link);
+	if (m->type == M_CFG_ALIVE_ASK && p != w->worker[ROGUE])
+		answer_alive(w, p, m->u.cfg_alive_ask.number);
 	if (p != w->worker[ROGUE] || w->cfg == NULL ||
 	    (l = pair_link(w->cfg, PAIR_B)) == NULL) {
 		if (m->fd != -1)
@@ -257,9 +269,16 @@ on_raw_cfg(uint32_t type, uint32_t id, const void *p, size_t n, int fd,
     void *arg)
 {
 	struct world *w = arg;
-	struct msg m;
+	struct msg m, ask;
 
 	rogue_input(&w->rogue, LINK_CFG, type, id, p, n, fd);
+	if (type == M_CFG_ALIVE_ASK) {
+		assert_int_equal(msg_decode(&ask, type, p, n), 0);
+		msg_init(&m, M_CFG_ALIVE_OK);
+		m.id = id;
+		m.u.cfg_alive_ok.number = ask.u.cfg_alive_ask.number;
+		(void)rogue_send(&w->rogue, LINK_CFG, &m);
+	}
 	if (type != M_CFG_STAGE)
 		return;
 	msg_init(&m, M_CFG_STAGED);
@@ -580,7 +599,7 @@ setup(void **state)
 {
 	struct super_ops ops = {
 		on_spawn, on_kill, on_send, on_pair, on_configure, on_serving,
-		on_outcome, on_stopped, NULL
+		on_outcome, on_stopped, NULL, NULL
 	};
 	struct world *w;
 	char why[256];

@@ -16,6 +16,7 @@
 #include <sqlite3.h>
 
 #include "common/buf.h"
+#include "common/ids.h"
 #include "common/log.h"
 #include "dbd/schema.h"
 #include "dbd/store.h"
@@ -73,7 +74,8 @@ clear(struct fix *f)
 {
 	static const char *const name[] = { "db", "db-wal", "db-shm",
 	    "db-journal", "db.v1", "db.v1-wal", "db.v1-shm", "db.v1-journal",
-	    "db.v2", "db.v2-wal", "db.v2-shm", "db.v2-journal" };
+	    "db.v2", "db.v2-wal", "db.v2-shm", "db.v2-journal", "db.v3",
+	    "db.v3-wal", "db.v3-shm", "db.v3-journal" };
 	char path[96];
 	size_t i;
 
@@ -360,6 +362,45 @@ test_dump_v2(void **state)
 	assert_int_equal(access(f->copy, F_OK), -1);
 }
 
+/* Roles, elections and compiled policies are kept from here on. */
+static int
+dump_role(const struct user_row *r, void *arg)
+{
+	*(uint8_t *)arg = r->user.role;
+	return 0;
+}
+
+static int
+dump_primary(const struct node_row *r, void *arg)
+{
+	*(uint8_t *)arg = (uint8_t)r->node.primary.count;
+	return 0;
+}
+
+static void
+test_dump_v3(void **state)
+{
+	struct fix *f = *state;
+	struct store *s;
+	uint8_t n = 0;
+
+	test_dump(f, 3);
+	assert_non_null(s = try(f, NULL));
+	assert_int_equal(store_load_users(s, dump_role, &n), 0);
+	assert_int_equal(n, USER_OWNER);
+	assert_int_equal(store_load_nodes(s, dump_primary, &n), 0);
+	assert_int_equal(n, 1);
+	store_close(s);
+	/* Nobody has a role, nothing is elected, in what came before. */
+	from_dump(f, 2);
+	assert_non_null(s = try(f, NULL));
+	assert_int_equal(store_load_users(s, dump_role, &n), 0);
+	assert_int_equal(n, USER_MEMBER);
+	assert_int_equal(store_load_nodes(s, dump_primary, &n), 0);
+	assert_int_equal(n, 0);
+	store_close(s);
+}
+
 static void
 test_newer(void **state)
 {
@@ -451,7 +492,7 @@ test_no_access(void **state)
 
 /* Migrations: to the version after the newest one. */
 
-static const char step3[] = "ALTER TABLE users ADD COLUMN mail TEXT;"
+static const char next_step[] = "ALTER TABLE users ADD COLUMN mail TEXT;"
     "UPDATE users SET mail = name || '@x.invalid';";
 
 static int
@@ -491,17 +532,17 @@ test_migration(void **state)
 	struct fix *f = *state;
 
 	from_dump(f, STORE_VERSION);
-	assert_int_equal(migrate(f, step3, NULL), 0);
-	answer(f->path, "SELECT group_concat(version) FROM schema", "1,2,3");
+	assert_int_equal(migrate(f, next_step, NULL), 0);
+	answer(f->path, "SELECT group_concat(version) FROM schema", "1,2,3,4");
 	answer(f->path, "SELECT mail FROM users", "alice@x.invalid");
-	answer(f->copy, "SELECT group_concat(version) FROM schema", "1,2");
+	answer(f->copy, "SELECT group_concat(version) FROM schema", "1,2,3");
 	answer(f->copy, "SELECT name FROM users", "alice");
 	/* Nothing left to do. */
 	assert_int_equal(unlink(f->copy), 0);
-	assert_int_equal(migrate(f, step3, NULL), 0);
+	assert_int_equal(migrate(f, next_step, NULL), 0);
 	assert_int_equal(access(f->copy, F_OK), -1);
 	/* And this program, which does not know it, refuses it. */
-	refused(f, "schema version 3");
+	refused(f, "schema version 4");
 }
 
 static void
@@ -514,17 +555,17 @@ test_migration_fails(void **state)
 	assert_int_equal(migrate(f, "UPDATE users SET name = 'x';"
 	    "CREATE TABLE extra (id); INSERT INTO nowhere VALUES (1);", NULL),
 	    -1);
-	assert_non_null(strstr(f->why, "from schema version 2 to 3"));
+	assert_non_null(strstr(f->why, "from schema version 3 to 4"));
 	assert_non_null(strstr(f->why, "no such table: nowhere"));
-	assert_non_null(strstr(f->why, "still has version 2"));
+	assert_non_null(strstr(f->why, "still has version 3"));
 	assert_non_null(strstr(f->why, f->copy));
-	answer(f->path, "SELECT max(version) FROM schema", "2");
+	answer(f->path, "SELECT max(version) FROM schema", "3");
 	answer(f->path, "SELECT name FROM users", "alice");
 	answer(f->path, "SELECT count(*) FROM sqlite_schema WHERE name ="
 	    " 'extra'", "0");
 	answer(f->copy, "SELECT name FROM users", "alice");
 	make(f);		/* the old program goes on with it */
-	assert_int_equal(migrate(f, step3, NULL), 0);
+	assert_int_equal(migrate(f, next_step, NULL), 0);
 	answer(f->path, "SELECT mail FROM users", "alice@x.invalid");
 }
 
@@ -535,10 +576,10 @@ test_no_copy_no_migration(void **state)
 
 	from_dump(f, STORE_VERSION);
 	assert_int_equal(mkdir(f->copy, 0700), 0);
-	assert_int_equal(migrate(f, step3, NULL), -1);
+	assert_int_equal(migrate(f, next_step, NULL), -1);
 	assert_non_null(strstr(f->why, "cannot copy it to"));
 	assert_non_null(strstr(f->why, "as it was"));
-	answer(f->path, "SELECT max(version) FROM schema", "2");
+	answer(f->path, "SELECT max(version) FROM schema", "3");
 }
 
 static void
@@ -551,7 +592,7 @@ test_damaged_is_not_migrated(void **state)
 	slurp(f->path, &b);
 	memset(b.p + 8 * 4096, 0x77, 2048);
 	spill(f->path, b.p, b.n);
-	assert_int_equal(migrate(f, step3, NULL), -1);
+	assert_int_equal(migrate(f, next_step, NULL), -1);
 	assert_non_null(strstr(f->why, "damaged"));
 	assert_int_equal(access(f->copy, F_OK), -1);
 	buf_free(&b);
@@ -572,15 +613,15 @@ test_migration_on_failing_disk(void **state)
 		disk->with = k % 2 == 0 ? SQLITE_FULL : SQLITE_IOERR;
 		disk->stay = k % 3 == 0;
 		disk->fail_at = k;
-		rc = migrate(f, step3, FAULTFS);
+		rc = migrate(f, next_step, FAULTFS);
 		disk->fail_at = 0;
 		version = ask(f->path, "SELECT max(version) FROM schema");
 		mail = ask(f->path, "SELECT count(*) FROM pragma_table_info("
 		    "'users') WHERE name = 'mail'");
-		assert_string_equal(mail, strcmp(version, "3") == 0 ? "1" :
+		assert_string_equal(mail, strcmp(version, "4") == 0 ? "1" :
 		    "0");
 		if (rc == 0)
-			assert_string_equal(version, "3");
+			assert_string_equal(version, "4");
 		else
 			failed++;
 		answer(f->path, "PRAGMA integrity_check", "ok");
@@ -696,6 +737,7 @@ main(void)
 #define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_fresh), T(test_dump_v1), T(test_dump_v2),
+		T(test_dump_v3),
 		T(test_newer),
 		T(test_not_ours), T(test_damaged), T(test_no_access),
 		T(test_migration), T(test_migration_fails),

@@ -62,6 +62,63 @@ test_tailnets_and_policies(void **state)
 	assert_string_equal(sk_got(f), "");
 }
 
+static int
+on_blob(const struct policy_row *r, void *arg)
+{
+	struct storekit *f = arg;
+
+	buf_printf(&f->got, "%u %d %llu [%.*s] [%.*s];", r->version, r->kind,
+	    (unsigned long long)r->size, SLICE_FMT(r->text),
+	    SLICE_FMT(r->blob));
+	return 0;
+}
+
+static void
+test_policies(void **state)
+{
+	struct storekit *f = *state;
+	struct policy_row p;
+
+	sk_base(f);
+	assert_int_equal(store_find_policy(f->s, 1, 0, on_blob, f), 0);
+	assert_int_equal(store_begin(f->s), 0);
+	memset(&p, 0, sizeof(p));
+	p.tailnet = 1;
+	p.kind = POLICY_COMPILED;
+	p.text = slice_str("{\"acls\": [\xc3\xa4]}");
+	p.blob = slice_str("octets");
+	assert_int_equal(store_add_policy(f->s, &p), 0);
+	p.text = slice_str("two");
+	p.blob = slice_str("");
+	assert_int_equal(store_add_policy(f->s, &p), 0);
+	/* What could not be read back is not written. */
+	p.text = slice_mem("a\0b", 3);
+	assert_int_equal(store_add_policy(f->s, &p), -1);
+	p.text = slice_str("\xff");
+	assert_int_equal(store_add_policy(f->s, &p), -1);
+	p.text = slice_str("");
+	p.kind = (enum policy_kind)3;
+	assert_int_equal(store_add_policy(f->s, &p), -1);
+	assert_int_equal(store_commit(f->s), 0);
+	sk_again(f);
+	assert_int_equal(store_find_policy(f->s, 1, 0, on_blob, f), 1);
+	assert_string_equal(sk_got(f), "2 2 3 [two] [];");
+	assert_int_equal(store_find_policy(f->s, 1, 1, on_blob, f), 1);
+	assert_string_equal(sk_got(f), "1 2 14 [{\"acls\": [\xc3\xa4]}] "
+	    "[octets];");
+	assert_int_equal(store_find_policy(f->s, 1, 3, on_blob, f), 0);
+	assert_int_equal(store_find_policy(f->s, 2, 1, on_blob, f), 0);
+	assert_int_equal(store_list_policies(f->s, 1, 9, on_blob, f), 0);
+	assert_string_equal(sk_got(f), "2 2 3 [] [];1 2 14 [] [];");
+	assert_int_equal(store_begin(f->s), 0);
+	assert_int_equal(store_put_policy_blob(f->s, 1, 2,
+	    slice_str("made")), 0);
+	assert_int_equal(store_commit(f->s), 0);
+	sk_again(f);
+	assert_int_equal(store_find_policy(f->s, 1, 2, on_blob, f), 1);
+	assert_string_equal(sk_got(f), "2 2 3 [two] [made];");
+}
+
 static void
 test_users(void **state)
 {
@@ -123,7 +180,7 @@ test_node_fields(void **state)
 	struct storekit *f = *state;
 	struct node_row n = sk_node(5, "laptop", "100.64.0.9");
 	struct buf tags = { 0 }, ends = { 0 }, routes = { 0 }, adv = { 0 };
-	struct buf svc = { 0 }, req = { 0 };
+	struct buf svc = { 0 }, req = { 0 }, elected = { 0 };
 	struct r_service service;
 
 	sk_base(f);
@@ -141,6 +198,8 @@ test_node_fields(void **state)
 	sk_add_route(&n.node.approved, &routes, "0.0.0.0/0");
 	sk_add_route(&n.node.approved, &routes, "::/0");
 	sk_add_route(&n.node.approved, &routes, "::ffff:10.0.0.0/104");
+	sk_add_route(&n.node.primary, &elected, "10.9.0.0/16");
+	sk_add_route(&n.node.primary, &elected, "::ffff:10.0.0.0/104");
 	sk_add_route(&n.node.hostinfo.routes, &adv, "192.168.7.0/24");
 	sk_add_route(&n.node.hostinfo.routes, &adv, "10.9.0.0/16");
 	sk_add_route(&n.node.hostinfo.routes, &adv, "192.168.7.0/24");
@@ -159,8 +218,8 @@ test_node_fields(void **state)
 	sk_again(f);
 	assert_true(sk_same_node(f, &n));
 	assert_int_equal(sk_ask(f, "SELECT count(*) FROM routes"), 5);
-	assert_int_equal(sk_ask(f, "SELECT advertised * 10 + approved FROM routes"
-	    " WHERE prefix = '10.9.0.0/16'"), 11);
+	assert_int_equal(sk_ask(f, "SELECT elected * 100 + advertised * 10 +"
+	    " approved FROM routes WHERE prefix = '10.9.0.0/16'"), 111);
 	assert_int_equal(sk_ask(f, "SELECT ip4 = '100.64.0.9' AND"
 	    " ip6 = 'fd7a:115c:a1e0::9' AND tags ="
 	    " 'tag:web,%,a%2cb%20%25%c3%bc%0a' FROM nodes"), 1);
@@ -170,6 +229,7 @@ test_node_fields(void **state)
 	buf_free(&adv);
 	buf_free(&svc);
 	buf_free(&req);
+	buf_free(&elected);
 }
 
 /* Updates, with and without something that stands in an index. */
@@ -202,6 +262,13 @@ test_node_update(void **state)
 	assert_int_equal(store_put_node(f->s, &n), 0);
 	assert_true(sk_same_node(f, &n));
 	sk_add_route(&n.node.approved, &routes, "10.1.0.0/16");
+	assert_int_equal(store_put_node(f->s, &n), 0);
+	assert_true(sk_same_node(f, &n));
+	/* Only the election changes. */
+	n.node.primary = n.node.approved;
+	assert_int_equal(store_put_node(f->s, &n), 0);
+	assert_true(sk_same_node(f, &n));
+	memset(&n.node.primary, 0, sizeof(n.node.primary));
 	assert_int_equal(store_put_node(f->s, &n), 0);
 	assert_true(sk_same_node(f, &n));
 	memset(&n.node.approved, 0, sizeof(n.node.approved));
@@ -774,7 +841,7 @@ test_bad_rows(void **state)
 		    " substr(hostinfo, 3) AS BLOB)"),
 		"UPDATE nodes SET hostinfo = substr(hostinfo, 1, 40)",
 		"UPDATE nodes SET hostinfo = CAST(hostinfo || x'00' AS BLOB)",
-		"INSERT INTO routes VALUES (1, 5, '10.0.0.1/8', 0, 1)",
+		"INSERT INTO routes VALUES (1, 5, '10.0.0.1/8', 0, 1, 0)",
 	};
 	struct storekit *f = *state;
 	struct node_row n = sk_node(5, "laptop", "100.64.0.9");
@@ -845,7 +912,8 @@ main(void)
 {
 #define T(f)	cmocka_unit_test_setup_teardown(f, sk_setup, sk_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_tailnets_and_policies), T(test_users),
+		T(test_tailnets_and_policies), T(test_policies),
+		T(test_users),
 		T(test_user_fields), T(test_node_fields), T(test_node_update),
 		T(test_node_rules), T(test_zero_keys), T(test_authkeys),
 		T(test_rests), T(test_exposures), T(test_exposures_gone),

@@ -201,7 +201,7 @@ static void
 t_nothing(void **state)
 {
 	struct sw_got *a = sw_join(w, 1);
-	struct fuser u = { 2, "bob" };
+	struct fuser u = { 2, "bob", 0 };
 	struct fnode f;
 
 	(void)state;
@@ -237,7 +237,7 @@ static void
 t_profile(void **state)
 {
 	struct sw_got *a = sw_join(w, 1);
-	struct fuser u = { 1, "alice@example.org" };
+	struct fuser u = { 1, "alice@example.org", 0 };
 
 	(void)state;
 	assert_int_equal(feed_user(w->tn, &u), 0);
@@ -278,7 +278,10 @@ t_policy(void **state)
 	sw_batch(w);
 	sw_pass(w, 1 * US_PER_S);
 	assert_int_equal(mapview_peers(a->view), 27);
-	assert_int_equal(mapview_count(a->view)->full, 2);
+	assert_int_equal(mapview_count(a->view)->full, 1);
+	assert_int_equal(mapview_count(a->view)->changed, 27);
+	/* The first map, a removal, the policy, and the next. */
+	assert_int_equal(a->outs, 4);
 	assert_null(strstr(json_object_to_json_string_ext(mapview_get(b->view,
 	    "PacketFilters"), JSON_C_TO_STRING_PLAIN), "[]}"));
 }

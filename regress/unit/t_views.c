@@ -13,6 +13,7 @@
 #include <cmocka.h>
 #include <json.h>
 
+#include "regress/lib/rulekit.h"
 #include "regress/lib/tnworld.h"
 #include "worker/tailnet/derpmap.h"
 #include "worker/tailnet/dns.h"
@@ -33,6 +34,7 @@ struct truth {
 	uint64_t	 next_user;
 	uint32_t	 seed;		/* of keys and the like */
 	unsigned int	 policy;
+	struct rulekit	 kit;		/* policy 2 */
 	struct fnode	 gone;		/* the last that was removed */
 	bool		 open;		/* a batch has begun */
 };
@@ -123,6 +125,7 @@ add_node(struct truth *t)
 	fnode_init(f, ++t->next_id, owner(t));
 	if (f->user == 0)
 		f->tags = 1 + pick(t, 3);
+	f->tag_from = pick(t, 4);
 	f->published = pick(t, 3) != 0;
 	f->online = f->published && pick(t, 2) != 0;
 	/* Freed name, address and key go to somebody else at once. */
@@ -210,10 +213,12 @@ alter_node(struct truth *t, struct fnode *f)
 		break;
 	case 2:
 		f->tags = f->user == 0 ? 1 + pick(t, 4) : 0;
+		f->tag_from = pick(t, 3);
 		break;
 	case 3:
-		f->approved = pick(t, 8);
-		f->advertised = pick(t, 8);
+		f->approved = pick(t, 16) & (pick(t, 3) == 0 ? 15 : 7);
+		f->advertised = pick(t, 16);
+		f->primary = pick(t, 8);
 		break;
 	case 4:
 		(void)snprintf(f->os, sizeof(f->os), "os%u", pick(t, 5));
@@ -338,6 +343,8 @@ snapshot(struct truth *t)
 			patch_node(t, f);
 	}
 	snap_tailnet(&b, "default", t->policy);
+	if (t->policy == 2)
+		snap_policy(&b, &t->kit.pol, 1 + pick(t, 60000));
 	for (i = 0; i < t->nodes; i++)
 		if (t->there[i])
 			snap_node(&b, &t->node[i]);
@@ -363,6 +370,72 @@ open_stream(struct truth *t)
 	c = tnw_open(t->w, f->id, f->key, pick(t, 6) != 0, pick(t, 12) == 0);
 	if (c != NULL)
 		c->slow = pick(t, 4) == 0;
+}
+
+static void
+set_policy(struct truth *t)
+{
+	/* Never two in a batch: dbd compiles one at a time. */
+	close_batch(t);
+	t->policy = pick(t, 8);
+	change(t);
+	if (t->policy >= 2) {
+		t->policy = 2;
+		pk_free(&t->kit);
+		pk_random(&t->kit, t->w->env);
+		assert_int_equal(feed_policy(t->w->tn, &t->kit.pol,
+		    pick(t, 2) == 0 ? 0 : 1000), 0);
+	}
+	assert_int_equal(feed_tailnet(t->w->tn, "default", t->policy), 0);
+}
+
+/* What a router of nodes carries. */
+static void
+widen(struct truth *t, struct pk_node *router, const struct fnode *f)
+{
+	struct pk_node m;
+	unsigned int i;
+
+	for (i = 0; i < t->nodes && router->hits.wide; i++) {
+		if (!t->there[i] || t->node[i].id == f->id)
+			continue;
+		pk_node(&m, &t->kit, &t->node[i]);
+		hits_widen(&router->hits, pk_pol(&t->kit), &router->node,
+		    &m.node, &m.hits);
+		pk_node_free(&m);
+	}
+}
+
+/* What the policy says of a node to whoever has this stream. */
+static bool
+visible(struct truth *t, const struct fnode *a, const struct fnode *b)
+{
+	struct pk_node x, y;
+	bool yes;
+
+	if (t->policy != 2)
+		return t->policy == 1;
+	pk_node(&x, &t->kit, a);
+	pk_node(&y, &t->kit, b);
+	widen(t, &x, a);
+	widen(t, &y, b);
+	yes = pol_visible(pk_pol(&t->kit), &x.node, &x.hits, &y.node,
+	    &y.hits);
+	pk_node_free(&x);
+	pk_node_free(&y);
+	return yes;
+}
+
+static const struct fnode *
+own(struct truth *t, const struct client *c)
+{
+	unsigned int i;
+
+	for (i = 0; i < t->nodes; i++)
+		if (t->there[i] && t->node[i].id == c->conf.node)
+			return &t->node[i];
+	fail_msg("a stream without a node");
+	return NULL;
 }
 
 static void
@@ -398,10 +471,7 @@ configure(struct truth *t)
 		    records_parse(rec, strlen(rec), "rec", why, sizeof(why)));
 		break;
 	default:
-		t->policy = !t->policy;
-		change(t);
-		assert_int_equal(feed_tailnet(t->w->tn, "default", t->policy),
-		    0);
+		set_policy(t);
 		break;
 	}
 }
@@ -414,8 +484,8 @@ check_ids(struct truth *t, struct client *c)
 
 	for (i = 0; i < t->nodes; i++) {
 		if (!t->there[i] || !t->node[i].published ||
-		    t->node[i].id == c->conf.node || t->policy == 0 ||
-		    c->conf.omit_peers)
+		    t->node[i].id == c->conf.node || c->conf.omit_peers ||
+		    !visible(t, own(t, c), &t->node[i]))
 			continue;
 		want++;
 		p = mapview_peer(c->view, t->node[i].id);
@@ -527,6 +597,10 @@ step(struct truth *t)
 	case 35:
 		configure(t);
 		break;
+	case 38:
+		if (pick(t, 2) == 0)
+			set_policy(t);
+		break;
 	case 37:
 		if (pick(t, 4) == 0)
 			change_all(t);
@@ -574,6 +648,7 @@ run(uint64_t seed)
 	}
 	verify(t, seed, k, true);
 	tnw_free(t->w);
+	pk_free(&t->kit);
 	free(t);
 	assert_int_equal(frame_bytes(), 0);
 }

@@ -220,6 +220,7 @@ control_conf(struct control *c, const struct m_cfg_conf_worker *w)
 	nc.body_max = w->body_max;
 	nc.max_conns = w->max_conns;
 	net_reconf(c->net, &nc);
+	tc.server_url = w->server_url;
 	tc.base_domain = w->base_domain;
 	tc.magic_dns = w->magic_dns;
 	tc.override_local = w->override_local;

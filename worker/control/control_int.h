@@ -43,11 +43,10 @@ struct held {
 	struct control	*control;
 	struct req	*req;
 	struct lane	*lane;
-	size_t		 octets;	/* what it costs us to keep it */
+	struct held_list *list;		/* in which it is */
+	size_t		 octets;	/* of a map request: its cost */
 	uint64_t	 since;
-	enum held_kind	 kind;
 };
-TAILQ_HEAD(held_list, held);
 
 struct control {
 	struct env	*env;
@@ -68,7 +67,7 @@ struct control {
 	bool		 overload;	/* said in the log */
 	struct control_counters before;	/* count when it began */
 	struct held_list held[HELD_KINDS];
-	size_t		 held_octets;
+	size_t		 held_octets;	/* of map requests */
 	struct timer	 held_timer;
 	uint64_t	 defer_at;	/* when the last one refused comes */
 	struct timer	 linger;	/* drops replicas without streams */
@@ -90,13 +89,15 @@ void		 snaps_clear(struct control *);
 void		 on_plain(struct req *, void *);
 void		 on_noise(struct req *, void *);
 void		 register_request(struct control *, struct req *);
-/* Past tasks_full(): goes to dbd. */
-void		 register_admit(struct control *, struct req *);
+/* Goes to dbd, or waits for those of its session that did before. */
+void		 register_go(struct control *, struct req *);
+/* One of the session has been answered: those that waited for it go. */
+void		 register_next(struct control *, struct lane *);
 void		 map_request(struct control *, struct req *);
 /* Past overload control: goes to dbd. */
 void		 map_admit(struct control *, struct req *,
 		    const struct mapreq *);
-/* 503: come again after so many seconds.  q NULL: a registration. */
+/* 503: come again after so many seconds.  Never for a registration. */
 void		 refuse_busy(struct control *, struct req *,
 		    const struct mapreq *, int seconds);
 /* dbd puts the clocks of the node off by so many seconds. */
@@ -121,12 +122,21 @@ void		 map_shutdown(struct control *);
  */
 int		 overload_verdict(struct control *, const struct mapreq *);
 /*
- * Until there is less to do; a registration (NULL) until there is room.  What
- * is more than may be held is refused.
+ * A map request waits until there is less to do, or is refused if there are
+ * too many.
  */
 void		 overload_hold(struct control *, struct req *,
 		    const struct mapreq *);
+/*
+ * A registration waits until dbd has less to do.  How many do is bounded by
+ * the memory that worker/net has for requests.
+ */
+void		 overload_hold_reg(struct control *, struct req *);
+/* Likewise until its session has fewer. */
+void		 lane_hold_reg(struct control *, struct lane *, struct req *);
 void		 overload_gone(struct control *, struct held *);
+/* It waits no more. */
+struct req	*overload_release(struct control *, struct held *);
 void		 overload_tick(void *);
 
 /* Answers with a short text. */

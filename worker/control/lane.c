@@ -35,6 +35,7 @@ lane_of(struct control *c, const struct req *r)
 	l->serial = t->serial;
 	l->serial_gen = t->serial_gen;
 	TAILQ_INIT(&l->waiting);
+	TAILQ_INIT(&l->regs);
 	LIST_INSERT_HEAD(b, l, hash);
 	return l;
 }
@@ -42,31 +43,34 @@ lane_of(struct control *c, const struct req *r)
 void
 lane_put(struct lane *l)
 {
-	if (l->busy != NULL || l->held != 0 || !TAILQ_EMPTY(&l->waiting))
+	if (l->busy != NULL || l->nheld != 0 || l->pinned ||
+	    !TAILQ_EMPTY(&l->waiting))
 		return;
 	LIST_REMOVE(l, hash);
 	free(l);
 }
 
-/*
- * No session makes us remember without bound.  This is no matter of load,
- * which never has a registration refused (trap 76): no client has that many
- * open at once.
- */
-static bool
-lane_has_room(struct lane *l, struct req *r, enum msg_type type)
+bool
+lane_is_full(const struct lane *l)
 {
-	if (type == M_DB_REG && l->nregs >= LANE_REGS) {
-		log_debug("registrations without end of one session");
-		req_set_tag(r, NULL);
-		req_abort(r);
-		return false;
+	return l->nregs >= LANE_REGS || !TAILQ_EMPTY(&l->regs);
+}
+
+/* An auth key may be in it: growing would leave a copy behind. */
+static void
+encode(struct buf *b, const struct msg *m)
+{
+	struct buf bare = { 0 };
+	struct msg copy;
+
+	if (m->type == M_DB_REG) {
+		copy = *m;
+		copy.u.db_reg.auth_key.n = 0;
+		msg_encode(&bare, &copy);
+		(void)buf_room(b, bare.n + m->u.db_reg.auth_key.n);
+		buf_free(&bare);
 	}
-	if (type != M_DB_REG && l->nmaps >= LANE_MAX) {
-		reply_text(r, 429, "too many requests of one session");
-		return false;
-	}
-	return true;
+	msg_encode(b, m);
 }
 
 static unsigned int *
@@ -83,7 +87,8 @@ task_new(struct control *c, struct req *r, const struct msg *m,
 	struct lane *l;
 
 	l = lane_of(c, r);
-	if (!lane_has_room(l, r, m->type)) {
+	if (m->type != M_DB_REG && l->nmaps >= LANE_MAX) {
+		reply_text(r, 429, "too many requests of one session");
 		c->count.refused++;
 		return NULL;
 	}
@@ -93,7 +98,7 @@ task_new(struct control *c, struct req *r, const struct msg *m,
 	t->req = r;
 	t->type = m->type;
 	t->done = done;
-	msg_encode(&t->body, m);
+	encode(&t->body, m);
 	c->ntasks++;
 	c->task_octets += t->body.n;
 	return t;
@@ -189,10 +194,11 @@ task_free(struct task *t)
 void
 task_end(struct task *t)
 {
+	struct control *c = t->control;
 	struct lane *l = t->lane;
 	struct task *next;
 
-	TAILQ_REMOVE(&t->control->open, t, entry);
+	TAILQ_REMOVE(&c->open, t, entry);
 	if (l->busy == t)
 		l->busy = l->extra;
 	l->extra = NULL;
@@ -201,6 +207,9 @@ task_end(struct task *t)
 		unwait(next);
 		task_go(next);
 	}
+	l->pinned = true;
+	register_next(c, l);
+	l->pinned = false;
 	lane_put(l);
 }
 

@@ -9,12 +9,14 @@
 #include "worker/net/net.h"
 
 struct control;
+struct held;
 struct lane;
 struct mapstream;
 struct task;
 
 TAILQ_HEAD(task_list, task);
 LIST_HEAD(lane_list, lane);
+TAILQ_HEAD(held_list, held);
 
 /* First member of all that req_tag() may point to. */
 enum tag_kind { TAG_TASK, TAG_STREAM, TAG_HELD };
@@ -52,19 +54,24 @@ struct lane {
 	struct task_list waiting;
 	unsigned int	 nmaps;		/* waiting map requests */
 	unsigned int	 nregs;		/* waiting registrations */
-	size_t		 held;		/* octets of its held requests */
+	struct held_list regs;		/* held: LANE_REGS are waiting */
+	unsigned int	 nheld;		/* held requests, there or not */
+	size_t		 held;		/* octets of held map requests */
+	bool		 pinned;	/* it is being worked with */
 };
 
 #define LANE_MAX	16		/* waiting map requests of a session */
-#define LANE_REGS	16		/* waiting registrations of a session */
+#define LANE_REGS	16		/* likewise registrations: more wait */
 
 /* The session's lane, made if there is none; lane_put() when it is done. */
 struct lane	*lane_of(struct control *, const struct req *);
+/* No more registrations now: lane_hold_reg(). */
+bool		 lane_is_full(const struct lane *);
 /* Frees it if nothing is left in it. */
 void		 lane_put(struct lane *);
 /*
  * A new task for a Noise request; m is encoded at once.  NULL if the session
- * has too many waiting: the request has been answered or reset.
+ * has too many map requests waiting: this one has been answered.
  */
 struct task	*task_new(struct control *, struct req *,
 		    const struct msg *m,

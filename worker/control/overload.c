@@ -2,7 +2,8 @@
  * Overload is answered, not suffered (state.md 10, protocol.md 3.18): clients
  * that understand it are told when to come back, each at a time of its own;
  * requests of older ones are held open, well below their watchdog of 120 s,
- * as far as there is memory for it.  Registers wait; /key and /ts2021 go on.
+ * as far as there is memory for it.  Registers wait, and when they have taken
+ * what memory there is their connections do; /key and /ts2021 go on.
  */
 
 #include <stdlib.h>
@@ -14,11 +15,10 @@
 #define HOLD_US		(HOLD_S * US_PER_S)
 #define TICK_US		(250 * US_PER_MS)
 /*
- * Octets that held requests may cost: in all, what of it only registrations
- * may take, in one session, and of a request beside its body.
+ * Octets that held map requests may cost: in all, in one session, and of a
+ * request beside its body.
  */
-#define HELD_ALL	(64UL * 1024 * 1024)
-#define HELD_REGS	(16UL * 1024 * 1024)
+#define HELD_ALL	(48UL * 1024 * 1024)
 #define HELD_SESSION	(2UL * 1024 * 1024)
 #define HELD_COST	1024
 #define RETRY_MAX_S	300
@@ -115,12 +115,26 @@ overload_verdict(struct control *c, const struct mapreq *q)
 	return slot(c, router);
 }
 
-static bool
-has_room(const struct control *c, const struct lane *l, size_t n, bool reg)
+static void
+hold(struct control *c, struct lane *l, struct req *r, struct held_list *list,
+    size_t octets)
 {
-	size_t max = reg ? HELD_ALL : HELD_ALL - HELD_REGS;
+	struct held *h;
 
-	return c->held_octets + n <= max && l->held + n <= HELD_SESSION;
+	h = xcalloc(1, sizeof(*h));
+	h->tag = TAG_HELD;
+	h->control = c;
+	h->req = r;
+	h->lane = l;
+	h->list = list;
+	h->octets = octets;
+	h->since = env_now(c->env);
+	TAILQ_INSERT_TAIL(list, h, entry);
+	l->nheld++;
+	l->held += octets;
+	c->held_octets += octets;
+	c->count.held++;
+	req_set_tag(r, h);
 }
 
 void
@@ -128,46 +142,44 @@ overload_hold(struct control *c, struct req *r, const struct mapreq *q)
 {
 	size_t n = req_body(r).n + HELD_COST;
 	struct lane *l = lane_of(c, r);
-	struct held *h;
 
 	begin(c);
-	if (!has_room(c, l, n, q == NULL)) {
+	if (c->held_octets + n > HELD_ALL || l->held + n > HELD_SESSION) {
 		lane_put(l);
 		refuse_busy(c, r, q, slot(c, false));
 		return;
 	}
-	h = xcalloc(1, sizeof(*h));
-	h->tag = TAG_HELD;
-	h->control = c;
-	h->req = r;
-	h->lane = l;
-	h->octets = n;
-	h->since = env_now(c->env);
-	h->kind = q == NULL ? HELD_REG : is_router(c, q) ? HELD_ROUTER :
-	    HELD_MAP;
-	TAILQ_INSERT_TAIL(&c->held[h->kind], h, entry);
-	l->held += n;
-	c->held_octets += n;
-	c->count.held++;
-	req_set_tag(r, h);
+	hold(c, l, r, &c->held[is_router(c, q) ? HELD_ROUTER : HELD_MAP], n);
 	/* its grace period does not run while we let it wait */
-	if (q != NULL)
-		map_defer(c, r, q, HOLD_S);
+	map_defer(c, r, q, HOLD_S);
+}
+
+void
+overload_hold_reg(struct control *c, struct req *r)
+{
+	begin(c);
+	hold(c, lane_of(c, r), r, &c->held[HELD_REG], 0);
+}
+
+void
+lane_hold_reg(struct control *c, struct lane *l, struct req *r)
+{
+	hold(c, l, r, &l->regs, 0);
 }
 
 void
 overload_gone(struct control *c, struct held *h)
 {
-	TAILQ_REMOVE(&c->held[h->kind], h, entry);
+	TAILQ_REMOVE(h->list, h, entry);
 	c->held_octets -= h->octets;
 	h->lane->held -= h->octets;
+	h->lane->nheld--;
 	lane_put(h->lane);
 	free(h);
 }
 
-/* It waits no more. */
-static struct req *
-release(struct control *c, struct held *h)
+struct req *
+overload_release(struct control *c, struct held *h)
 {
 	struct req *r = h->req;
 
@@ -179,7 +191,7 @@ release(struct control *c, struct held *h)
 static void
 release_map(struct control *c, struct held *h)
 {
-	struct req *r = release(c, h);
+	struct req *r = overload_release(c, h);
 	struct mapreq q;
 	const char *why;
 
@@ -201,7 +213,7 @@ overload_tick(void *arg)
 
 	while ((h = TAILQ_FIRST(&c->held[HELD_REG])) != NULL &&
 	    !tasks_full(c))
-		register_admit(c, release(c, h));
+		register_go(c, overload_release(c, h));
 	for (k = HELD_ROUTER; k <= HELD_MAP; k++) {
 		/* a client that waits longer gives up */
 		while ((h = TAILQ_FIRST(&c->held[k])) != NULL &&

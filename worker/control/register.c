@@ -110,8 +110,8 @@ reg_done(struct task *t, const struct msg *m)
 		refused(t->req, m->u.db_reg_no.text);
 }
 
-void
-register_admit(struct control *c, struct req *r)
+static void
+admit(struct control *c, struct req *r)
 {
 	struct regreq q;
 	const char *why;
@@ -141,12 +141,37 @@ register_admit(struct control *c, struct req *r)
 }
 
 void
+register_go(struct control *c, struct req *r)
+{
+	struct lane *l = lane_of(c, r);
+
+	if (lane_is_full(l))
+		lane_hold_reg(c, l, r);
+	else {
+		l->pinned = true;
+		admit(c, r);
+		l->pinned = false;
+		lane_put(l);
+	}
+}
+
+void
+register_next(struct control *c, struct lane *l)
+{
+	struct held *h;
+
+	/* as many as have ended: dbd has no more to do than before */
+	while (l->nregs < LANE_REGS && (h = TAILQ_FIRST(&l->regs)) != NULL)
+		admit(c, overload_release(c, h));
+}
+
+void
 register_request(struct control *c, struct req *r)
 {
 	c->count.registers++;
 	/* delayed, never refused: tailscale up ends at a 503 (trap 76) */
-	if (tasks_full(c))
-		overload_hold(c, r, NULL);
+	if (tasks_full(c) || !TAILQ_EMPTY(&c->held[HELD_REG]))
+		overload_hold_reg(c, r);
 	else
-		register_admit(c, r);
+		register_go(c, r);
 }

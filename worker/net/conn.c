@@ -113,6 +113,7 @@ leave(struct conn *c)
 		break;
 	}
 	c->state = CONN_DONE;
+	room_leave(c);
 	h2_free(c);
 	http1_free(c);
 	TAILQ_FOREACH(r, &c->reqs, entry) {
@@ -127,7 +128,7 @@ leave(struct conn *c)
 	c->ws_head = NULL;
 	record_in_clear(&c->rx);
 	noise_key_wipe(&c->tx);
-	buf_free(&c->in);
+	buf_wipe(&c->in);
 }
 
 void
@@ -184,6 +185,13 @@ conn_free(struct conn *c)
 
 /* Input. */
 
+static bool
+takes_records(const struct conn *c)
+{
+	return (c->state == CONN_READY || c->state == CONN_OPEN) &&
+	    c->room == ROOM_FREE;
+}
+
 /* Octets of Noise records; how many were taken. */
 static size_t
 eat_records(struct conn *c, const uint8_t *p, size_t n)
@@ -192,7 +200,7 @@ eat_records(struct conn *c, const uint8_t *p, size_t n)
 	size_t at = 0, used, len;
 	int rc;
 
-	while (at < n && (c->state == CONN_READY || c->state == CONN_OPEN)) {
+	while (at < n && takes_records(c)) {
 		rc = record_put(&c->rx, p + at, n - at, &used, &rec, &len);
 		at += used;
 		if (rc == 0)
@@ -226,7 +234,7 @@ eat_ws(struct conn *c, const uint8_t *p, size_t n)
 	size_t at = 0, used, got;
 	uint16_t code;
 
-	while (at < n && (c->state == CONN_READY || c->state == CONN_OPEN)) {
+	while (at < n && takes_records(c)) {
 		/* No more than the record takes: the rest waits masked. */
 		got = record_need(&c->rx);
 		switch (ws_read(c->ws, p + at, n - at, &used, data, &got,
@@ -264,6 +272,8 @@ eat_ws(struct conn *c, const uint8_t *p, size_t n)
 static size_t
 eat(struct conn *c, const uint8_t *p, size_t n)
 {
+	if (c->room != ROOM_FREE)
+		return 0;
 	switch (c->state) {
 	case CONN_HTTP:
 		return http1_input(c, p, n);
@@ -311,7 +321,7 @@ conn_process(struct conn *c)
 	memset(&c->in, 0, sizeof(c->in));	/* a failure frees it */
 	used = eat_all(c, b.p, b.n);
 	if (used == b.n || c->state == CONN_DONE)
-		buf_free(&b);
+		buf_wipe(&b);	/* plain HTTP may be in it */
 	else {
 		buf_drain(&b, used);
 		c->in = b;
@@ -359,7 +369,7 @@ conn_wants_input(const struct conn *c)
 {
 	if (c->state == CONN_DONE)
 		return c->lingers;
-	if (c->eof || c->in.n >= IN_ENOUGH)
+	if (c->eof || c->in.n >= IN_ENOUGH || c->room != ROOM_FREE)
 		return false;
 	return c->state != CONN_OPEN || h2_wants_input(c);
 }

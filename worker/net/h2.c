@@ -46,7 +46,7 @@ struct h2 {
 	uint64_t	 now;
 	uint64_t	 idle_since;
 	uint64_t	 goodbye_at;	/* when its last step was made */
-	size_t		 held;		/* octets of what was asked */
+	struct buf	 rest;		/* input, while there is no room */
 	enum goodbye	 goodbye;
 	bool		 making;
 	bool		 has_libbuf;
@@ -117,27 +117,6 @@ h2_realloc(void *p, size_t n, void *arg)
 
 /* What a client asks. */
 
-/*
- * What all requests of a session hold is bounded, whatever the number of
- * streams; false if there is no room for n more.
- */
-static bool
-hold(struct h2 *h, size_t n)
-{
-	const struct net_conf *conf = &h->conn->net->conf;
-
-	if (h->held + n > 2 * ((size_t)conf->body_max + conf->header_max))
-		return false;
-	h->held += n;
-	return true;
-}
-
-void
-h2_release(struct conn *c, size_t n)
-{
-	c->h2->held -= n;
-}
-
 void
 h2_last_req(struct conn *c)
 {
@@ -175,14 +154,14 @@ on_header(nghttp2_session *ng, const nghttp2_frame *f, const uint8_t *name,
 		return 0;	/* trailers mean nothing to us */
 	before = r->fields.n;
 	if (before + nname + nvalue + 8 > h->conn->net->conf.header_max ||
-	    !hold(h, nname + nvalue + 8)) {
+	    room_is_spent(h->conn, nname + nvalue + 8)) {
 		h->conn->net->count.head_large++;
 		conn_log(h->conn, "http/2", "request header too large");
 		req_refuse(r, 431, "request header too large");
 		return 0;
 	}
 	req_field(r, name, nname, value, nvalue);
-	return 0;
+	return room_check(h->conn) ? 0 : NGHTTP2_ERR_PAUSE;
 }
 
 static void
@@ -204,13 +183,13 @@ on_chunk(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *p,
 	r = nghttp2_session_get_stream_user_data(ng, id);
 	if (r == NULL || r->ended || r->aborted)
 		return 0;
-	if (r->body.n + n > h->conn->net->conf.body_max || !hold(h, n)) {
+	if (r->body.n + n > h->conn->net->conf.body_max ||
+	    room_is_spent(h->conn, n)) {
 		too_large(h, r);
 		return 0;
 	}
-	buf_put(&r->body, p, n);
-	r->progress = h->now;
-	return 0;
+	req_body_put(r, p, n);
+	return room_check(h->conn) ? 0 : NGHTTP2_ERR_PAUSE;
 }
 
 /* Longer than what may come, by its own words: answered at once. */
@@ -244,7 +223,7 @@ asked(struct h2 *h, struct req *r, const nghttp2_frame *f)
 		    h->conn->net->conf.stall_s * US_PER_S);
 		return;
 	}
-	r->complete = true;
+	room_whole(r);
 	if (!r->ended && !r->aborted)
 		req_event(r, REQ_E_ASK);
 }
@@ -600,6 +579,7 @@ h2_free(struct conn *c)
 	}
 	nghttp2_session_del(h->ng);
 	buf_free(&h->spill);
+	buf_wipe(&h->rest);
 	free(h);
 	c->h2 = NULL;
 }
@@ -608,14 +588,31 @@ int
 h2_input(struct conn *c, const uint8_t *p, size_t n)
 {
 	struct h2 *h = c->h2;
+	ssize_t used;
 
 	h->now = env_now(c->net->env);
 	h->still = false;
-	if (nghttp2_session_mem_recv(h->ng, p, n) != (ssize_t)n)
+	used = nghttp2_session_mem_recv(h->ng, p, n);
+	if (used < 0 || (used != (ssize_t)n && c->room == ROOM_FREE))
 		return -1;
+	buf_put(&h->rest, p + used, n - (size_t)used);
 	if (h2_wants_output(c))
 		conn_kick(c);
 	return 0;
+}
+
+int
+h2_go_on(struct conn *c)
+{
+	static const uint8_t nothing;
+	struct buf b = c->h2->rest;
+	int rc;
+
+	memset(&c->h2->rest, 0, sizeof(c->h2->rest));
+	/* Also with nothing: the library ends the frame it stopped in. */
+	rc = h2_input(c, b.p != NULL ? b.p : &nothing, b.n);
+	buf_wipe(&b);
+	return rc;
 }
 
 bool
@@ -690,8 +687,22 @@ stall(struct req *r, uint64_t now)
 	r->conn->net->count.stalled++;
 	r->ended = r->aborted = true;
 	r->progress = now;
+	req_forget(r);
 	h2_abort(r);
 	req_event(r, REQ_E_GONE);
+}
+
+void
+h2_give_up(struct conn *c)
+{
+	uint64_t now = env_now(c->net->env);
+	struct req *r;
+
+	TAILQ_FOREACH(r, &c->reqs, entry)
+		if (!r->complete && !r->ended)
+			stall(r, now);
+	conn_due(c, now + c->net->conf.stall_s * US_PER_S);
+	conn_kick(c);
 }
 
 /*
@@ -705,6 +716,9 @@ check_request(struct req *r, uint64_t now)
 
 	if (r->complete && r->queue.octets == 0 && !r->aborted)
 		return ENV_NEVER;
+	/* We do not read what it sends. */
+	if (!r->complete && !r->ended && r->conn->room != ROOM_FREE)
+		return now + stall_us;
 	if (now < r->progress + stall_us)
 		return r->progress + stall_us;
 	if (r->aborted)

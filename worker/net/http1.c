@@ -141,7 +141,7 @@ on_body(llhttp_t *p, const char *at, size_t n)
 
 	if (h->req->body.n + n > h->conn->net->conf.body_max)
 		return refuse(h, 413, "request body too large");
-	buf_put(&h->req->body, at, n);
+	req_body_put(h->req, at, n);
 	return 0;
 }
 
@@ -227,7 +227,7 @@ hand_over(struct conn *c)
 	struct req *r = h->req;
 
 	h->busy = true;
-	r->complete = true;
+	room_whole(r);
 	if (slice_eqs(r->path, "/ts2021")) {
 		ts2021_upgrade(c, r, h->upgrade);	/* may free h */
 		return;
@@ -268,6 +268,8 @@ http1_input(struct conn *c, const uint8_t *p, size_t n)
 		answer_bad(h, 400, "malformed request");
 	else if (!h->has_head && (h->head += n) >= c->net->conf.header_max)
 		answer_bad(h, 431, "request header too large");
+	else
+		(void)room_check(c);
 	return n;
 }
 

@@ -37,10 +37,36 @@ void		 ts2021_record(struct conn *, const uint8_t *, size_t);
 void		 ts2021_ready(struct conn *, const struct m_key_noise_ready *);
 void		 ts2021_ok(struct conn *, const struct m_key_noise_ok *);
 void		 ts2021_no(struct conn *, uint8_t why);
+/* keyd has forgotten this handshake: its client said nothing. */
+void		 ts2021_gone(struct net *, uint32_t number);
 /* The connection ends before it was confirmed: keyd may forget it. */
 void		 ts2021_drop(struct conn *);
 /* keyd is away. */
 void		 ts2021_key_lost(struct conn *);
+
+/* room.c: memory for what is asked */
+
+void		 room_init(struct net *);
+void		 room_end(struct net *);
+/* A new request, and n more octets of one. */
+void		 room_begin(struct req *);
+void		 room_take(struct req *, size_t n);
+/* It is complete: it will be answered, and needs nothing more for that. */
+void		 room_whole(struct req *);
+/* What it asked is kept no more. */
+void		 room_give(struct req *);
+/*
+ * After room_take(): false if nothing more is to be read from the connection;
+ * it goes on by itself when there is room.
+ */
+bool		 room_check(struct conn *);
+/*
+ * n more octets are more than one connection may have in requests of which
+ * none is complete, so that waiting would not help.
+ */
+bool		 room_is_spent(const struct conn *, size_t n);
+/* The connection ends. */
+void		 room_leave(struct conn *);
 
 /* h2.c */
 
@@ -66,8 +92,10 @@ void		 h2_respond(struct req *, const struct req_head *, bool whole,
 /* There is something new in the queue, or its end. */
 void		 h2_resume(struct req *);
 void		 h2_abort(struct req *);
-/* n octets of what was asked are held no more. */
-void		 h2_release(struct conn *, size_t n);
+/* Takes what was left over when room_check() stopped it; 0 or -1 as above. */
+int		 h2_go_on(struct conn *);
+/* Resets the streams whose requests are not complete. */
+void		 h2_give_up(struct conn *);
 /* The last request was freed: the idle time begins. */
 void		 h2_last_req(struct conn *);
 

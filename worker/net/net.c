@@ -20,6 +20,7 @@ net_new(struct env *env, const struct net_conf *conf,
     const struct net_ops *ops)
 {
 	struct net *net;
+	size_t i;
 
 	if (noise_init() == -1)
 		fatalx("the libraries lack the Noise algorithms");
@@ -29,7 +30,10 @@ net_new(struct env *env, const struct net_conf *conf,
 	net->ops = *ops;
 	TAILQ_INIT(&net->conns);
 	TAILQ_INIT(&net->waiting);
+	for (i = 0; i < NUMBERED; i++)
+		TAILQ_INIT(&net->numbered[i]);
 	TAILQ_INIT(&net->events);
+	room_init(net);
 	timer_init(&net->retry, env, on_retry, net);
 	net->noise = noise_new();
 	net->h2 = h2_env_new();
@@ -46,6 +50,7 @@ net_free(struct net *net)
 	while ((c = TAILQ_FIRST(&net->conns)) != NULL)
 		conn_free(c);
 	timer_stop(&net->retry);
+	room_end(net);
 	h2_env_free(net->h2);
 	noise_free(net->noise);
 	wipe(net, sizeof(*net));
@@ -138,6 +143,9 @@ net_key_msg(struct net *net, const struct msg *m, void *tag)
 			nonsense(net);
 		else
 			ts2021_ok(c, &m->u.key_noise_ok);
+		break;
+	case M_KEY_NOISE_GONE:
+		ts2021_gone(net, m->u.key_noise_gone.conn);
 		break;
 	case M_KEY_NOISE_NO:
 		if (c == NULL || m->u.key_noise_no.conn != c->number)

@@ -102,6 +102,7 @@ struct net_counters {
 	uint64_t	stalled;	/* streams and connections: stall_s */
 	uint64_t	idle;		/* sessions closed after idle_s */
 	uint64_t	flooded;	/* input beyond what may wait */
+	uint64_t	stopped;	/* not read from for want of room */
 	uint64_t	octets_out;	/* given to the socket layer */
 };
 const struct net_counters *net_counters(const struct net *);

@@ -15,6 +15,7 @@
 #define OUT_CONTROL_MAX	8192	/* pongs that wait */
 #define STAGE		65536	/* plaintext of one conn_output() */
 #define LINGER_US	(1 * US_PER_S)
+#define NUMBERED	256	/* lists of handshakes with keyd */
 
 struct h2;		/* h2.c: an HTTP/2 session */
 struct h2_env;		/* h2.c: what all sessions of a worker share */
@@ -28,6 +29,15 @@ enum conn_state {
 	CONN_CONFIRM,	/* KEY_NOISE_CONFIRM is open */
 	CONN_OPEN,	/* a confirmed session */
 	CONN_DONE	/* what is in out is sent, then it is closed */
+};
+
+/* May it be read from (room.c)? */
+enum conn_room {
+	ROOM_FREE,
+	ROOM_OWN,	/* no: it holds all that one connection may */
+	ROOM_DRAIN,	/* no: until what it asked is answered */
+	ROOM_LINE,	/* no: it is in net->line */
+	ROOM_SOON	/* not yet: it is in net->soon */
 };
 
 TAILQ_HEAD(conn_list, conn);
@@ -49,10 +59,18 @@ struct net {
 	uint32_t		 nstreams;
 	struct conn_list	 conns;
 	struct conn_list	 waiting;	/* CONN_WAIT */
+	struct conn_list	 numbered[NUMBERED];	/* with keyd */
 	struct req_list		 events;
 	struct timer		 retry;		/* keyd was busy */
 	struct noise		*noise;
 	struct h2_env		*h2;
+	size_t			 shared;	/* octets beyond conns' own */
+	struct conn_list	 line;		/* want some of it */
+	struct conn_list	 soon;		/* to be read from again */
+	struct conn		*first;		/* may take beyond the bound */
+	struct timer		 room;		/* line and soon */
+	struct timer		 patience;	/* with first */
+	uint64_t		 said_at;	/* that there is no room */
 	struct net_counters	 count;
 	uint8_t			 plain[NOISE_PLAIN];	/* of one record */
 	uint8_t			 stage[STAGE];
@@ -65,6 +83,7 @@ struct conn {
 	enum conn_state		 state;
 	bool			 lingers;	/* DONE: it may read on */
 	bool			 eof;		/* the client sends no more */
+	bool			 forgotten;	/* by keyd, of itself */
 	struct h2		*h2;		/* from CONN_READY on */
 	struct ws		*ws;		/* NULL: no WebSocket */
 	struct noise_key	 tx;
@@ -73,7 +92,12 @@ struct conn {
 	struct buf		 in;		/* waits to be dealt with */
 	struct timer		 timer;
 	TAILQ_ENTRY(conn)	 entry;
-	TAILQ_ENTRY(conn)	 wait;
+	TAILQ_ENTRY(conn)	 wait;		/* the list of its state */
+	size_t			 held;		/* by its requests */
+	size_t			 whole;		/* by those that are complete */
+	size_t			 shared;	/* of net->shared */
+	uint64_t		 stopped;	/* when room became not FREE */
+	enum conn_room		 room;
 	struct ipport		 peer;
 	uint32_t		 number;	/* on the KEY link */
 	uint32_t		 key_request;	/* open there; 0: none */
@@ -119,8 +143,9 @@ struct req {
 	bool			 blocked;	/* h2: waits for room */
 	TAILQ_ENTRY(req)	 entry;		/* conn->reqs */
 	TAILQ_ENTRY(req)	 stop;		/* h2->blocked */
+	size_t			 held;		/* octets that it costs */
 	struct buf		 fields;
-	struct buf		 body;
+	struct buf		 body;		/* a secret may be in it */
 	struct slice		 method;
 	struct slice		 path;
 	struct slice		 query;
@@ -156,6 +181,8 @@ void		 req_event(struct req *, uint8_t event);
 /* Keeps a header; the name in lower case.  Pseudo-headers come so, too. */
 void		 req_field(struct req *, const void *name, size_t nname,
 		    const void *value, size_t nvalue);
+/* Keeps a piece of the body. */
+void		 req_body_put(struct req *, const void *, size_t);
 /* Finds method, path and query.  False if there is no usable path. */
 bool		 req_understand(struct req *);
 /* Copies n <= queue.octets to dst and lets go of the frames. */

@@ -20,6 +20,7 @@ req_new(struct conn *c, int32_t stream)
 	r->attached = true;
 	r->progress = env_now(c->net->env);
 	TAILQ_INSERT_TAIL(&c->reqs, r, entry);
+	room_begin(r);
 	return r;
 }
 
@@ -125,11 +126,28 @@ req_field(struct req *r, const void *name, size_t nname, const void *value,
 {
 	struct buf *b = &r->fields;
 
+	room_take(r, nname + nvalue + 8);
 	buf_u32(b, (uint32_t)nname);
 	buf_u32(b, (uint32_t)nvalue);
 	buf_put(b, name, nname);
 	lower(b->p + b->n - nname, nname);
 	buf_put(b, value, nvalue);
+}
+
+/* As buf_put(), but what it grows out of is wiped. */
+void
+req_body_put(struct req *r, const void *p, size_t n)
+{
+	struct buf b = { 0 };
+
+	room_take(r, n);
+	if (r->body.cap - r->body.n < n) {
+		(void)buf_room(&b, 2 * r->body.n + n);
+		buf_put(&b, r->body.p, r->body.n);
+		buf_wipe(&r->body);
+		r->body = b;
+	}
+	buf_put(&r->body, p, n);
 }
 
 struct slice
@@ -203,8 +221,7 @@ req_forget(struct req *r)
 {
 	static const struct slice none;
 
-	if (r->conn->h2 != NULL)
-		h2_release(r->conn, r->fields.n + r->body.n);
+	room_give(r);
 	buf_free(&r->fields);
 	buf_wipe(&r->body);	/* it may hold an auth key */
 	r->method = r->path = r->query = none;
@@ -349,6 +366,7 @@ req_reply(struct req *r, const struct req_head *head, const void *p, size_t n)
 		frame_unref(f);
 	}
 	respond(r, head, true, n);
+	req_forget(r);
 }
 
 void

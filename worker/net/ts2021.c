@@ -240,6 +240,19 @@ ts2021_upgrade(struct conn *c, struct req *r, bool may_upgrade)
 
 /* With keyd. */
 
+static struct conn_list *
+numbered(struct net *net, uint32_t number)
+{
+	return &net->numbered[number % NUMBERED];
+}
+
+/* keyd knows it no more, or is not to. */
+static void
+unnumber(struct conn *c)
+{
+	TAILQ_REMOVE(numbered(c->net, c->number), c, wait);
+}
+
 void
 ts2021_ask(struct net *net)
 {
@@ -253,6 +266,7 @@ ts2021_ask(struct net *net)
 		if (++net->number == 0)
 			net->number = 1;
 		c->number = net->number;
+		TAILQ_INSERT_TAIL(numbered(net, c->number), c, wait);
 		msg_init(&m, M_KEY_NOISE_ACCEPT);
 		m.u.key_noise_accept.conn = c->number;
 		memcpy(m.u.key_noise_accept.init, c->init, NOISE_INIT);
@@ -330,6 +344,8 @@ ts2021_record(struct conn *c, const uint8_t *p, size_t n)
 		conn_fail(c, &net->count.record_bad, "record does not open");
 	else if (len != 0 && h2_input(c, net->plain, (size_t)len) == -1)
 		conn_fail(c, &net->count.h2_bad, "http/2 broken");
+	if (len > 0)
+		wipe(net->plain, (size_t)len);
 }
 
 void
@@ -338,6 +354,7 @@ ts2021_ok(struct conn *c, const struct m_key_noise_ok *m)
 	struct net *net = c->net;
 
 	c->key_request = 0;
+	unnumber(c);
 	c->state = CONN_OPEN;
 	c->session.ticket = m->ticket;
 	noise_key_set(&c->rx.key, m->key_c2s, 1);
@@ -358,6 +375,7 @@ ts2021_no(struct conn *c, uint8_t why)
 
 	c->key_request = 0;
 	if (c->state == CONN_ASKED && why == 4) {
+		unnumber(c);
 		c->state = CONN_WAIT;
 		TAILQ_INSERT_TAIL(&net->waiting, c, wait);
 		if (!timer_pending(&net->retry))
@@ -366,15 +384,30 @@ ts2021_no(struct conn *c, uint8_t why)
 	}
 	net->count.noise_no++;
 	if (c->state == CONN_ASKED && why == 1) {
-		c->number = 0;
+		c->forgotten = true;
 		conn_log(c, "upgrade", "keyd: malformed initiation");
 		put_101(c);
 		put_error(c, "invalid handshake initiation");
 		conn_finish(c, true);
 		return;
 	}
-	c->number = 0;		/* keyd has forgotten it by itself */
+	c->forgotten = true;
 	conn_fail(c, NULL, "handshake refused");
+}
+
+void
+ts2021_gone(struct net *net, uint32_t number)
+{
+	struct conn *c;
+
+	TAILQ_FOREACH(c, numbered(net, number), wait)
+		if (c->number == number)
+			break;
+	/* Its record may be on the way: the answer to that ends it. */
+	if (c == NULL || c->state != CONN_READY)
+		return;
+	c->forgotten = true;
+	conn_fail(c, &net->count.late, "too many silent handshakes");
 }
 
 void
@@ -383,7 +416,8 @@ ts2021_drop(struct conn *c)
 	struct net *net = c->net;
 	struct msg m;
 
-	if (net->key == NULL || c->number == 0)
+	unnumber(c);
+	if (net->key == NULL || c->forgotten)
 		return;
 	if (c->key_request != 0)
 		link_forget(net->key, c->key_request);
@@ -400,6 +434,7 @@ ts2021_key_lost(struct conn *c)
 
 	c->key_request = 0;
 	if (c->state == CONN_ASKED) {
+		unnumber(c);
 		c->state = CONN_WAIT;
 		TAILQ_INSERT_TAIL(&net->waiting, c, wait);
 	} else if (c->state == CONN_READY || c->state == CONN_CONFIRM)

@@ -43,6 +43,8 @@ pass_of(enum msg_type type)
 {
 	switch (type) {
 	case M_DB_TAILNET:
+	case M_DB_POLICY:
+	case M_DB_POLICY_PART:
 	case M_DB_USER_PUT:
 		return PASS_FIRST;
 	case M_DB_USER_DEL:
@@ -58,6 +60,8 @@ apply_one(struct replica *r, const struct msg *m)
 	switch (m->type) {
 	case M_DB_TAILNET:
 		return replica_put_tailnet(r, &m->u.db_tailnet);
+	case M_DB_POLICY_PART:
+		return replica_put_part(r, &m->u.db_policy_part);
 	case M_DB_USER_PUT:
 		return replica_put_user(r, &m->u.db_user_put.user);
 	case M_DB_USER_DEL:
@@ -80,10 +84,30 @@ apply_one(struct replica *r, const struct msg *m)
 }
 
 static int
-commit(struct replica *r, const struct m_db_batch *b)
+commit_pass(struct replica *r, enum pass pass)
 {
 	struct msg m;
 	struct op *op;
+	int rc;
+
+	STAILQ_FOREACH(op, &r->ops, link) {
+		if (pass_of(op->type) != pass)
+			continue;
+		/* It came in a memory of its own, not as a message. */
+		if (op->type == M_DB_POLICY)
+			rc = replica_put_policy(r, buf_slice_of(&op->body));
+		else if ((rc = msg_decode(&m, op->type, op->body.p,
+		    op->body.n)) == 0)
+			rc = apply_one(r, &m);
+		if (rc == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+commit(struct replica *r, const struct m_db_batch *b)
+{
 	unsigned int pass;
 	int rc = 0;
 
@@ -95,16 +119,11 @@ commit(struct replica *r, const struct m_db_batch *b)
 	}
 	replica_begin(r);
 	for (pass = 0; pass < PASSES && rc == 0; pass++) {
-		STAILQ_FOREACH(op, &r->ops, link) {
-			if (pass_of(op->type) != pass)
-				continue;
-			if (msg_decode(&m, op->type, op->body.p,
-			    op->body.n) == -1 || apply_one(r, &m) == -1) {
-				rc = -1;
-				break;
-			}
-		}
+		rc = commit_pass(r, pass);
+		if (pass == PASS_FIRST && rc == 0)
+			rc = replica_policy(r);
 	}
+	policy_clear(r);
 	replica_end(r);
 	ops_clear(r);
 	memcpy(r->batch, b->batch, sizeof(r->batch));
@@ -118,6 +137,8 @@ tailnet_of(const struct msg *m)
 	switch (m->type) {
 	case M_DB_TAILNET:
 		return m->u.db_tailnet.tailnet;
+	case M_DB_POLICY_PART:
+		return m->u.db_policy_part.tailnet;
 	case M_DB_USER_PUT:
 		return m->u.db_user_put.tailnet;
 	case M_DB_USER_DEL:
@@ -165,6 +186,23 @@ tailnets_apply(struct tailnets *tn, const struct msg *m)
 	return rc;
 }
 
+int
+tailnets_policy(struct tailnets *tn, uint64_t id, const void *p, size_t n)
+{
+	struct replica *r;
+	struct op *op;
+
+	if (id == 0 || n == 0 || n > POL_MAX)
+		return -1;
+	if ((r = idmap_get(&tn->by_id, id)) == NULL)
+		return 0;
+	op = xcalloc(1, sizeof(*op));
+	op->type = M_DB_POLICY;
+	buf_put(&op->body, p, n);
+	STAILQ_INSERT_TAIL(&r->ops, op, link);
+	return 0;
+}
+
 /* The next message of a snapshot; 1, 0 at its end, -1 if it is malformed. */
 static int
 next_message(struct rd *rd, struct msg *m)
@@ -179,8 +217,9 @@ next_message(struct rd *rd, struct msg *m)
 	n = rd_u32(rd);
 	if (n > MSG_MAX || (body = rd_take(rd, n)) == NULL)
 		return -1;
-	if (type != M_DB_TAILNET && type != M_DB_USER_PUT &&
-	    type != M_DB_NODE_PUT && type != M_DB_BATCH)
+	if (type != M_DB_TAILNET && type != M_DB_POLICY_PART &&
+	    type != M_DB_USER_PUT && type != M_DB_NODE_PUT &&
+	    type != M_DB_BATCH)
 		return -1;
 	return msg_decode(m, type, body, n) == -1 ? -1 : 1;
 }
@@ -230,6 +269,9 @@ tailnets_snapshot(struct tailnets *tn, uint64_t id, const void *p, size_t n)
 	replica_begin(r);
 	r->gen++;
 	rc = walk(r, p, n, PASS_FIRST, &last);
+	if (rc == 0)
+		rc = replica_policy(r);
+	policy_clear(r);
 	if (rc == 0)
 		rc = walk(r, p, n, PASS_NODES, &last);
 	if (rc == 0)

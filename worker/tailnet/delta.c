@@ -5,7 +5,8 @@
 
 #include "worker/tailnet/tailnets_int.h"
 
-#define DELTAS_MAX	16	/* kept a replica */
+#define DELTAS_MAX	1024			/* kept a replica */
+#define DELTA_OCTETS	(64UL * 1024 * 1024)	/* of all that are kept */
 
 static void
 note_free(struct note *m)
@@ -19,15 +20,20 @@ note_free(struct note *m)
 	free(m->seg);
 	free(m->user);
 	frame_unref(m->whole);
+	frame_unref(m->more_frame);
+	buf_free(&m->more);
 }
 
 static void
 delta_free(struct replica *r, struct delta *d)
 {
 	TAILQ_REMOVE(&r->deltas, d, link);
+	TAILQ_REMOVE(&d->view->deltas, d, same);
 	r->ndeltas--;
 	note_free(&d->gone);
 	note_free(&d->news);
+	view_unref(d->was);
+	view_unref(d->view);
 	free(d);
 }
 
@@ -38,6 +44,7 @@ deltas_clear(struct replica *r)
 
 	while ((d = TAILQ_FIRST(&r->deltas)) != NULL)
 		delta_free(r, d);
+	r->delta_octets = 0;
 }
 
 static void
@@ -125,22 +132,67 @@ patch_fields(const struct node *n, uint64_t from, bool whole)
 	return n->online ? 0 : got;
 }
 
+/* What a client at d->from knows of a node. */
+struct known {
+	bool		 sure;		/* it has it */
+	bool		 maybe;		/* it may have it */
+};
+
+/*
+ * From where the node was since then.  A stream that has just had a full map
+ * begins at an earlier version than that map's: it may also know what was
+ * there only in between, and lack what was there before.
+ */
+static void
+look_back(struct delta *d, const struct trail *trail, const struct spot *now,
+    struct known *k)
+{
+	const struct move *m;
+	bool same = d->was->rules == d->view->rules;
+
+	k->sure = k->maybe = view_sees(d->was, now);
+	if (d->was != d->view)
+		k->maybe |= same && view_sees(d->view, now);
+	LIST_FOREACH(m, trail, older) {
+		if (m->ver <= d->from)
+			break;
+		if (m->from.group->class->rules == d->was->rules) {
+			k->sure = view_sees(d->was, &m->from);
+			k->maybe |= k->sure;
+		}
+		if (d->was != d->view)
+			k->maybe |= view_sees(d->view, &m->from);
+	}
+}
+
+static void
+know(struct delta *d, const struct node *n, struct known *k)
+{
+	struct spot now = { n->group, n->user->id };
+
+	look_back(d, &n->trail, &now, k);
+	if (n->shown_ver > d->from)
+		k->sure = false;
+}
+
 static void
 look_at_node(struct delta *d, const struct node *n)
 {
 	uint64_t from = d->from;
+	struct known k;
 	unsigned int fields;
 	bool whole;
 
-	if (!view_sees(d->view, n->group)) {
-		if (n->shown_ver > from && view_sees(d->view, n->was))
-			add_item(&d->gone, SEC_REMOVED, n->id, n, 0);
+	know(d, n, &k);
+	if (!view_sees_node(d->view, n)) {
+		if (k.maybe)
+			add_item(&d->news, SEC_REMOVED, n->id, n, 0);
 		return;
 	}
-	if (n->reset_ver > from)
+	if (n->reset_ver > from && k.maybe)
 		add_item(&d->gone, SEC_REMOVED, n->id, n, 0);
-	whole = n->shown_ver > from || n->whole_ver > from ||
-	    n->reset_ver > from;
+	whole = !k.sure || n->whole_ver > from || n->reset_ver > from ||
+	    (n->group->varied && view_differs(d->was, d->view, n, from));
 	if (whole) {
 		add_item(&d->news, SEC_CHANGED, n->id, n, 0);
 		add_user(&d->news, n->user);
@@ -149,35 +201,126 @@ look_at_node(struct delta *d, const struct node *n)
 		add_item(&d->news, SEC_PATCH, n->id, n, fields);
 }
 
+static void
+look_at_tomb(struct delta *d, const struct tomb *t)
+{
+	static const struct spot nowhere;
+	struct known k;
+
+	look_back(d, &t->trail, &nowhere, &k);
+	if (k.maybe)
+		add_item(&d->gone, SEC_REMOVED, t->id, NULL, 0);
+}
+
 /* Nodes and removals after d->from. */
 static void
 look_at_changes(struct replica *r, struct delta *d)
 {
-	const struct tomb *t;
 	const struct mark *m;
 
 	TAILQ_FOREACH_REVERSE(m, &r->changes, mark_list, link) {
 		if (m->ver <= d->from)
 			break;
-		if (m->node != NULL) {
+		if (m->node != NULL)
 			look_at_node(d, m->node);
-			continue;
-		}
-		t = (const struct tomb *)m;
-		if (view_sees(d->view, t->group))
-			add_item(&d->gone, SEC_REMOVED, t->id, NULL, 0);
+		else
+			look_at_tomb(d, (const struct tomb *)m);
 	}
 }
 
-static bool
-sees_user(const struct replica *r, const struct view *v, const struct user *u)
+/* Nodes that have not changed, but their view may have. */
+static void
+look_if_still(struct delta *d, const struct node *n, bool owners)
+{
+	bool own = n->user->id == d->was->owner ||
+	    n->user->id == d->view->owner;
+
+	if (n->mark.ver <= d->from && n->group != NULL && own == owners)
+		look_at_node(d, n);
+}
+
+/* The view is another of the same policy. */
+static void
+look_at_groups(struct replica *r, struct delta *d)
 {
 	const struct group *g;
+	bool now;
+	uint32_t i, k;
 
-	TAILQ_FOREACH(g, &r->groups, link)
-		if (view_sees(v, g) && group_has_user(g, u))
-			return true;
-	return false;
+	for (i = 0; i < r->rules->ngroups; i++) {
+		g = r->rules->group[i];
+		now = view_all(d->view, g);
+		if (view_all(d->was, g) == now && !(now && g->varied))
+			continue;
+		for (k = 0; k < g->nodes.n; k++)
+			look_if_still(d, g->nodes.member[k], false);
+	}
+}
+
+/* The view is one of the policy that came after the view's. */
+static void
+look_at_transits(struct replica *r, struct delta *d)
+{
+	const struct transit *t;
+	const struct node *n;
+	bool now;
+	uint32_t i;
+
+	for (i = 0; i < r->ntransits; i++) {
+		t = r->transit[i];
+		now = view_all(d->view, t->to);
+		if (view_all(d->was, t->from) == now && !(now && t->to->varied))
+			continue;
+		TAILQ_FOREACH(n, &t->nodes, travel)
+			look_if_still(d, n, false);
+	}
+}
+
+static void
+look_at_owned(struct replica *r, struct delta *d, uint64_t owner)
+{
+	const struct user *u;
+	const struct node *n;
+
+	if (owner == 0 || (u = idmap_get(&r->users, owner)) == NULL)
+		return;
+	TAILQ_FOREACH(n, &u->owned, owned)
+		look_if_still(d, n, true);
+}
+
+/* What the view shows and the last one did not, and what no more. */
+static void
+look_at_views(struct replica *r, struct delta *d)
+{
+	struct node *n;
+	size_t i;
+
+	look_at_owned(r, d, d->was->owner);
+	if (d->view->owner != d->was->owner)
+		look_at_owned(r, d, d->view->owner);
+	if (d->was->rules == r->rules)
+		look_at_groups(r, d);
+	else if (d->was->rules == r->old_rules)
+		look_at_transits(r, d);
+	else {
+		/* It missed a policy. */
+		for (i = 0; r->nodes.key != NULL && i <= r->nodes.mask; i++)
+			if ((n = r->nodes.val[i]) != NULL)
+				look_if_still(d, n, false);
+	}
+}
+
+/* Nodes that have not changed, and whose routes are others to the viewer. */
+static void
+look_at_routers(struct replica *r, struct delta *d)
+{
+	const struct node *n;
+
+	if (view_base(d->view)->sight_new <= d->from)
+		return;
+	TAILQ_FOREACH(n, &r->routers, router)
+		if (n->mark.ver <= d->from && n->group != NULL)
+			look_at_node(d, n);
 }
 
 static void
@@ -188,7 +331,7 @@ look_at_users(struct replica *r, struct delta *d)
 	TAILQ_FOREACH_REVERSE(u, &r->by_change, user_list, link) {
 		if (u->ver <= d->from)
 			break;
-		if (!sees_user(r, d->view, u))
+		if (!view_has_user(d->view, u))
 			continue;
 		add_user(&d->news, u);
 		d->news.rest |= REST_USERS;
@@ -211,53 +354,93 @@ look_at_rest(struct replica *r, struct delta *d)
 		*rest |= REST_TIME;
 }
 
-/* All peers that somebody at d->from may know, whatever the view. */
+/* All peers that the client may know. */
 static void
 drop_all(struct replica *r, struct delta *d)
 {
-	const struct tomb *t;
 	const struct mark *m;
+	struct known k;
 
 	TAILQ_FOREACH(m, &r->changes, link) {
-		if (m->node != NULL)
+		if (m->node == NULL) {
+			if (m->ver > d->from)
+				look_at_tomb(d, (const struct tomb *)m);
+			continue;
+		}
+		know(d, m->node, &k);
+		if (k.maybe)
 			add_item(&d->gone, SEC_REMOVED, m->node->id, m->node,
 			    0);
-		else if (m->ver > d->from) {
-			t = (const struct tomb *)m;
-			add_item(&d->gone, SEC_REMOVED, t->id, NULL, 0);
-		}
 	}
-	d->gone.rest = REST_DNS | REST_DOMAIN | REST_FILTER;
+	d->gone.rest = REST_DNS | REST_DOMAIN;
 	if (r->tn->conf.disable_logtail)
 		d->gone.rest |= REST_DEBUG;
 	if (r->tn->derpmap != NULL)
 		d->gone.rest |= REST_DERP;
 }
 
+/*
+ * The view without an owner, if nothing of what the owner's nodes see of each
+ * other has changed: its messages are those of many.
+ */
+static struct view *
+common(struct replica *r, struct view *v, uint64_t from)
+{
+	const struct user *u;
+
+	if (view_base(v) == v || (u = idmap_get(&r->users, v->owner)) == NULL ||
+	    u->ver > from || u->node_ver > from)
+		return v;
+	return v->base;
+}
+
+static struct delta *
+delta_new(struct replica *r, struct view *was, struct view *v)
+{
+	struct delta *d;
+
+	while (r->ndeltas == DELTAS_MAX || (r->ndeltas > 1 &&
+	    r->delta_octets > DELTA_OCTETS)) {
+		if (r->delta_octets > DELTA_OCTETS)
+			deltas_clear(r);
+		else
+			delta_free(r, TAILQ_LAST(&r->deltas, delta_list));
+	}
+	d = xcalloc(1, sizeof(*d));
+	d->was = view_ref(was);
+	d->view = view_ref(v);
+	TAILQ_INSERT_HEAD(&r->deltas, d, link);
+	TAILQ_INSERT_HEAD(&v->deltas, d, same);
+	r->ndeltas++;
+	return d;
+}
+
 struct delta *
-delta_get(struct replica *r, const struct view *v, uint64_t from,
+delta_get(struct replica *r, struct view *was, struct view *v, uint64_t from,
     bool compress, bool drop)
 {
 	struct delta *d;
 
-	TAILQ_FOREACH(d, &r->deltas, link)
-		if (d->view == v && d->from == from &&
+	view_look(r, v);
+	if (was == v && !drop)
+		was = v = common(r, v, from);
+	TAILQ_FOREACH(d, &v->deltas, same)
+		if (d->was == was && d->from == from &&
 		    d->compress == compress && d->drop == drop)
 			return d;
-	if (r->ndeltas == DELTAS_MAX)
-		delta_free(r, TAILQ_LAST(&r->deltas, delta_list));
-	d = xcalloc(1, sizeof(*d));
-	d->view = v;
+	d = delta_new(r, was, v);
 	d->from = from;
 	d->compress = compress;
 	d->drop = drop;
-	TAILQ_INSERT_HEAD(&r->deltas, d, link);
-	r->ndeltas++;
 	if (drop)
 		drop_all(r, d);
 	else {
-		if (v->sees)
+		if (!was->alone || !v->alone)
 			look_at_changes(r, d);
+		if (was != v)
+			look_at_views(r, d);
+		else
+			look_at_routers(r, d);
 		look_at_users(r, d);
 		look_at_rest(r, d);
 	}

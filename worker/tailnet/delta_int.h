@@ -10,7 +10,7 @@
 
 #include <sys/queue.h>
 
-#include "worker/tailnet/pack_int.h"
+#include "worker/tailnet/compose_int.h"
 
 struct node;
 struct replica;
@@ -30,9 +30,8 @@ enum section {
 #define REST_DERP	2u
 #define REST_DEBUG	4u
 #define REST_DOMAIN	8u
-#define REST_FILTER	16u
-#define REST_TIME	32u
-#define REST_USERS	64u		/* profiles changed by themselves */
+#define REST_TIME	16u
+#define REST_USERS	32u		/* profiles changed by themselves */
 
 struct item {
 	uint64_t	 id;
@@ -58,25 +57,31 @@ struct note {
 	struct frame	*whole;		/* a short message, when made */
 	struct seg	*seg;		/* a long one */
 	uint32_t	 nsegs;
+	/* What goes after members of the recipient's own, when made. */
+	bool		 followed;	/* more is made */
+	struct buf	 more;		/* of a short message */
+	struct frame	*more_frame;	/* of it, or a long one's first part */
 };
 
 struct delta {
-	TAILQ_ENTRY(delta) link;
-	const struct view *view;
+	TAILQ_ENTRY(delta) link;	/* of its replica, newest first */
+	TAILQ_ENTRY(delta) same;	/* of its view */
+	struct view	*was;		/* both counted */
+	struct view	*view;
 	uint64_t	 from;
 	bool		 compress;
 	bool		 drop;
 	struct note	 gone;		/* goes first */
 	struct note	 news;
 };
-TAILQ_HEAD(delta_list, delta);
 
 /*
- * What a viewer that stands at from has not seen, up to the replica's
- * version.  drop: all peers that it may know are removed, and the rest is
- * said anew.  Borrowed until the replica changes or the next call.
+ * What a viewer that stands at from, where it had the view was, has not seen,
+ * up to the replica's version, with the view that it has now.  drop: all peers
+ * that it may know are removed, and the rest is said anew.  Borrowed until the
+ * replica changes or the next call.
  */
-struct delta	*delta_get(struct replica *, const struct view *,
+struct delta	*delta_get(struct replica *, struct view *was, struct view *,
 		    uint64_t from, bool compress, bool drop);
 /*
  * Adds the frames of a message to parts, which is empty: the shared ones, or
@@ -85,6 +90,12 @@ struct delta	*delta_get(struct replica *, const struct view *,
  */
 void		 note_parts(struct replica *, const struct delta *,
 		    struct note *, const struct node *self, struct parts *);
+/*
+ * The same of a message that has begun with members of the recipient's own:
+ * appends the others, if there are any, and its end.
+ */
+void		 note_more(struct replica *, const struct delta *,
+		    struct note *, const struct node *self, struct compose *);
 /* Forgets what is kept: nodes may go. */
 void		 deltas_clear(struct replica *);
 

@@ -2,6 +2,7 @@
 
 #include "common/json.h"
 #include "worker/tailnet/derpmap.h"
+#include "worker/tailnet/filter_int.h"
 #include "worker/tailnet/fullmap_int.h"
 #include "worker/tailnet/mapjson_int.h"
 #include "worker/tailnet/tailnets_int.h"
@@ -10,25 +11,25 @@
 struct builder {
 	struct replica	*r;
 	const struct fullmap *m;
-	struct parts	*parts;
-	struct buf	 text;		/* not yet in a frame */
+	struct compose	 c;
 	uint64_t	 least;		/* chunks may not lag behind it */
 	uint64_t	 ver;
 };
 
-/* What is written so far becomes a frame. */
+/* Takes over the reference. */
 static void
-flush(struct builder *b)
+put_frame(struct builder *b, struct frame *f)
 {
-	if (b->text.n == 0)
-		return;
-	parts_add(b->parts, pack_frame(b->r->tn->pack, &b->text));
-	buf_clear(&b->text);
+	if (b->c.text.n != 0) {
+		parts_add(b->c.parts, pack_own(b->c.pack, &b->c.text));
+		buf_clear(&b->c.text);
+	}
+	parts_add(b->c.parts, f);
 }
 
-/* What all with one view are told alike; the object stays open. */
+/* What all are told alike; the object stays open. */
 static void
-head_text(const struct replica *r, const struct view *v, struct buf *b)
+head_text(const struct replica *r, struct buf *b)
 {
 	struct json j;
 
@@ -44,8 +45,6 @@ head_text(const struct replica *r, const struct view *v, struct buf *b)
 	json_str(&j, buf_slice_of(&r->domain));
 	json_key(&j, "CollectServices");
 	json_bool(&j, false);
-	buf_str(b, ",\"PacketFilters\":");
-	mapjson_filters(b, v->allow);
 	if (r->tn->conf.disable_logtail) {
 		json_key(&j, "Debug");
 		json_raw(&j, slice_str("{\"DisableLogTail\":true}"));
@@ -55,19 +54,19 @@ head_text(const struct replica *r, const struct view *v, struct buf *b)
 static void
 put_head(struct builder *b)
 {
-	struct view *v = b->m->view;
+	struct replica *r = b->r;
 	struct buf t = { 0 };
 
 	if (!b->m->compress) {
-		head_text(b->r, v, &b->text);
+		head_text(r, &b->c.text);
 		return;
 	}
-	if (v->head == NULL) {
-		head_text(b->r, v, &t);
-		v->head = pack_frame(b->r->tn->pack, &t);
+	if (r->head == NULL) {
+		head_text(r, &t);
+		r->head = pack_frame(r->tn->pack, &t);
 		buf_free(&t);
 	}
-	parts_add(b->parts, frame_ref(v->head));
+	put_frame(b, frame_ref(r->head));
 }
 
 void
@@ -77,7 +76,8 @@ fullmap_self(const struct replica *r, const struct fullmap *m, struct buf *b)
 
 	sc.key = m->key;
 	sc.capver = m->capver;
-	sc.caps = buf_slice_of(&r->tn->caps);
+	sc.base = buf_slice_of(&r->tn->caps);
+	sc.caps = plan_caps(m->plan);
 	sc.tailnet = slice_str(r->stable_id);
 	mapjson_self(b, m->node, buf_slice_of(&r->domain), &sc);
 }
@@ -85,27 +85,28 @@ fullmap_self(const struct replica *r, const struct fullmap *m, struct buf *b)
 static void
 put_self(struct builder *b)
 {
-	char t[32];
+	const struct fullmap *m = b->m;
+	struct buf *t = &b->c.text;
+	char now[32];
 
-	buf_str(&b->text, ",\"Node\":");
-	fullmap_self(b->r, b->m, &b->text);
-	(void)time_rfc3339(t, env_wall(b->r->tn->env));
-	buf_printf(&b->text, ",\"ControlTime\":\"%s\"", t);
+	buf_str(t, ",\"Node\":");
+	fullmap_self(b->r, m, t);
+	(void)time_rfc3339(now, env_wall(b->r->tn->env));
+	buf_printf(t, ",\"ControlTime\":\"%s\",\"PacketFilters\":", now);
+	plan_put_filters(b->r, NULL, m->plan, m->node, &b->c);
+	buf_str(t, ",\"SSHPolicy\":");
+	plan_put_ssh(b->r, m->plan, m->node, &b->c);
 }
 
 /* Chunk k of a set: shared, or as text. */
 static void
 put_chunk(struct builder *b, struct chunkset *cs, uint32_t k)
 {
-	struct frame *f;
-
-	if (!b->m->compress) {
-		(void)chunkset_text(cs, k, NULL, false, &b->text);
-		return;
-	}
-	flush(b);
-	f = chunkset_frame(cs, k, b->r->ver, b->least, &b->ver);
-	parts_add(b->parts, frame_ref(f));
+	if (b->m->compress)
+		put_frame(b, frame_ref(chunkset_frame(cs, k, b->r->ver,
+		    b->least, &b->ver)));
+	else
+		(void)chunkset_text(cs, k, NULL, false, &b->c.text);
 }
 
 /* The viewer's own profile, then those of the owners of all it sees. */
@@ -114,67 +115,170 @@ put_users(struct builder *b)
 {
 	const struct user *own = b->m->node->user;
 	struct group *g;
-	uint32_t k;
+	uint32_t i, k;
 
-	buf_str(&b->text, ",\"UserProfiles\":[");
-	buf_put(&b->text, own->profile, own->profile_n);
-	TAILQ_FOREACH(g, &b->r->groups, link) {
-		if (!view_sees(b->m->view, g))
+	buf_str(&b->c.text, ",\"UserProfiles\":[");
+	buf_put(&b->c.text, own->profile, own->profile_n);
+	for (i = 0; i < b->r->rules->ngroups; i++) {
+		g = b->r->rules->group[i];
+		if (g->users.n == 0 || !view_all(b->m->view, g))
 			continue;
 		if (g->users.n < CHUNK_LEAST) {
-			if (g->users.n != 0)
-				(void)chunkset_text(&g->users, 0, NULL, false,
-				    &b->text);
+			(void)chunkset_text(&g->users, 0, NULL, false,
+			    &b->c.text);
 			continue;
 		}
 		for (k = 0; k < chunkset_chunks(&g->users); k++)
 			put_chunk(b, &g->users, k);
 	}
-	buf_str(&b->text, "]");
+	buf_str(&b->c.text, "]");
+}
+
+/* Its members are in shared chunks. */
+static bool
+is_shared(const struct builder *b, const struct group *g)
+{
+	return !g->varied && !b->m->view->no_ip4 &&
+	    g->nodes.n >= CHUNK_LEAST && view_all(b->m->view, g);
+}
+
+/* Nodes of the group that are written as this viewer sees them. */
+static void
+put_apart(struct builder *b, const struct group *g, bool *first)
+{
+	struct view *v = b->m->view;
+	const struct node *n;
+	bool all = view_all(v, g);
+	uint32_t i;
+
+	for (i = 0; i < g->nodes.n; i++) {
+		n = g->nodes.member[i];
+		if (n == b->m->node || (!all && n->user->id != v->owner))
+			continue;
+		if (!*first)
+			buf_u8(&b->c.text, ',');
+		view_put(b->r, v, n, &b->c.text);
+		*first = false;
+	}
+}
+
+/* Nodes of its owner, if that is all that it sees of their groups. */
+static void
+put_owned(struct builder *b, bool *first)
+{
+	struct view *v = b->m->view;
+	const struct user *u;
+	const struct node *n;
+
+	if (v->owner == 0 || (u = idmap_get(&b->r->users, v->owner)) == NULL)
+		return;
+	TAILQ_FOREACH(n, &u->owned, owned) {
+		if (n == b->m->node || view_all(v, n->group) ||
+		    !view_own(v, n->group))
+			continue;
+		if (!*first)
+			buf_u8(&b->c.text, ',');
+		view_put(b->r, v, n, &b->c.text);
+		*first = false;
+	}
+}
+
+/* The view's nodes with routes, which all who have it see alike. */
+static bool
+is_many(const struct replica *r, struct view *v)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i < r->rules->ngroups; i++)
+		if (r->rules->group[i]->varied &&
+		    view_all(v, r->rules->group[i]))
+			n += r->rules->group[i]->nodes.n;
+	return n >= CHUNK_LEAST;
+}
+
+/* Each after a comma, but for the router whose view it is. */
+static struct frame *
+varied_frame(struct builder *b, struct view *v)
+{
+	struct replica *r = b->r;
+	struct buf t = { 0 };
+	const struct group *g;
+	uint32_t i, k;
+
+	if (v->varied != NULL && v->varied_ver >= r->varied_ver)
+		return v->varied;
+	for (i = 0; i < r->rules->ngroups; i++) {
+		g = r->rules->group[i];
+		if (!g->varied || !view_all(v, g))
+			continue;
+		for (k = 0; k < g->nodes.n; k++) {
+			if (g->nodes.member[k] == v->node)
+				continue;
+			buf_u8(&t, ',');
+			view_put(r, v, g->nodes.member[k], &t);
+		}
+	}
+	frame_unref(v->varied);
+	v->varied = pack_frame(r->tn->pack, &t);
+	v->varied_ver = r->ver;
+	buf_free(&t);
+	return v->varied;
+}
+
+/* Some peer of those that are shared, which come after it. */
+static void
+repeat_one(struct builder *b)
+{
+	const struct node *self = b->m->node, *n;
+	const struct group *g;
+	uint32_t i;
+
+	for (i = 0; i < b->r->rules->ngroups; i++) {
+		g = b->r->rules->group[i];
+		if (g->nodes.n == 0 || !view_all(b->m->view, g))
+			continue;
+		n = g->nodes.member[0];
+		if (n == self && g->nodes.n > 1)
+			n = g->nodes.member[1];
+		if (n == self)
+			continue;
+		view_put(b->r, b->m->view, n, &b->c.text);
+		return;
+	}
 }
 
 /*
- * What is the viewer's own of the list of peers, without a comma in front:
- * small groups, and its own chunk without it.  If that is nothing, the first
- * of the shared chunks is repeated: clients key by id.
+ * The list of peers.  What is the viewer's own of it, first and without a
+ * comma in front: groups that are not shared, and its own chunk without it.
+ * If that is nothing, a shared one is repeated: clients key by id.
  */
 static void
-put_own_peers(struct builder *b)
+put_peers(struct builder *b)
 {
 	const struct node *self = b->m->node;
-	struct group *g, *big = NULL;
-	bool first = true;
-
-	TAILQ_FOREACH(g, &b->r->groups, link) {
-		if (!view_sees(b->m->view, g) || g->nodes.n == 0)
-			continue;
-		if (g->nodes.n < CHUNK_LEAST)
-			first = chunkset_text(&g->nodes, 0, self, first,
-			    &b->text) == 0 && first;
-		else if (big == NULL)
-			big = g;
-	}
-	g = self->group;
-	if (view_sees(b->m->view, g) && g->nodes.n >= CHUNK_LEAST)
-		first = chunkset_text(&g->nodes, self->slot / CHUNK_NODES,
-		    self, first, &b->text) == 0 && first;
-	if (first && big != NULL) {
-		g = big;
-		mapjson_peer(&b->text, g->nodes.member[g == self->group &&
-		    self->slot == 0], buf_slice_of(&b->r->domain));
-	}
-}
-
-/* All chunks but the viewer's own. */
-static void
-put_shared_peers(struct builder *b)
-{
-	const struct node *self = b->m->node;
+	struct view *v = b->m->view;
 	struct group *g;
-	uint32_t k, own;
+	uint32_t i, k, own;
+	bool first = true, many;
 
-	TAILQ_FOREACH(g, &b->r->groups, link) {
-		if (!view_sees(b->m->view, g) || g->nodes.n < CHUNK_LEAST)
+	many = b->m->compress && is_many(b->r, view_base(v));
+	for (i = 0; i < b->r->rules->ngroups; i++) {
+		g = b->r->rules->group[i];
+		if (view_all(v, g) && !is_shared(b, g) &&
+		    !(many && g->varied))
+			put_apart(b, g, &first);
+	}
+	put_owned(b, &first);
+	if (self->group != NULL && is_shared(b, self->group))
+		first = chunkset_text(&self->group->nodes, self->slot /
+		    CHUNK_NODES, self, first, &b->c.text) == 0 && first;
+	if (first)
+		repeat_one(b);
+	if (many)
+		put_frame(b, frame_ref(varied_frame(b, view_base(v))));
+	for (i = 0; i < b->r->rules->ngroups; i++) {
+		g = b->r->rules->group[i];
+		if (!is_shared(b, g))
 			continue;
 		own = g == self->group ? self->slot / CHUNK_NODES : UINT32_MAX;
 		for (k = 0; k < chunkset_chunks(&g->nodes); k++)
@@ -186,25 +290,21 @@ put_shared_peers(struct builder *b)
 uint64_t
 fullmap_parts(struct replica *r, const struct fullmap *m, struct parts *parts)
 {
-	struct builder b = { .r = r, .m = m, .parts = parts, .ver = r->ver };
+	struct builder b = { .r = r, .m = m, .ver = r->ver };
 
+	compose_init(&b.c, r->tn->pack, parts, m->compress);
 	/* Below the floor nothing could follow. */
 	b.least = m->fresh ? r->ver : r->floor;
+	view_look(r, m->view);
 	put_head(&b);
 	put_self(&b);
 	put_users(&b);
-	buf_str(&b.text, ",\"Peers\":[");
-	put_own_peers(&b);
-	put_shared_peers(&b);
-	if (m->compress && b.text.n == 0)
+	buf_str(&b.c.text, ",\"Peers\":[");
+	put_peers(&b);
+	if (m->compress && b.c.text.n == 0)
 		parts_add(parts, frame_ref(r->tn->tail));
 	else
-		buf_str(&b.text, "]}");
-	if (m->compress) {
-		flush(&b);
-		parts_close(parts);
-	} else
-		parts_add(parts, pack_message(r->tn->pack, &b.text, false));
-	buf_free(&b.text);
+		buf_str(&b.c.text, "]}");
+	compose_end(&b.c);
 	return b.ver;
 }

@@ -6,6 +6,7 @@
 #include "worker/tailnet/pack_int.h"
 
 struct node;
+struct plan;
 struct replica;
 struct view;
 
@@ -13,6 +14,7 @@ struct fullmap {
 	const struct node *node;
 	const uint8_t	*key;		/* of the request */
 	struct view	*view;
+	struct plan	*plan;
 	uint16_t	 capver;
 	bool		 compress;
 	bool		 fresh;		/* no lagging chunks */

@@ -18,7 +18,7 @@ render_node(const void *member, struct buf *b, const void *arg)
 {
 	const struct replica *r = arg;
 
-	mapjson_peer(b, member, buf_slice_of(&r->domain));
+	mapjson_peer(b, member, buf_slice_of(&r->domain), NULL);
 }
 
 static void
@@ -49,30 +49,48 @@ owner_moved(void *member, uint32_t slot)
 static const struct chunk_ops node_ops = { render_node, node_moved };
 static const struct chunk_ops owner_ops = { render_owner, owner_moved };
 
-/* One class, until policies tell nodes apart. */
-static uint32_t
-class_of(const struct replica *r, const struct node *n)
+static struct group *
+group_new(struct replica *r, struct class *c, bool varied)
 {
-	(void)r;
-	(void)n;
-	return 0;
+	struct ruleset *rs = c->rules;
+	struct group *g;
+
+	g = xcalloc(1, sizeof(*g));
+	g->class = c;
+	g->varied = varied;
+	chunkset_init(&g->nodes, r->tn->pack, &node_ops, r, CHUNK_NODES);
+	chunkset_init(&g->users, r->tn->pack, &owner_ops, r, CHUNK_USERS);
+	if (rs->ngroups == rs->group_cap) {
+		rs->group_cap = rs->group_cap == 0 ? 16 : 2 * rs->group_cap;
+		rs->group = xrealloc(rs->group, rs->group_cap,
+		    sizeof(rs->group[0]));
+	}
+	g->index = rs->ngroups;
+	rs->group[rs->ngroups++] = g;
+	c->group[varied] = g;
+	return g;
 }
 
 struct group *
 group_of(struct replica *r, const struct node *n)
 {
-	uint32_t class = class_of(r, n);
-	struct group *g;
+	bool varied = n->nroutes != 0;
+	struct group *g = n->class->group[varied];
 
-	TAILQ_FOREACH(g, &r->groups, link)
-		if (g->class == class)
-			return g;
-	g = xcalloc(1, sizeof(*g));
-	g->class = class;
-	chunkset_init(&g->nodes, r->tn->pack, &node_ops, r, CHUNK_NODES);
-	chunkset_init(&g->users, r->tn->pack, &owner_ops, r, CHUNK_USERS);
-	TAILQ_INSERT_TAIL(&r->groups, g, link);
-	return g;
+	return g != NULL ? g : group_new(r, n->class, varied);
+}
+
+void
+group_free(struct group *g)
+{
+	uint32_t i;
+
+	for (i = 0; i < g->users.n; i++)
+		free(g->users.member[i]);
+	chunkset_free(&g->nodes);
+	chunkset_free(&g->users);
+	idmap_free(&g->by_user);
+	free(g);
 }
 
 static void
@@ -101,12 +119,6 @@ owner_drop(struct group *g, const struct user *u)
 	free(o);
 }
 
-bool
-group_has_user(const struct group *g, const struct user *u)
-{
-	return idmap_get(&g->by_user, u->id) != NULL;
-}
-
 void
 group_join(struct group *g, struct node *n)
 {
@@ -120,7 +132,6 @@ group_leave(struct node *n)
 {
 	chunkset_del(&n->group->nodes, n->slot);
 	owner_drop(n->group, n->user);
-	n->was = n->group;
 	n->group = NULL;
 }
 
@@ -145,89 +156,35 @@ groups_user_changed(struct replica *r, const struct user *u)
 {
 	struct group *g;
 	struct owner *o;
+	uint32_t i;
 
-	TAILQ_FOREACH(g, &r->groups, link)
+	for (i = 0; i < r->rules->ngroups; i++) {
+		g = r->rules->group[i];
 		if ((o = idmap_get(&g->by_user, u->id)) != NULL)
 			chunkset_spoil(&g->users, o->slot);
+	}
 }
 
 void
 groups_spoil(struct replica *r)
 {
 	struct group *g;
-
-	TAILQ_FOREACH(g, &r->groups, link) {
-		chunkset_spoil_all(&g->nodes);
-		chunkset_spoil_all(&g->users);
-	}
-}
-
-void
-groups_free(struct replica *r)
-{
-	struct group *g;
 	uint32_t i;
 
-	while ((g = TAILQ_FIRST(&r->groups)) != NULL) {
-		TAILQ_REMOVE(&r->groups, g, link);
-		for (i = 0; i < g->users.n; i++)
-			free(g->users.member[i]);
-		chunkset_free(&g->nodes);
-		chunkset_free(&g->users);
-		idmap_free(&g->by_user);
-		free(g);
+	for (i = 0; i < r->rules->ngroups; i++) {
+		g = r->rules->group[i];
+		chunkset_spoil_all(&g->nodes);
+		chunkset_spoil_all(&g->users);
 	}
 }
 
 bool
 groups_freshen(struct replica *r)
 {
-	struct group *g;
+	uint32_t i;
 
-	TAILQ_FOREACH(g, &r->groups, link)
-		if (chunkset_freshen(&g->nodes, r->ver))
+	for (i = 0; i < r->rules->ngroups; i++)
+		if (chunkset_freshen(&r->rules->group[i]->nodes, r->ver))
 			return true;
 	return false;
-}
-
-struct view *
-view_of(struct replica *r, const struct node *n, bool alone)
-{
-	bool allow = r->policy == POLICY_ALLOW_ALL;
-	struct view *v;
-
-	(void)n;	/* all nodes are of one class */
-	v = &r->views[2 * (allow && !alone) + allow];
-	v->sees = allow && !alone;
-	v->allow = allow;
-	return v;
-}
-
-bool
-view_sees(const struct view *v, const struct group *g)
-{
-	return g != NULL && v->sees;
-}
-
-bool
-view_has_peers(const struct replica *r, const struct view *v,
-    const struct node *self)
-{
-	const struct group *g;
-
-	TAILQ_FOREACH(g, &r->groups, link)
-		if (view_sees(v, g) && g->nodes.n > (self->group == g))
-			return true;
-	return false;
-}
-
-void
-views_spoil(struct replica *r)
-{
-	size_t i;
-
-	for (i = 0; i < VIEWS; i++) {
-		frame_unref(r->views[i].head);
-		r->views[i].head = NULL;
-	}
 }

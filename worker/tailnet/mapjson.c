@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "common/enc.h"
 #include "common/json.h"
 #include "worker/tailnet/mapjson_int.h"
@@ -179,11 +181,11 @@ mapjson_profile(struct buf *b, uint64_t id, struct slice login,
 }
 
 static void
-put_addresses(struct json *j, const struct node *n)
+put_addresses(struct json *j, const struct node *n, bool no_ip4)
 {
 	struct prefix p;
 
-	if (n->ip4.family != 0) {
+	if (n->ip4.family != 0 && !no_ip4 && !n->no_ip4) {
 		p.addr = n->ip4;
 		p.bits = 32;
 		put_prefix(j, &p);
@@ -195,36 +197,49 @@ put_addresses(struct json *j, const struct node *n)
 	}
 }
 
+static bool
+has_bit(const uint64_t *words, unsigned int i)
+{
+	return words != NULL && (words[i / 64] >> i % 64 & 1) != 0;
+}
+
 /*
- * Subnet routes stand only with the router that carries them, exit routes
- * with every exit node (protocol.md 8.4).
+ * A peer's routes stand with it as far as the viewer is shown them, and what
+ * is shown of subnet routes it carries (policy.md 10.3).  The node itself is
+ * told of all that are approved and carries those that it was elected for
+ * (10.4).
  */
 static void
-put_routes(struct json *j, const struct node *n)
+put_routes(struct json *j, const struct node *n, const struct look *look)
 {
+	bool no_ip4 = look != NULL && look->no_ip4;
 	unsigned int i, primary = 0;
+	bool carries;
 
 	json_key(j, "Addresses");
 	json_arr(j);
-	put_addresses(j, n);
+	put_addresses(j, n, no_ip4);
 	json_end(j);
 	json_key(j, "AllowedIPs");
 	json_arr(j);
-	put_addresses(j, n);
-	for (i = 0; i < n->nroutes; i++) {
-		primary += n->routes[i].primary;
-		if (n->routes[i].primary || n->routes[i].exit)
-			put_prefix(j, &n->routes[i].p);
-	}
-	json_end(j);
-	if (primary == 0)
-		return;
-	json_key(j, "PrimaryRoutes");
-	json_arr(j);
+	put_addresses(j, n, no_ip4);
 	for (i = 0; i < n->nroutes; i++)
-		if (n->routes[i].primary)
+		if (look == NULL || has_bit(look->shown, i))
 			put_prefix(j, &n->routes[i].p);
 	json_end(j);
+	for (i = 0; i < n->nroutes; i++) {
+		carries = look == NULL ? n->routes[i].primary :
+		    !n->routes[i].exit && has_bit(look->shown, i);
+		if (!carries)
+			continue;
+		if (primary++ == 0) {
+			json_key(j, "PrimaryRoutes");
+			json_arr(j);
+		}
+		put_prefix(j, &n->routes[i].p);
+	}
+	if (primary != 0)
+		json_end(j);
 }
 
 static void
@@ -259,10 +274,10 @@ put_name(struct json *j, const struct node *n, struct slice domain)
 	json_comma(j, true);
 }
 
-/* What peers and the node itself are told alike. */
+/* What peers and the node itself, which has no look, are told alike. */
 static void
 put_node(struct json *j, const struct node *n, struct slice domain,
-    const uint8_t key[KEY_LEN])
+    const uint8_t key[KEY_LEN], const struct look *look)
 {
 	json_key(j, "ID");
 	json_u64(j, n->id);
@@ -276,7 +291,7 @@ put_node(struct json *j, const struct node *n, struct slice domain,
 		put_time(j, "KeyExpiry", n->expiry);
 	put_key(j, "Machine", KEY_MACHINE, n->machine);
 	put_key(j, "DiscoKey", KEY_DISCO, n->disco);
-	put_routes(j, n);
+	put_routes(j, n, look);
 	put_endpoints(j, n);
 	if (n->derp != 0) {
 		json_key(j, "HomeDERP");
@@ -300,18 +315,39 @@ put_presence(struct json *j, const struct node *n)
 		put_time(j, "LastSeen", n->last_seen);
 }
 
-void
-mapjson_peer(struct buf *b, const struct node *n, struct slice domain)
+/* The viewer can use it as an exit node (policy.md 12.4). */
+static bool
+is_exit(const struct node *n, const struct look *look)
 {
+	unsigned int i;
+
+	for (i = 0; i < n->nroutes; i++)
+		if (n->routes[i].exit && n->routes[i].p.addr.family == 4 &&
+		    has_bit(look->shown, i))
+			return true;
+	return false;
+}
+
+void
+mapjson_peer(struct buf *b, const struct node *n, struct slice domain,
+    const struct look *look)
+{
+	static const struct look plain;
 	struct json j;
 
+	if (look == NULL)
+		look = &plain;
 	json_init(&j, b);
 	json_obj(&j);
-	put_node(&j, n, domain, n->key);
+	put_node(&j, n, domain, n->key, look);
 	/* Never absent: protocol.md 5.8. */
 	put_presence(&j, n);
 	json_key(&j, "Hostinfo");
 	json_raw(&j, node_host(n));
+	if (is_exit(n, look)) {
+		json_key(&j, "CapMap");
+		json_raw(&j, slice_str("{\"suggest-exit-node\":null}"));
+	}
 	json_end(&j);
 }
 
@@ -339,6 +375,43 @@ put_self_host(struct json *j, const struct node *n)
 	json_comma(j, true);
 }
 
+/* The policy gives the key too. */
+static bool
+given(struct slice caps, const char *key)
+{
+	size_t i, k = strlen(key);
+
+	for (i = 0; i + k + 2 <= caps.n; i++)
+		if (caps.p[i] == '"' && memcmp(caps.p + i + 1, key, k) == 0 &&
+		    caps.p[i + k + 1] == '"')
+			return true;
+	return false;
+}
+
+static void
+put_cap(struct buf *b, const struct self_conf *sc, const char *key)
+{
+	if (!given(sc->caps, key))
+		buf_printf(b, ",\"%s\":null", key);
+}
+
+/* The CapMap of the node itself (protocol.md 8.5, policy.md 12.3). */
+static void
+put_caps(struct json *j, const struct node *n, const struct self_conf *sc)
+{
+	bool tagged = n->user->id == USER_TAGGED;
+
+	json_key(j, "CapMap");
+	buf_put(j->b, sc->base.p, sc->base.n - 1);
+	if (!tagged && n->user->role >= USER_ADMIN)
+		put_cap(j->b, sc, "https://tailscale.com/cap/is-admin");
+	if (tagged || n->user->role == USER_OWNER)
+		put_cap(j->b, sc, "https://tailscale.com/cap/is-owner");
+	buf_slice(j->b, sc->caps);
+	buf_u8(j->b, '}');
+	json_comma(j, true);
+}
+
 void
 mapjson_self(struct buf *b, const struct node *n, struct slice domain,
     const struct self_conf *sc)
@@ -347,13 +420,12 @@ mapjson_self(struct buf *b, const struct node *n, struct slice domain,
 
 	json_init(&j, b);
 	json_obj(&j);
-	put_node(&j, n, domain, sc->key);
+	put_node(&j, n, domain, sc->key, NULL);
 	/* It asks, so it is. */
 	json_key(&j, "Online");
 	json_bool(&j, true);
 	put_self_host(&j, n);
-	json_key(&j, "CapMap");
-	json_raw(&j, sc->caps);
+	put_caps(&j, n, sc);
 	if (sc->capver >= CAPVER_TAILNET_ID)
 		put_text(&j, "StableTailnetID", sc->tailnet);
 	json_end(&j);
@@ -410,8 +482,6 @@ mapjson_caps(struct buf *b, bool taildrop, bool randomize_port)
 
 	json_init(&j, b);
 	json_obj(&j);
-	json_key(&j, "https://tailscale.com/cap/is-admin");
-	json_null(&j);
 	json_key(&j, "https://tailscale.com/cap/ssh");
 	json_null(&j);
 	if (taildrop) {
@@ -423,12 +493,4 @@ mapjson_caps(struct buf *b, bool taildrop, bool randomize_port)
 		json_null(&j);
 	}
 	json_end(&j);
-}
-
-void
-mapjson_filters(struct buf *b, bool allow_all)
-{
-	buf_str(b, allow_all ?
-	    "{\"base\":[{\"SrcIPs\":[\"*\"],\"DstPorts\":[{\"IP\":\"*\","
-	    "\"Ports\":{\"First\":0,\"Last\":65535}}]}]}" : "{\"base\":[]}");
 }

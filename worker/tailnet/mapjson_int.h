@@ -11,8 +11,15 @@
 struct self_conf {
 	const uint8_t	*key;		/* of the request: 32 octets */
 	uint16_t	 capver;
-	struct slice	 caps;		/* CapMap, a JSON object */
+	struct slice	 base;		/* of mapjson_caps(): not {} */
+	struct slice	 caps;		/* of its policy: plan_caps() */
 	struct slice	 tailnet;	/* StableTailnetID */
+};
+
+/* How one viewer sees a peer. */
+struct look {
+	const uint64_t	*shown;		/* of its routes, as bits; NULL: none */
+	bool		 no_ip4;	/* no IPv4 address */
 };
 
 /* All append; none writes a comma before or after. */
@@ -24,19 +31,21 @@ void	mapjson_rest(struct buf *, const struct r_node *);
 /* A UserProfile object. */
 void	mapjson_profile(struct buf *, uint64_t id, struct slice login,
 	    struct slice display, struct slice picture);
-/* The Node object that peers are given.  domain: without dots at its ends. */
-void	mapjson_peer(struct buf *, const struct node *, struct slice domain);
+/*
+ * The Node object that peers are given.  domain: without dots at its ends.
+ * look NULL: no routes, all addresses.
+ */
+void	mapjson_peer(struct buf *, const struct node *, struct slice domain,
+	    const struct look *);
 /* The Node object that the node itself is given. */
 void	mapjson_self(struct buf *, const struct node *, struct slice domain,
 	    const struct self_conf *);
+/* What is in the CapMap of every node, an object (policy.md 12.3). */
+void	mapjson_caps(struct buf *, bool taildrop, bool randomize_port);
 /*
  * One or two PeerChange objects, comma separated, for NF_BIT()s: a new disco
  * key never shares one with Online false (protocol.md 5.8).
  */
 void	mapjson_patch(struct buf *, const struct node *, unsigned int fields);
-/* The CapMap of the node itself, an object (protocol.md 8.5). */
-void	mapjson_caps(struct buf *, bool taildrop, bool randomize_port);
-/* PacketFilters, an object with the chunk "base" (protocol.md 5.9). */
-void	mapjson_filters(struct buf *, bool allow_all);
 
 #endif

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "worker/tailnet/mapjson_int.h"
-#include "worker/tailnet/node_int.h"
+#include "worker/tailnet/view_int.h"
 
 const char *
 node_bad(const struct r_node *r)
@@ -29,6 +29,7 @@ node_new(uint64_t id)
 	n->id = id;
 	n->mark.node = n;
 	LIST_INIT(&n->streams);
+	LIST_INIT(&n->trail);
 	return n;
 }
 
@@ -41,6 +42,8 @@ replica_node_free(struct node *n)
 	free(n->endpoints);
 	free(n->routes);
 	free(n->advertised);
+	free(n->tags);
+	route_rows_free(n);
 	free(n);
 }
 
@@ -165,6 +168,37 @@ update_advertised(struct node *n, const struct msg_list *list)
 	return NC_SELF;
 }
 
+static unsigned int
+update_tags(struct node *n, const struct msg_list *list)
+{
+	struct msg_list it = *list;
+	struct r_text t;
+	unsigned int i;
+	size_t octets = 0;
+	bool same = n->ntags == list->count;
+	char *p;
+
+	for (i = 0; msg_list_next(&it, MR_TEXT, &t); i++) {
+		octets += t.v.n;
+		same = same && slice_eq(n->tags[i], t.v);
+	}
+	if (same)
+		return 0;
+	free(n->tags);
+	n->tags = NULL;
+	n->ntags = (uint16_t)list->count;
+	if (n->ntags != 0)
+		n->tags = xmalloc(n->ntags * sizeof(n->tags[0]) + octets);
+	p = (char *)(n->tags + n->ntags);
+	it = *list;
+	for (i = 0; msg_list_next(&it, MR_TEXT, &t); i++) {
+		memcpy(p, t.v.p, t.v.n);
+		n->tags[i] = slice_mem(p, t.v.n);
+		p += t.v.n;
+	}
+	return NC_FACTS;
+}
+
 static bool
 advertises(const struct node *n, const struct prefix *p)
 {
@@ -186,6 +220,36 @@ has_route(const struct node_route *routes, unsigned int n,
 		if (prefix_eq(&routes[i].p, p))
 			return true;
 	return false;
+}
+
+static bool
+list_has(const struct msg_list *list, const struct prefix *p)
+{
+	struct msg_list it = *list;
+	struct r_route r;
+
+	while (msg_list_next(&it, MR_ROUTE, &r))
+		if (prefix_eq(&r.v, p))
+			return true;
+	return false;
+}
+
+/* Which subnet routes it is elected to carry. */
+static unsigned int
+update_primary(struct node *n, const struct msg_list *list)
+{
+	struct node_route *r;
+	unsigned int i, got = 0;
+	bool is;
+
+	for (i = 0; i < n->nroutes; i++) {
+		r = &n->routes[i];
+		is = !r->exit && list->count != 0 && list_has(list, &r->p);
+		if (r->primary != is)
+			got = NC_WHOLE | NC_SELF | NC_PRIMARY;
+		r->primary = is;
+	}
+	return got;
 }
 
 /* What is approved and advertised; its order is the record's. */
@@ -221,7 +285,7 @@ update_routes(struct node *n, const struct msg_list *list)
 	free(n->routes);
 	n->routes = fresh;
 	n->nroutes = (uint16_t)k;
-	return NC_WHOLE | NC_SELF | NC_ROUTES;
+	return NC_WHOLE | NC_SELF | NC_ROUTES | NC_FACTS;
 }
 
 /*
@@ -263,11 +327,8 @@ node_seen(struct node *n, bool online, int64_t last_seen)
 
 	if (online)
 		last_seen = 0;
-	if (n->online != online) {
+	if (n->online != online)
 		got |= NF_BIT(NF_ONLINE);
-		if (n->nroutes != 0)
-			got |= NC_ROUTES;
-	}
 	/* Coming online says nothing of it: clients keep the old time. */
 	if (n->last_seen != last_seen && !online)
 		got |= NF_BIT(NF_SEEN);
@@ -286,13 +347,17 @@ node_update(struct node *n, const struct r_node *r, struct user *user,
 	got |= update_keys(n, r);
 	got |= update_endpoints(n, &r->endpoints);
 	got |= update_advertised(n, &r->hostinfo.routes);
+	got |= update_tags(n, &r->tags);
 	got |= update_routes(n, &r->approved);
+	got |= update_primary(n, &r->primary);
 	got |= update_numbers(n, r);
 	got |= node_seen(n, r->online, r->last_seen);
-	if (n->user != user || !ip_eq(&n->ip4, &r->ip4) ||
-	    !ip_eq(&n->ip6, &r->ip6))
-		got |= NC_WHOLE | NC_SELF;
+	if (n->user != user)
+		got |= NC_WHOLE | NC_SELF | NC_FACTS;
+	if (!ip_eq(&n->ip4, &r->ip4) || !ip_eq(&n->ip6, &r->ip6))
+		got |= NC_WHOLE | NC_SELF | NC_FACTS | NC_ADDR;
 	n->user = user;
+	n->created = r->created;
 	n->ip4 = r->ip4;
 	n->ip6 = r->ip6;
 	if (n->expiry != r->expiry) {
@@ -300,11 +365,8 @@ node_update(struct node *n, const struct r_node *r, struct user *user,
 		got |= NF_BIT(NF_EXPIRY) | NC_SELF;
 	}
 	got |= node_expire(n, now);
-	if (n->published != r->published) {
-		n->published = r->published;
+	if (n->published != r->published)
 		got |= NC_SHOWN;
-		if (n->nroutes != 0)
-			got |= NC_ROUTES;
-	}
+	n->published = r->published;
 	return got;
 }

@@ -8,9 +8,12 @@
 #include "common/ids.h"
 #include "common/msg.h"
 
+struct class;
 struct group;
 struct stream;
+struct transit;
 struct user;
+struct route_rows;
 
 /* A place in the list of a replica's nodes, ordered by last change. */
 struct mark {
@@ -43,7 +46,10 @@ enum node_field {
 #define NC_SELF		0x0200u		/* the node itself is told */
 #define NC_RESET	0x0400u		/* only removal and return can say it */
 #define NC_SHOWN	0x0800u		/* peers are told of it, or no longer */
-#define NC_ROUTES	0x1000u		/* who carries which route may change */
+#define NC_ROUTES	0x1000u		/* its approved routes */
+#define NC_PRIMARY	0x8000u		/* which of them it carries */
+#define NC_FACTS	0x2000u		/* what policies look at */
+#define NC_ADDR		0x4000u		/* its addresses */
 
 /* A route that is approved and advertised. */
 struct node_route {
@@ -51,6 +57,22 @@ struct node_route {
 	bool		 exit;		/* 0.0.0.0/0 or ::/0 */
 	bool		 primary;	/* this node carries it */
 };
+
+/* A group that a node was in, as its owner's. */
+struct spot {
+	struct group	*group;		/* NULL: peers were not told of it */
+	uint64_t	 user;
+};
+
+/* A node left a spot for another. */
+struct move {
+	TAILQ_ENTRY(move) link;		/* of all, oldest first */
+	LIST_ENTRY(move) older;		/* of the node */
+	uint64_t	 ver;
+	struct spot	 from;
+};
+TAILQ_HEAD(move_list, move);
+LIST_HEAD(trail, move);			/* newest first */
 
 struct node {
 	struct mark	 mark;
@@ -61,6 +83,7 @@ struct node {
 	uint8_t		 disco[32];
 	struct ip	 ip4;
 	struct ip	 ip6;
+	int64_t		 created;
 	int64_t		 expiry;
 	int64_t		 last_seen;	/* as peers see it: 0 while online */
 	uint16_t	 capver;
@@ -77,19 +100,32 @@ struct node {
 	struct ipport	*endpoints;
 	struct node_route *routes;
 	struct prefix	*advertised;
+	struct slice	*tags;		/* and their text, one allocation */
 	uint16_t	 nendpoints;
 	uint16_t	 nroutes;
 	uint16_t	 nadvertised;
+	uint16_t	 ntags;
+	bool		 no_ip4;	/* disable-ipv4 (policy.md 12.5) */
 	uint32_t	 gen;		/* of the snapshot that it was in */
 	/* Versions of the last change of each kind; 0: never. */
 	uint64_t	 field_ver[NF_MAX];
 	uint64_t	 whole_ver;
 	uint64_t	 self_ver;
 	uint64_t	 reset_ver;
-	uint64_t	 shown_ver;	/* who sees it */
+	uint64_t	 shown_ver;	/* its last move but by a policy */
+	uint64_t	 addr_ver;	/* its addresses */
 	struct group	*group;		/* NULL: peers are not told of it */
-	struct group	*was;		/* the last that it left */
+	struct trail	 trail;		/* how it came there */
+	uint64_t	 born;		/* since when it is in any, 0: never */
 	uint32_t	 slot;		/* its place there */
+	struct transit	*transit;	/* that it made by the last policy */
+	TAILQ_ENTRY(node) travel;	/* with it */
+	struct class	*class;
+	struct user	*placed;	/* the owner that the class knows */
+	TAILQ_ENTRY(node) member;	/* of the class */
+	TAILQ_ENTRY(node) owned;	/* of its user */
+	struct route_rows *rows;	/* of its routes (viewroute.c) */
+	uint64_t	 rows_ver;	/* for which rows are right */
 	TAILQ_ENTRY(node) router;	/* while nroutes != 0 */
 	struct node	*same_key;	/* next router of a hash (router.c) */
 	LIST_HEAD(, stream) streams;	/* its own */

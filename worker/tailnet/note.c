@@ -43,7 +43,7 @@ note_has(const struct note *m, const struct node *n)
 }
 
 static void
-put_item(const struct replica *r, struct buf *b, enum section sec,
+put_item(struct replica *r, struct view *v, struct buf *b, enum section sec,
     const struct item *it)
 {
 	struct json j;
@@ -54,7 +54,7 @@ put_item(const struct replica *r, struct buf *b, enum section sec,
 		json_u64(&j, it->id);
 		break;
 	case SEC_CHANGED:
-		mapjson_peer(b, it->node, buf_slice_of(&r->domain));
+		view_put(r, v, it->node, b);
 		break;
 	default:
 		mapjson_patch(b, it->node, it->fields);
@@ -67,8 +67,8 @@ put_item(const struct replica *r, struct buf *b, enum section sec,
  * after the last.  lead: the list begins the message.
  */
 static void
-put_items(const struct replica *r, const struct note *m, const struct seg *s,
-    uint64_t skip, bool lead, struct buf *b)
+put_items(struct replica *r, const struct delta *d, const struct note *m,
+    const struct seg *s, uint64_t skip, bool lead, struct buf *b)
 {
 	const struct item *it = m->item[s->sec];
 	bool comma = s->from != 0;
@@ -85,7 +85,7 @@ put_items(const struct replica *r, const struct note *m, const struct seg *s,
 			continue;
 		if (comma)
 			buf_u8(b, ',');
-		put_item(r, b, s->sec, &it[i]);
+		put_item(r, d->view, b, s->sec, &it[i]);
 		comma = true;
 	}
 	if (s->to == m->n[s->sec])
@@ -116,10 +116,9 @@ put_raw(struct json *j, const char *name, struct slice s)
 
 /* All members that are no lists of nodes, and the message's end. */
 static void
-put_rest(const struct replica *r, const struct delta *d, const struct note *m,
-    bool lead, struct buf *b)
+put_rest(const struct replica *r, const struct note *m, bool lead,
+    struct buf *b)
 {
-	struct buf filters = { 0 };
 	struct json j;
 	char t[32];
 
@@ -135,11 +134,6 @@ put_rest(const struct replica *r, const struct delta *d, const struct note *m,
 	if (m->rest & REST_DOMAIN) {
 		json_key(&j, "Domain");
 		json_str(&j, buf_slice_of(&r->domain));
-	}
-	if (m->rest & REST_FILTER) {
-		mapjson_filters(&filters, d->view->allow);
-		put_raw(&j, "PacketFilters", buf_slice_of(&filters));
-		buf_free(&filters);
 	}
 	if (m->rest & REST_TIME) {
 		(void)time_rfc3339(t, env_wall(r->tn->env));
@@ -158,14 +152,17 @@ left(const struct note *m, enum section sec, const struct node *skip)
 	return m->n[sec] - (skip != NULL && item_of(m, sec, skip) != NULL);
 }
 
-/* The whole message as text; false if there is nothing to say. */
+/*
+ * The whole message as text, or what goes after members of the recipient's
+ * own; false if there is nothing to say.
+ */
 static bool
-put_note(const struct replica *r, const struct delta *d, const struct note *m,
-    const struct node *skip, struct buf *b)
+put_note(struct replica *r, const struct delta *d, const struct note *m,
+    const struct node *skip, bool lead, struct buf *b)
 {
 	struct seg all = { 0 };
 	unsigned int sec;
-	bool lead = true;
+	bool some = false;
 
 	for (sec = 0; sec < SEC_MAX; sec++) {
 		if (left(m, sec, skip) == 0)
@@ -173,13 +170,14 @@ put_note(const struct replica *r, const struct delta *d, const struct note *m,
 		all.sec = sec;
 		all.from = 0;
 		all.to = m->n[sec];
-		put_items(r, m, &all, skip == NULL ? 0 : skip->id, lead, b);
-		lead = false;
+		put_items(r, d, m, &all, skip == NULL ? 0 : skip->id,
+		    lead && !some, b);
+		some = true;
 	}
 	/* The time, or a profile of who is left out, is no news. */
-	if (lead && (m->rest & ~REST_TIME) == 0)
+	if (!some && (m->rest & ~REST_TIME) == 0)
 		return false;
-	put_rest(r, d, m, lead, b);
+	put_rest(r, m, lead && !some, b);
 	return true;
 }
 
@@ -205,24 +203,26 @@ first_section(const struct note *m)
 }
 
 static struct frame *
-seg_make(const struct replica *r, const struct delta *d, const struct note *m,
-    const struct seg *s, uint64_t skip)
+seg_make(struct replica *r, const struct delta *d, const struct note *m,
+    const struct seg *s, uint64_t skip, bool lead)
 {
 	struct buf b = { 0 };
 	struct frame *f;
 
 	if (s->sec == SEC_MAX)
-		put_rest(r, d, m, false, &b);
+		put_rest(r, m, false, &b);
 	else
-		put_items(r, m, s, skip, s->sec == first_section(m), &b);
+		put_items(r, d, m, s, skip, lead &&
+		    s->sec == first_section(m), &b);
 	f = pack_frame(r->tn->pack, &b);
+	r->delta_octets += f->len;
 	buf_free(&b);
 	return f;
 }
 
 /* Cuts a long message into parts of even size and encodes them. */
 static void
-cut(const struct replica *r, const struct delta *d, struct note *m)
+cut(struct replica *r, const struct delta *d, struct note *m)
 {
 	uint32_t sec, k, segs[SEC_MAX], all = 1;
 	struct seg *s;
@@ -244,7 +244,7 @@ cut(const struct replica *r, const struct delta *d, struct note *m)
 	}
 	s->sec = SEC_MAX;
 	for (k = 0; k < all; k++)
-		m->seg[k].frame = seg_make(r, d, m, &m->seg[k], 0);
+		m->seg[k].frame = seg_make(r, d, m, &m->seg[k], 0, true);
 }
 
 /* A list that would be empty without the node changes what is around it. */
@@ -259,27 +259,50 @@ empties(const struct note *m, const struct node *n)
 	return false;
 }
 
-static void
-long_parts(struct replica *r, const struct delta *d, struct note *m,
-    const struct node *skip, struct parts *ps)
+/* The part is without the node, or it is not in it. */
+static bool
+in_seg(const struct note *m, const struct seg *s, const struct node *n)
 {
 	const struct item *it;
+	uint32_t k;
+
+	if (n == NULL || s->sec == SEC_MAX ||
+	    (it = item_of(m, s->sec, n)) == NULL)
+		return false;
+	k = (uint32_t)(it - m->item[s->sec]);
+	return k >= s->from && k < s->to;
+}
+
+/* lead: the message begins with it. */
+static void
+long_parts(struct replica *r, const struct delta *d, struct note *m,
+    const struct node *skip, bool lead, struct parts *ps)
+{
 	struct seg *s;
-	uint32_t i, k;
+	uint32_t i;
 
 	if (m->seg == NULL)
 		cut(r, d, m);
 	for (i = 0; i < m->nsegs; i++) {
 		s = &m->seg[i];
-		it = skip == NULL || s->sec == SEC_MAX ? NULL :
-		    item_of(m, s->sec, skip);
-		k = it == NULL ? 0 : (uint32_t)(it - m->item[s->sec]);
-		if (it != NULL && k >= s->from && k < s->to)
-			parts_add(ps, seg_make(r, d, m, s, skip->id));
-		else
+		if (in_seg(m, s, skip))
+			parts_add(ps, seg_make(r, d, m, s, skip->id, lead));
+		else if (i == 0 && !lead) {
+			if (m->more_frame == NULL)
+				m->more_frame = seg_make(r, d, m, s, 0, false);
+			parts_add(ps, frame_ref(m->more_frame));
+		} else
 			parts_add(ps, frame_ref(s->frame));
 	}
-	parts_close(ps);
+}
+
+/* As a message of several frames, without the node. */
+static bool
+goes_long(const struct delta *d, const struct note *m,
+    const struct node *self)
+{
+	return d->compress && is_long(m) &&
+	    (self == NULL || !empties(m, self));
 }
 
 void
@@ -291,19 +314,52 @@ note_parts(struct replica *r, const struct delta *d, struct note *m,
 
 	if (self != NULL && !note_has(m, self))
 		self = NULL;
-	if (d->compress && is_long(m) &&
-	    (self == NULL || !empties(m, self))) {
-		long_parts(r, d, m, self, ps);
+	if (goes_long(d, m, self)) {
+		long_parts(r, d, m, self, true, ps);
+		parts_close(ps);
 		return;
 	}
 	if (self == NULL && m->whole != NULL)
 		f = frame_ref(m->whole);
-	else if (put_note(r, d, m, self, &b)) {
+	else if (put_note(r, d, m, self, true, &b)) {
 		f = pack_message(r->tn->pack, &b, d->compress);
-		if (self == NULL)
+		if (self == NULL) {
 			m->whole = frame_ref(f);
+			r->delta_octets += f->len;
+		}
 	}
 	if (f != NULL)
 		parts_add(ps, f);
 	buf_free(&b);
+}
+
+static void
+make_more(struct replica *r, const struct delta *d, struct note *m)
+{
+	m->followed = true;
+	if (!put_note(r, d, m, NULL, false, &m->more))
+		buf_u8(&m->more, '}');
+	r->delta_octets += m->more.n;
+	if (d->compress && m->more.n >= COMPOSE_LEAST)
+		m->more_frame = pack_frame(r->tn->pack, &m->more);
+}
+
+void
+note_more(struct replica *r, const struct delta *d, struct note *m,
+    const struct node *self, struct compose *c)
+{
+	if (self != NULL && !note_has(m, self))
+		self = NULL;
+	if (goes_long(d, m, self)) {
+		parts_add(c->parts, pack_own(c->pack, &c->text));
+		buf_clear(&c->text);
+		long_parts(r, d, m, self, false, c->parts);
+	} else if (self != NULL) {
+		if (!put_note(r, d, m, self, false, &c->text))
+			buf_u8(&c->text, '}');
+	} else {
+		if (!m->followed)
+			make_more(r, d, m);
+		compose_shared(c, m->more_frame, buf_slice_of(&m->more));
+	}
 }

@@ -7,6 +7,10 @@
 #include "worker/tailnet/pack_int.h"
 
 #define LEVEL	1	/* smaller and faster than 3 on this data */
+/* What is one recipient's own is compressed above it; the window is 1 KB. */
+#define RAW_MAX	1000
+#define RAW_HEAD	9
+#define KEEP	(1024 * 1024)	/* octets of a buffer */
 
 struct pack {
 	ZSTD_CCtx	*z;
@@ -40,6 +44,21 @@ pack_free(struct pack *p)
 	free(p);
 }
 
+/*
+ * Appends a frame with one raw block (RFC 8878 3.1.1): no content size, no
+ * checksum, a window of 1 KB.
+ */
+static void
+put_raw(struct buf *out, const struct buf *text)
+{
+	uint32_t block = 1 | (uint32_t)text->n << 3;
+	const uint8_t head[RAW_HEAD] = { 0x28, 0xb5, 0x2f, 0xfd, 0, 0,
+	    (uint8_t)block, (uint8_t)(block >> 8), (uint8_t)(block >> 16) };
+
+	buf_put(out, head, sizeof(head));
+	buf_put(out, text->p, text->n);
+}
+
 /* Appends the text as one zstd frame. */
 static void
 compress(struct pack *p, const struct buf *text)
@@ -54,12 +73,33 @@ compress(struct pack *p, const struct buf *text)
 	p->out.n += n;
 }
 
+/* The frame of what is in p->out, which does not stay large. */
+static struct frame *
+take(struct pack *p)
+{
+	struct frame *f = frame_new(p->out.p, p->out.n);
+
+	if (p->out.cap > KEEP)
+		buf_free(&p->out);
+	return f;
+}
+
 struct frame *
 pack_frame(struct pack *p, const struct buf *text)
 {
 	buf_clear(&p->out);
 	compress(p, text);
-	return frame_new(p->out.p, p->out.n);
+	return take(p);
+}
+
+struct frame *
+pack_own(struct pack *p, const struct buf *text)
+{
+	if (text->n > RAW_MAX)
+		return pack_frame(p, text);
+	buf_clear(&p->out);
+	put_raw(&p->out, text);
+	return take(p);
 }
 
 static void
@@ -84,7 +124,7 @@ pack_message(struct pack *p, const struct buf *text, bool z)
 	else
 		buf_put(&p->out, text->p, text->n);
 	put_prefix(p->out.p, p->out.n - PACK_PREFIX);
-	return frame_new(p->out.p, p->out.n);
+	return take(p);
 }
 
 void

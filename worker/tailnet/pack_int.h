@@ -20,6 +20,11 @@ void		 pack_free(struct pack *);
  * reference is the caller's.
  */
 struct frame	*pack_frame(struct pack *, const struct buf *text);
+/*
+ * The same of what one recipient alone is given: short text is not worth the
+ * time that compressing takes, and stands in the frame as it is.
+ */
+struct frame	*pack_own(struct pack *, const struct buf *text);
 /* A whole message in one frame, prefix first; compressed or as it is. */
 struct frame	*pack_message(struct pack *, const struct buf *text,
 		    bool compress);

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "worker/tailnet/derpmap.h"
 #include "worker/tailnet/dns_int.h"
+#include "worker/tailnet/filter_int.h"
 #include "worker/tailnet/mapjson_int.h"
 #include "worker/tailnet/replica_int.h"
 #include "worker/tailnet/tailnets_int.h"
@@ -33,6 +34,7 @@ user_new(struct replica *r, uint64_t id)
 
 	u = xcalloc(1, sizeof(*u));
 	u->id = id;
+	TAILQ_INIT(&u->owned);
 	idmap_put(&r->users, id, u);
 	return u;
 }
@@ -74,11 +76,13 @@ replica_new(struct tailnets *tn, uint64_t id)
 	TAILQ_INIT(&r->changes);
 	TAILQ_INIT(&r->tombs);
 	TAILQ_INIT(&r->routers);
-	TAILQ_INIT(&r->groups);
+	TAILQ_INIT(&r->moves);
 	TAILQ_INIT(&r->idle);
 	TAILQ_INIT(&r->deltas);
 	timer_init(&r->expiry, tn->env, on_expiry, r);
 	make_tagged(r);
+	r->in_force = POLICY_NONE;
+	r->rules = ruleset_new(pol_builtin(false));
 	return r;
 }
 
@@ -88,6 +92,7 @@ tomb_free(struct replica *r, struct tomb *t)
 	TAILQ_REMOVE(&r->changes, &t->mark, link);
 	TAILQ_REMOVE(&r->tombs, t, link);
 	r->ntombs--;
+	trail_free(r, &t->trail);
 	free(t);
 }
 
@@ -101,8 +106,12 @@ free_nodes(struct replica *r)
 	TAILQ_FOREACH(n, &r->routers, router)
 		router_del(r->tn, n);
 	for (i = 0; r->nodes.key != NULL && i <= r->nodes.mask; i++)
-		if ((n = r->nodes.val[i]) != NULL)
+		if ((n = r->nodes.val[i]) != NULL) {
+			if (n->group != NULL)
+				group_leave(n);
+			trail_free(r, &n->trail);
 			replica_node_free(n);
+		}
 	idmap_free(&r->nodes);
 }
 
@@ -115,11 +124,12 @@ replica_free(struct replica *r)
 	timer_stop(&r->expiry);
 	deltas_clear(r);
 	ops_clear(r);
-	views_spoil(r);
-	groups_free(r);
+	replica_spoil_head(r);
 	while ((t = TAILQ_FIRST(&r->tombs)) != NULL)
 		tomb_free(r, t);
+	transits_clear(r);
 	free_nodes(r);
+	policy_free(r);
 	while ((u = TAILQ_FIRST(&r->by_change)) != NULL)
 		user_free(r, u);
 	idmap_free(&r->users);
@@ -135,14 +145,28 @@ replica_begin(struct replica *r)
 {
 	deltas_clear(r);
 	r->changed = false;
-	r->routes = false;
+}
+
+void
+replica_spoil_head(struct replica *r)
+{
+	frame_unref(r->head);
+	r->head = NULL;
+}
+
+/* Of a wide router, whose class was made again. */
+static void
+widened(struct replica *r, struct node *n)
+{
+	replica_place(r, n, n->user, false);
+	r->vary_ver = r->varied_ver = r->ver + 1;
+	r->changed = true;
 }
 
 void
 replica_end(struct replica *r)
 {
-	if (r->routes)
-		replica_routes(r);
+	class_widen(r, widened);
 	if (!r->changed)
 		return;
 	r->ver++;
@@ -161,14 +185,23 @@ touch(struct replica *r, struct mark *m)
 	r->changed = true;
 }
 
+static void
+touch_node(struct replica *r, struct node *n)
+{
+	touch(r, &n->mark);
+	n->user->node_ver = r->ver + 1;
+	if (n->nroutes != 0 || (n->group != NULL && n->group->varied))
+		r->varied_ver = r->ver + 1;
+}
+
 void
 replica_note(struct replica *r, struct node *n, unsigned int what)
 {
 	uint64_t next = r->ver + 1, before = n->mark.ver;
 	unsigned int f;
 
-	if (what & NC_ROUTES)
-		r->routes = true;
+	if (what & NC_ADDR)
+		n->addr_ver = next;
 	if (what & NC_SELF) {
 		n->self_ver = next;
 		r->changed = true;
@@ -182,25 +215,51 @@ replica_note(struct replica *r, struct node *n, unsigned int what)
 		n->reset_ver = next;
 	if (n->group == NULL || (what & (NF_ALL | NC_WHOLE | NC_RESET)) == 0)
 		return;
-	touch(r, &n->mark);
+	touch_node(r, n);
 	group_changed(n, (what & ~(NF_LAZY | NC_ROUTES | NC_SELF)) == 0,
 	    before);
 }
 
 /* Puts it into the group where it belongs now. */
 static void
-place(struct replica *r, struct node *n)
+regroup(struct replica *r, struct node *n, struct user *old)
 {
 	struct group *want = n->published ? group_of(r, n) : NULL;
 
-	if (n->group == want)
+	if (n->group == want && (want == NULL || n->user == old))
 		return;
-	if (n->group != NULL)
-		group_leave(n);
-	if (want != NULL)
+	if (n->group != NULL) {
+		trail_leave(r, n, old->id);
+		old->node_ver = r->ver + 1;
+		if (n->user != old)
+			group_reown(n, old);
+		if (n->group != want)
+			group_leave(n);
+	}
+	if (n->group != want)
 		group_join(want, n);
+	if (n->born == 0)
+		n->born = r->ver + 1;
 	n->shown_ver = r->ver + 1;
-	touch(r, &n->mark);
+	touch_node(r, n);
+}
+
+void
+replica_place(struct replica *r, struct node *n, struct user *old,
+    bool reclass)
+{
+	bool no_ip4;
+
+	if (reclass) {
+		(void)class_place(r, n);
+		no_ip4 = class_no_ip4(n->class);
+		if (n->no_ip4 != no_ip4) {
+			n->no_ip4 = no_ip4;
+			replica_note(r, n, NC_WHOLE | NC_SELF);
+		}
+		r->changed = true;
+	}
+	regroup(r, n, old);
 }
 
 static void
@@ -249,7 +308,7 @@ replica_reconf(struct replica *r)
 		r->dns_ver = next;
 		r->changed = true;
 	}
-	views_spoil(r);
+	replica_spoil_head(r);
 	buf_free(&old);
 	buf_free(&dns);
 }
@@ -268,11 +327,17 @@ replica_put_tailnet(struct replica *r, const struct m_db_tailnet *m)
 		r->self_ver = r->ver + 1;
 		r->changed = true;
 	}
-	if (r->policy != m->policy) {
-		/* Each stream is carried to its new view when served. */
-		r->policy = m->policy;
-		views_spoil(r);
-		r->changed = true;
+	if (m->policy > POLICY_COMPILED) {
+		log_warnx("tailnet=%llu: policy of kind %u",
+		    (unsigned long long)r->id, m->policy);
+		return -1;
+	}
+	r->policy = m->policy;
+	if (!prefix_eq(&r->range[0], &m->range4) ||
+	    !prefix_eq(&r->range[1], &m->range6)) {
+		r->range[0] = m->range4;
+		r->range[1] = m->range6;
+		r->ranged = true;
 	}
 	if (set_text(&r->name, name))
 		replica_reconf(r);
@@ -283,6 +348,7 @@ int
 replica_put_user(struct replica *r, const struct r_user *m)
 {
 	struct buf b = { 0 };
+	struct node *n;
 	struct user *u;
 
 	if (m->id == 0 || m->id >= USER_TAGGED) {
@@ -294,6 +360,11 @@ replica_put_user(struct replica *r, const struct r_user *m)
 	if ((u = idmap_get(&r->users, m->id)) == NULL)
 		u = user_new(r, m->id);
 	u->gen = r->gen;
+	if (u->role != m->role) {
+		u->role = m->role;
+		TAILQ_FOREACH(n, &u->owned, owned)
+			replica_note(r, n, NC_SELF);
+	}
 	if (!slice_eq(slice_mem(u->profile, u->profile_n), buf_slice_of(&b))) {
 		user_put_profile(r, u, &b);
 		groups_user_changed(r, u);
@@ -373,6 +444,42 @@ add_node(struct replica *r, uint64_t id)
 	return n;
 }
 
+/* Takes over the record, and keeps the lists of routers. */
+static unsigned int
+update(struct replica *r, struct node *n, const struct r_node *m,
+    struct user *user)
+{
+	bool router = n->nroutes != 0;
+	unsigned int what;
+
+	if (router)
+		router_del(r->tn, n);
+	what = node_update(n, m, user, env_wall(r->tn->env));
+	if (n->nroutes != 0)
+		router_add(r->tn, n);
+	if (router && n->nroutes == 0)
+		TAILQ_REMOVE(&r->routers, n, router);
+	else if (!router && n->nroutes != 0)
+		TAILQ_INSERT_TAIL(&r->routers, n, router);
+	if ((router || n->nroutes != 0) && (what & (NC_ROUTES | NC_PRIMARY |
+	    NC_FACTS | NC_SHOWN)) != 0) {
+		r->vary_ver = r->varied_ver = r->ver + 1;
+		r->changed = true;
+	}
+	return what;
+}
+
+static void
+give_to(struct node *n, struct user *old, struct user *user)
+{
+	if (old != NULL) {
+		TAILQ_REMOVE(&old->owned, n, owned);
+		old->nodes--;
+	}
+	TAILQ_INSERT_TAIL(&user->owned, n, owned);
+	user->nodes++;
+}
+
 int
 replica_put_node(struct replica *r, const struct r_node *m)
 {
@@ -382,7 +489,7 @@ replica_put_node(struct replica *r, const struct r_node *m)
 	const char *why;
 	unsigned int what;
 	int64_t now;
-	bool fresh, router;
+	bool fresh;
 
 	why = node_bad(m);
 	if (why == NULL && (user = owner_of(r, m)) == NULL)
@@ -397,41 +504,33 @@ replica_put_node(struct replica *r, const struct r_node *m)
 		n = add_node(r, m->id);
 	n->gen = r->gen;
 	old = n->user;
-	if ((router = n->nroutes != 0))
-		router_del(r->tn, n);
-	what = node_update(n, m, user, now);
-	if (n->nroutes != 0)
-		router_add(r->tn, n);
-	if (router != (n->nroutes != 0)) {
-		if (router)
-			TAILQ_REMOVE(&r->routers, n, router);
-		else
-			TAILQ_INSERT_TAIL(&r->routers, n, router);
-	}
-	if (old != user) {
-		user->nodes++;
-		if (old != NULL)
-			old->nodes--;
-		if (n->group != NULL)
-			group_reown(n, old);
-	}
+	what = update(r, n, m, user);
+	if (old != user)
+		give_to(n, old, user);
 	/* Of a new node nothing is a change but that it is there. */
-	replica_note(r, n, fresh ? what & NC_ROUTES : what);
-	place(r, n);
+	if (!fresh)
+		replica_note(r, n, what);
+	if (what & NC_ROUTES)
+		filters_routes(r);
+	replica_place(r, n, old != NULL ? old : user, (what & NC_FACTS) != 0 ||
+	    n->class == NULL);
 	if (n->expiry > now)
 		watch_expiry(r, now, n->expiry);
 	return 0;
 }
 
 static void
-add_tomb(struct replica *r, const struct node *n)
+add_tomb(struct replica *r, struct node *n)
 {
+	struct move *m;
 	struct tomb *t;
 	uint32_t max;
 
 	t = xcalloc(1, sizeof(*t));
 	t->id = n->id;
-	t->group = n->was;
+	if ((m = t->trail.lh_first = n->trail.lh_first) != NULL)
+		m->older.le_prev = &t->trail.lh_first;
+	LIST_INIT(&n->trail);
 	touch(r, &t->mark);
 	TAILQ_INSERT_TAIL(&r->tombs, t, link);
 	r->ntombs++;
@@ -448,18 +547,28 @@ del_node(struct replica *r, struct node *n)
 {
 	streams_orphan(n);
 	r->nnodes--;
-	if (n->group != NULL)
+	if (n->group != NULL) {
+		trail_leave(r, n, n->user->id);
 		group_leave(n);
-	if (n->was != NULL)
+		n->user->node_ver = r->ver + 1;
+	}
+	class_leave(r, n);
+	/* One that came and went in a batch was never told of. */
+	if (n->born != 0 && n->born <= r->ver)
 		add_tomb(r, n);
 	if (n->nroutes != 0) {
 		router_del(r->tn, n);
 		TAILQ_REMOVE(&r->routers, n, router);
-		r->routes = true;
+		r->vary_ver = r->varied_ver = r->ver + 1;
+		n->nroutes = 0;
+		filters_routes(r);
 	}
+	r->changed = true;
 	if (n->mark.ver != 0)
 		TAILQ_REMOVE(&r->changes, &n->mark, link);
 	n->user->nodes--;
+	TAILQ_REMOVE(&n->user->owned, n, owned);
+	trail_free(r, &n->trail);
 	idmap_del(&r->nodes, n->id);
 	replica_node_free(n);
 }
@@ -469,7 +578,6 @@ replica_del_node(struct replica *r, uint64_t id)
 {
 	struct node *n;
 
-	/* One that came and went in a batch was never told of. */
 	if ((n = idmap_get(&r->nodes, id)) != NULL)
 		del_node(r, n);
 }

@@ -5,13 +5,18 @@
 
 #include "common/env.h"
 #include "worker/tailnet/delta_int.h"
-#include "worker/tailnet/group_int.h"
 #include "worker/tailnet/stream_int.h"
+#include "worker/tailnet/trail_int.h"
 #include "worker/tailnet/user_int.h"
+#include "worker/tailnet/view_int.h"
 
 struct tailnets;
 
-#define POLICY_ALLOW_ALL	1	/* DB_TAILNET */
+/* DB_TAILNET's policy. */
+#define POLICY_DENY_ALL		0
+#define POLICY_ALLOW_ALL	1
+#define POLICY_COMPILED		2
+#define POLICY_NONE		255	/* nothing has been said yet */
 
 /* Tombstones are kept for as many removals as there are nodes, and for: */
 #define TOMBS_MIN	1024
@@ -21,7 +26,7 @@ struct tomb {
 	struct mark	 mark;		/* node is NULL */
 	TAILQ_ENTRY(tomb) link;		/* oldest first */
 	uint64_t	 id;
-	struct group	*group;		/* where it was; groups stay */
+	struct trail	 trail;		/* where it was */
 };
 TAILQ_HEAD(tomb_list, tomb);
 
@@ -42,10 +47,27 @@ struct replica {
 	uint64_t	 id;
 	char		*name;
 	char		*stable_id;
-	uint8_t		 policy;
 	uint8_t		 batch[16];
 	uint64_t	 seq;
 	struct op_list	 ops;
+
+	/* policy.c */
+	uint8_t		 policy;	/* as it was said */
+	uint8_t		 in_force;
+	bool		 ranged;	/* range is another */
+	struct prefix	 range[2];
+	struct buf	 blob;		/* came with this batch */
+	uint64_t	 blob_size;	/* that it will have; 0: none comes */
+	uint64_t	 blob_hash;	/* of the one in force */
+	struct ruleset	*rules;
+	struct filters	*filters;	/* of rules (filter.c); or NULL */
+	struct ruleset	*old_rules;	/* before switch_ver; or NULL */
+	uint64_t	 switch_ver;
+	struct transit	**transit;	/* of that switch */
+	uint32_t	 ntransits;
+	struct idmap	 by_groups;
+	struct move_list moves;
+	uint32_t	 nmoves;
 
 	struct idmap	 nodes;
 	struct idmap	 users;
@@ -65,18 +87,19 @@ struct replica {
 	 */
 	uint64_t	 ver;
 	bool		 changed;	/* ver + 1 has something */
-	bool		 routes;	/* routers may have changed */
+	bool		 widen;		/* class_widen() has work */
 	uint64_t	 floor;		/* below it removals are forgotten */
 	uint64_t	 all_ver;	/* everything changed */
 	uint64_t	 dns_ver;
 	uint64_t	 derp_ver;
 	uint64_t	 debug_ver;
 	uint64_t	 self_ver;	/* every node's own Node object */
+	uint64_t	 vary_ver;	/* who is shown which routes */
+	uint64_t	 varied_ver;	/* anything of nodes with routes */
 
 	struct buf	 domain;
 	struct buf	 dns;		/* DNSConfig */
-	struct group_list groups;
-	struct view	 views[VIEWS];
+	struct frame	*head;		/* of full maps; or NULL */
 
 	struct stream_list idle;	/* drained, and at ver */
 	uint32_t	 nidle;
@@ -86,6 +109,7 @@ struct replica {
 	uint32_t	 npoints;	/* ever */
 	struct delta_list deltas;	/* to ver */
 	uint32_t	 ndeltas;
+	size_t		 delta_octets;
 };
 TAILQ_HEAD(replica_list, replica);
 
@@ -116,8 +140,30 @@ void		 replica_reconf(struct replica *);
 void		 ops_clear(struct replica *);
 /* Marks a node's change for those who are told of it: NF_BIT()s, NC_s. */
 void		 replica_note(struct replica *, struct node *, unsigned int);
-/* Elects who carries which route (route.c). */
-void		 replica_routes(struct replica *);
+/* What is in front of full maps has changed. */
+void		 replica_spoil_head(struct replica *);
+/*
+ * The compiled policy of this batch, whole or the next part of it (policy.c);
+ * 0 or -1 as above.
+ */
+int		 replica_put_policy(struct replica *, struct slice);
+int		 replica_put_part(struct replica *,
+		    const struct m_db_policy_part *);
+/*
+ * Puts into force what was said of the policy, before the batch's nodes.  -1:
+ * it cannot be, and nobody sees anybody.
+ */
+int		 replica_policy(struct replica *);
+/* Forgets what came of a policy that is not whole. */
+void		 policy_clear(struct replica *);
+/* Frees what policies left. */
+void		 policy_free(struct replica *);
+/*
+ * Puts a node into its class, if that may be another, and the group where it
+ * belongs now; old: its owner until now.
+ */
+void		 replica_place(struct replica *, struct node *,
+		    struct user *old, bool reclass);
 /*
  * Into and out of the index of routers by node key (router.c): while
  * nroutes != 0, and around each change of the key.

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/tailnet/filter_int.h"
 #include "worker/tailnet/fullmap_int.h"
 #include "worker/tailnet/tailnets_int.h"
 
@@ -21,6 +22,7 @@ fullmap_of(const struct stream *s, struct fullmap *m)
 	m->node = s->node;
 	m->key = s->key;
 	m->view = s->view;
+	m->plan = s->plan;
 	m->capver = s->capver;
 	m->compress = s->compress;
 }
@@ -169,11 +171,22 @@ set_last(struct stream *s)
 	s->last = self_message(s, &n);
 }
 
+/* It will be told nothing more. */
+static void
+forget(struct stream *s)
+{
+	view_unref(s->view);
+	plan_unref(s->plan);
+	s->view = NULL;
+	s->plan = NULL;
+}
+
 static void
 end_stream(struct stream *s)
 {
 	unlist(s);
 	LIST_REMOVE(s, own);
+	forget(s);
 	s->node = NULL;
 	s->state = ST_OVER;
 	TAILQ_INSERT_TAIL(&s->replica->tn->over, s, link);
@@ -236,6 +249,8 @@ give_map(struct stream *s, bool first)
 	uint64_t ver;
 	bool gave;
 
+	plan_unref(s->plan);
+	s->plan = plan_of(r, s->node);
 	fullmap_of(s, &m);
 	ver = fullmap_parts(r, &m, &r->tn->scratch);
 	s->cursor = snap(r, ver);
@@ -274,40 +289,107 @@ self_changed(const struct stream *s)
 	if (n->self_ver > s->cursor || r->self_ver > s->cursor)
 		return true;
 	/* Its profile reaches it with those of peers only if it is seen. */
-	return n->user->ver > s->cursor && !view_sees(s->view, n->group);
+	return n->user->ver > s->cursor && !view_has_user(s->view, n->user);
 }
 
 /*
- * What the stream has not seen: removals in a message of their own, then its
- * own Node, then all else.  The cursor is at the replica's version before
- * anything goes out, for out() may do what it likes.
+ * News that begin with members of the stream's own: what of its filter, SSH
+ * policy and attributes is another, so that with the peers of a policy comes
+ * all that the policy says (state.md 8).
  */
-static bool
-give_news(struct stream *s, bool drop)
+static void
+own_parts(struct stream *s, const struct plan *was, unsigned int diff,
+    const struct delta *d, struct note *news, const struct node *self)
+{
+	struct replica *r = s->replica;
+	struct compose c;
+	struct fullmap m;
+	const char *comma = "{";
+
+	compose_init(&c, r->tn->pack, &r->tn->scratch, s->compress);
+	if (diff & PLAN_CAPS) {
+		fullmap_of(s, &m);
+		buf_str(&c.text, "{\"Node\":");
+		fullmap_self(r, &m, &c.text);
+		comma = ",";
+	}
+	if (diff & PLAN_FILTER) {
+		buf_str(&c.text, comma);
+		buf_str(&c.text, "\"PacketFilters\":");
+		plan_put_filters(r, was, s->plan, s->node, &c);
+		comma = ",";
+	}
+	if (diff & PLAN_SSH) {
+		buf_str(&c.text, comma);
+		buf_str(&c.text, "\"SSHPolicy\":");
+		plan_put_ssh(r, s->plan, s->node, &c);
+	}
+	note_more(r, d, news, self, &c);
+	compose_end(&c);
+}
+
+/* What is to be told, once the cursor stands where it will. */
+struct telling {
+	struct delta	*d;
+	const struct plan *was;
+	unsigned int	 diff;		/* PLAN_ */
+	bool		 own;		/* the node itself */
+	const struct node *self;	/* may be among the others; or NULL */
+};
+
+static void
+tell(struct stream *s, const struct telling *t)
 {
 	struct replica *r = s->replica;
 	struct parts *ps = &r->tn->scratch;
-	const struct node *self = NULL;
-	struct delta *d;
-	bool gave = false, own;
+	bool gave = false;
 
-	d = delta_get(r, s->view, s->cursor, s->compress, drop);
-	if (drop || s->node->mark.ver > s->cursor)
-		self = s->node;
-	own = drop || self_changed(s);
-	s->cursor = r->ver;
-	s->state = ST_BUSY;
-	note_parts(r, d, &d->gone, self, ps);
+	note_parts(r, t->d, &t->d->gone, t->self, ps);
 	if (!give_parts(s, false, &gave))
-		return false;
-	if (own && !give_self(s, &gave))
-		return false;
-	note_parts(r, d, &d->news, self, ps);
+		return;
+	if (t->own && !give_self(s, &gave))
+		return;
+	if (t->diff != 0)
+		own_parts(s, t->was, t->diff, t->d, &t->d->news, t->self);
+	else
+		note_parts(r, t->d, &t->d->news, t->self, ps);
 	if (!give_parts(s, false, &gave))
-		return false;
+		return;
 	if (!gave)
 		set_ready(s);
-	return true;
+}
+
+/*
+ * What the stream, which had the view was, has not seen: removals of deleted
+ * nodes in a message of their own, then its own Node, then all else.  The
+ * cursor is at the replica's version before anything goes out, for out() may
+ * do what it likes.
+ */
+static void
+give_news(struct stream *s, struct view *was, bool drop)
+{
+	struct replica *r = s->replica;
+	struct node *n = s->node;
+	struct telling t = { 0 };
+	struct plan *old = s->plan;
+
+	t.d = delta_get(r, was, s->view, s->cursor, s->compress, drop);
+	if (drop || was != s->view || n->mark.ver > s->cursor)
+		t.self = n;
+	t.own = drop || self_changed(s);
+	t.was = old;
+	s->plan = plan_of(r, n);
+	t.diff = plan_diff(old, s->plan);
+	if (n->addr_ver > s->cursor) {
+		t.was = NULL;
+		t.diff |= PLAN_FILTER;
+	}
+	if (t.own)
+		t.diff &= ~PLAN_CAPS;
+	s->cursor = r->ver;
+	s->state = ST_BUSY;
+	tell(s, &t);
+	plan_unref(old);
 }
 
 /*
@@ -319,23 +401,25 @@ static void
 serve(struct stream *s)
 {
 	struct replica *r = s->replica;
-	struct view *want = view_of(r, s->node, s->alone);
+	struct view *was = s->view;
 	bool anew;
 
 	unlist(s);
 	s->state = ST_BUSY;
 	add_point(r);
+	s->view = view_is(was, r, s->node, s->alone) ? view_ref(was) :
+	    view_of(r, s->node, s->alone);
 	anew = s->cursor < r->floor || s->cursor < r->all_ver ||
-	    want != s->view;
-	s->view = want;
+	    was->no_ip4 != s->view->no_ip4;
 	if (!anew)
-		(void)give_news(s, false);
-	else if (view_has_peers(r, want, s->node))
+		give_news(s, was, false);
+	else if (view_has_peers(r, s->view, s->node))
 		(void)give_map(s, false);
 	else if (s->cursor >= r->floor)
-		(void)give_news(s, true);
+		give_news(s, was, true);
 	else
 		end_stream(s);
+	view_unref(was);
 }
 
 static void
@@ -377,6 +461,7 @@ welcome(struct tailnets *tn)
 	    now - start < TURN_US) {
 		unlist(s);
 		s->state = ST_BUSY;
+		view_unref(s->view);
 		s->view = view_of(s->replica, s->node, s->alone);
 		(void)give_map(s, true);
 		n++;
@@ -462,6 +547,9 @@ on_cold(void *arg)
 		more |= groups_freshen(r) || r->nbehind != 0;
 		if (r->nbehind == 0)
 			deltas_clear(r);
+		if (r->nidle == r->nstreams)
+			trails_settle(r);
+		more |= r->old_rules != NULL;
 	}
 	if (more)
 		timer_in(&tn->cold, COLD_US);
@@ -645,6 +733,7 @@ stream_close(struct stream *s)
 	unlist(s);
 	if (s->node != NULL)
 		LIST_REMOVE(s, own);
+	forget(s);
 	TAILQ_REMOVE(&tn->wheel[s->slot], s, wheel);
 	if (tn->giving == s)
 		tn->giving = NULL;

@@ -8,6 +8,7 @@
 #include "worker/tailnet/tailnet.h"
 
 struct node;
+struct plan;
 struct replica;
 struct view;
 
@@ -24,7 +25,8 @@ struct stream {
 	struct replica	*replica;
 	struct node	*node;		/* NULL: ST_OVER */
 	void		*tag;
-	struct view	*view;
+	struct view	*view;		/* counted; NULL: ST_NEW, ST_OVER */
+	struct plan	*plan;		/* what it was last told; likewise */
 	uint64_t	 cursor;	/* has seen all up to this version */
 	uint64_t	 quiet;		/* when it was last given something */
 	uint32_t	 jitter;	/* of its next keep-alive, us */

@@ -18,6 +18,7 @@ struct records;		/* extra DNS records: worker/tailnet/dns.h */
 
 /* From CFG_CONF_WORKER; strings and lists are copied by tailnets_conf(). */
 struct tn_conf {
+	struct slice	server_url;	/* in hold URLs of SSH rules */
 	struct slice	base_domain;
 	bool		magic_dns;
 	bool		override_local;
@@ -58,13 +59,16 @@ void		 tailnets_records(struct tailnets *, struct records *);
 
 /*
  * Applies one message of "what replicas are made of" (msg.tbl): DB_TAILNET,
- * DB_USER_*, DB_NODE_*, DB_BATCH, DB_ONLINE, DB_ONLINE_MAP.  A batch is kept
- * aside until its DB_BATCH: nobody sees half of one, and one that was cut off
- * may come again whole.  What is meant for a replica that is not there comes
- * to nothing.  0, or -1 if it makes no sense (a superior's fault: the caller
- * ends the process).
+ * DB_POLICY_PART, DB_USER_*, DB_NODE_*, DB_BATCH, DB_ONLINE, DB_ONLINE_MAP.
+ * A batch is kept aside until its DB_BATCH: nobody sees half of one, and one
+ * that was cut off may come again whole.  What is meant for a replica that is
+ * not there comes to nothing.  0, or -1 if it makes no sense (a superior's
+ * fault: the caller ends the process).
  */
 int		 tailnets_apply(struct tailnets *, const struct msg *);
+/* The same of DB_POLICY: the octets of its memory, which are copied. */
+int		 tailnets_policy(struct tailnets *, uint64_t tailnet,
+		    const void *, size_t);
 /*
  * Applies a snapshot (DB_SNAPSHOT's octets) as a difference by content, so
  * that streams are told only what really changed; makes the replica if it is

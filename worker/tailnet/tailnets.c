@@ -3,6 +3,7 @@
 
 #include "worker/tailnet/derpmap.h"
 #include "worker/tailnet/dns_int.h"
+#include "worker/tailnet/filter_int.h"
 #include "worker/tailnet/fullmap_int.h"
 #include "worker/tailnet/mapjson_int.h"
 #include "worker/tailnet/tailnets_int.h"
@@ -77,6 +78,9 @@ keep_conf(struct tailnets *tn, const struct tn_conf *c)
 	buf_clear(&tn->conf_text[0]);
 	buf_slice(&tn->conf_text[0], base);
 	tn->conf.base_domain = buf_slice_of(&tn->conf_text[0]);
+	buf_clear(&tn->conf_text[4]);
+	buf_slice(&tn->conf_text[4], c->server_url);
+	tn->conf.server_url = buf_slice_of(&tn->conf_text[4]);
 	keep_list(&tn->conf_text[1], &tn->conf.resolvers, &c->resolvers);
 	keep_list(&tn->conf_text[2], &tn->conf.search, &c->search);
 	keep_list(&tn->conf_text[3], &tn->conf.split, &c->split);
@@ -88,16 +92,16 @@ keep_conf(struct tailnets *tn, const struct tn_conf *c)
 void
 tailnets_conf(struct tailnets *tn, const struct tn_conf *c)
 {
-	struct buf caps = { 0 };
 	struct replica *r;
-	bool self, quiet;
+	bool self, quiet, url;
 
 	quiet = c->disable_logtail && !tn->conf.disable_logtail;
+	url = !slice_eq(c->server_url, tn->conf.server_url);
+	self = c->taildrop != tn->conf.taildrop ||
+	    c->randomize_port != tn->conf.randomize_port;
 	keep_conf(tn, c);
-	mapjson_caps(&caps, c->taildrop, c->randomize_port);
-	self = !slice_eq(buf_slice_of(&caps), buf_slice_of(&tn->caps));
-	buf_free(&tn->caps);
-	tn->caps = caps;
+	buf_clear(&tn->caps);
+	mapjson_caps(&tn->caps, c->taildrop, c->randomize_port);
 	TAILQ_FOREACH(r, &tn->replicas, link) {
 		replica_begin(r);
 		replica_reconf(r);
@@ -106,7 +110,10 @@ tailnets_conf(struct tailnets *tn, const struct tn_conf *c)
 		/* It cannot be taken back: clients keep it for life. */
 		if (quiet)
 			r->debug_ver = r->ver + 1;
-		r->changed |= self || quiet;
+		/* Plans have it in them. */
+		if (url)
+			filters_clear(r);
+		r->changed |= self || quiet || url;
 		replica_end(r);
 	}
 }
@@ -125,7 +132,7 @@ tailnets_derpmap(struct tailnets *tn, struct derpmap *d)
 		if (same)
 			break;
 		replica_begin(r);
-		views_spoil(r);
+		replica_spoil_head(r);
 		r->derp_ver = r->ver + 1;
 		/* Of none a client can't be told: it keeps what it has. */
 		r->changed = d != NULL;
@@ -182,23 +189,28 @@ map_once(struct tailnets *tn, const struct stream_conf *sc,
 	struct parts ps = { 0 };
 	struct fullmap m = { 0 };
 	struct replica *r;
-	size_t n;
+	struct node *n;
+	size_t k;
 
 	if (max == 0 || (r = idmap_get(&tn->by_id, sc->tailnet)) == NULL ||
-	    (m.node = idmap_get(&r->nodes, sc->node)) == NULL)
+	    (n = idmap_get(&r->nodes, sc->node)) == NULL)
 		return 0;
+	m.node = n;
 	m.key = sc->node_key;
-	m.view = view_of(r, m.node, sc->omit_peers);
+	m.view = view_of(r, n, sc->omit_peers);
+	m.plan = plan_of(r, n);
 	m.capver = sc->capver;
 	m.compress = sc->compress;
 	m.fresh = true;
 	(void)fullmap_parts(r, &m, &ps);
 	parts_limit(&ps, max);
-	n = ps.n;
-	memcpy(frames, ps.frame, n * sizeof(frames[0]));
+	view_unref(m.view);
+	plan_unref(m.plan);
+	k = ps.n;
+	memcpy(frames, ps.frame, k * sizeof(frames[0]));
 	ps.n = 0;		/* the references are the caller's */
 	parts_free(&ps);
-	return n;
+	return k;
 }
 
 uint64_t

@@ -19,7 +19,7 @@ struct tailnets {
 	struct idmap	 routers;	/* by hash of the node key */
 
 	struct tn_conf	 conf;		/* points into conf_text */
-	struct buf	 conf_text[4];
+	struct buf	 conf_text[5];
 	struct buf	 caps;		/* CapMap of every node */
 	struct derpmap	*derpmap;
 	struct records	*records;

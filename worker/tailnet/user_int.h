@@ -7,6 +7,10 @@
 
 #include "common/msg.h"
 
+struct node;
+
+TAILQ_HEAD(owned_list, node);
+
 struct user {
 	TAILQ_ENTRY(user) link;		/* of its replica, by last change */
 	uint64_t	 id;
@@ -14,6 +18,9 @@ struct user {
 	char		*profile;	/* JSON */
 	uint32_t	 profile_n;
 	uint32_t	 nodes;		/* that it owns */
+	struct owned_list owned;
+	uint64_t	 node_ver;	/* of the last change of one */
+	uint8_t		 role;		/* enum user_role */
 	uint32_t	 gen;		/* of the snapshot that it was in */
 };
 TAILQ_HEAD(user_list, user);

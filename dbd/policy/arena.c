@@ -1,0 +1,107 @@
+#include <stdalign.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "dbd/policy/arena.h"
+
+#define BLOCK	((size_t)64 * 1024)
+
+struct block {
+	struct block	*next;
+	size_t		 used;
+	size_t		 cap;
+	alignas(max_align_t) char data[];
+};
+
+struct arena {
+	struct block	*top;
+	size_t		 used;
+	size_t		 max;
+};
+
+struct arena *
+arena_new(size_t max)
+{
+	struct arena *a;
+
+	a = xcalloc(1, sizeof(*a));
+	a->max = max;
+	return a;
+}
+
+static struct block *
+block_new(struct arena *a, size_t n)
+{
+	struct block *b;
+	size_t cap = n > BLOCK ? n : BLOCK;
+
+	b = xcalloc(1, sizeof(*b) + cap);
+	b->cap = cap;
+	if (n > BLOCK && a->top != NULL) {	/* the top has room left */
+		b->next = a->top->next;
+		a->top->next = b;
+	} else {
+		b->next = a->top;
+		a->top = b;
+	}
+	return b;
+}
+
+void *
+arena_alloc(struct arena *a, size_t n)
+{
+	struct block *b = a->top;
+	void *p;
+
+	if (n > a->max)
+		fatalx("a policy needs more than %zu octets", a->max);
+	n = (n + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
+	if (n > a->max - a->used)
+		fatalx("a policy needs more than %zu octets", a->max);
+	a->used += n;
+	if (b == NULL || b->cap - b->used < n)
+		b = block_new(a, n);
+	p = b->data + b->used;
+	b->used += n;
+	return p;
+}
+
+void *
+arena_array(struct arena *a, size_t n, size_t size)
+{
+	if (size != 0 && n > SIZE_MAX / size)
+		fatalx("a policy needs more than %zu octets", a->max);
+	return arena_alloc(a, n * size);
+}
+
+struct slice
+arena_copy(struct arena *a, struct slice s)
+{
+	char *p;
+
+	p = arena_alloc(a, s.n + 1);
+	if (s.n != 0)
+		memcpy(p, s.p, s.n);
+	return slice_mem(p, s.n);
+}
+
+size_t
+arena_used(const struct arena *a)
+{
+	return a->used;
+}
+
+void
+arena_free(struct arena *a)
+{
+	struct block *b, *next;
+
+	if (a == NULL)
+		return;
+	for (b = a->top; b != NULL; b = next) {
+		next = b->next;
+		free(b);
+	}
+	free(a);
+}

@@ -1,0 +1,319 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "dbd/policy/diff_int.h"
+
+/* A row by what it says, whatever its number. */
+struct said {
+	uint64_t	 hash;
+	uint32_t	 row;
+};
+
+static int
+cmp_said(const void *a, const void *b)
+{
+	const struct said *x = a, *y = b;
+
+	if (x->hash != y->hash)
+		return x->hash < y->hash ? -1 : 1;
+	return x->row < y->row ? -1 : x->row > y->row;
+}
+
+static uint64_t
+sel_said(const struct pol_sel *s)
+{
+	uint64_t h = s->kind * UINT64_C(0x9e3779b97f4a7c15);
+
+	h = table_hash(s->text.p, s->text.n, h);
+	return table_hash(s->user, s->nusers * sizeof(*s->user), h);
+}
+
+static uint64_t
+row_said(const struct pol *p, const struct pol_row *r)
+{
+	const struct pol_src *s = &p->src[r->src];
+	uint64_t sum = 0, h;
+	uint32_t i;
+
+	for (i = 0; i < s->n; i++)
+		sum += sel_said(&p->sel[s->sel[i]]);
+	for (i = 0; i < r->nvia; i++)
+		sum += 3 * sel_said(&p->sel[r->via[i]]);
+	for (i = 0; i < r->ndst; i++) {
+		h = (r->flags & POL_ROW_SELF) != 0 ? 0 :
+		    sel_said(&p->sel[r->dst[i].sel]);
+		sum += 5 * table_hash(r->dst[i].port,
+		    r->dst[i].nports * sizeof(*r->dst[i].port), h);
+	}
+	return table_hash(&r->proto, 1, sum ^ r->flags);
+}
+
+static struct said *
+said_make(const struct pol *p)
+{
+	struct said *v;
+	uint32_t i;
+
+	v = xcalloc((size_t)p->nrows + 1, sizeof(*v));
+	for (i = 0; i < p->nrows; i++) {
+		v[i].hash = row_said(p, &p->row[i]);
+		v[i].row = i;
+	}
+	qsort(v, p->nrows, sizeof(*v), cmp_said);
+	return v;
+}
+
+/* Marks the rows that the other side does not have. */
+static void
+mark_changed(struct side *was, struct side *now)
+{
+	struct said *a = said_make(was->c.pol), *b = said_make(now->c.pol);
+	uint32_t i = 0, k = 0, n = was->c.pol->nrows, m = now->c.pol->nrows;
+
+	while (i < n || k < m) {
+		if (i < n && k < m && a[i].hash == b[k].hash) {
+			i++;
+			k++;
+		} else if (k == m || (i < n && a[i].hash < b[k].hash)) {
+			was->changed[a[i].row / 64] |=
+			    UINT64_C(1) << a[i].row % 64;
+			i++;
+		} else {
+			now->changed[b[k].row / 64] |=
+			    UINT64_C(1) << b[k].row % 64;
+			k++;
+		}
+	}
+	free(a);
+	free(b);
+}
+
+static void
+set(uint64_t *v, uint32_t i)
+{
+	v[i / 64] |= UINT64_C(1) << i % 64;
+}
+
+/* A node's part in one row. */
+static void
+play(const struct side *s, uint32_t i, const struct pol_hits *h, uint64_t *v)
+{
+	const struct pol_row *r = &s->c.pol->row[i];
+	bool via = (r->flags & POL_ROW_VIA) != 0, in;
+	uint32_t k;
+
+	if ((r->flags & POL_ROW_APP) != 0)
+		return;
+	in = hits_src_at(s->c.pol, r->src, h);
+	if ((r->flags & POL_ROW_SELF) != 0) {
+		if (in && !h->tagged)
+			set(v + PART_OWN * s->words, i);
+		return;
+	}
+	if (in)
+		set(v + PART_SRC * s->words, i);
+	if (via && !hits_via(r, h))
+		return;
+	for (k = 0; k < r->ndst; k++) {
+		if (!via && POL_HIT(h->at, r->dst[k].sel))
+			set(v + PART_AT * s->words, i);
+		if (POL_HIT(h->by, r->dst[k].sel))
+			set(v + PART_BY * s->words, i);
+	}
+	if (h->exit && (r->flags & POL_ROW_INET) != 0)
+		set(v + PART_EXIT * s->words, i);
+}
+
+static void
+parts_of(const struct side *s, const struct pol_hits *h, uint64_t *v)
+{
+	uint32_t i;
+
+	for (i = 0; i < s->c.pol->nrows; i++)
+		play(s, i, h, v);
+}
+
+/* What the rows of both policies can see of a node. */
+static void
+key_of(const struct diff *d, const struct pol_hits h[2], uint64_t *v)
+{
+	const struct side *s;
+	size_t i, n, words;
+
+	for (i = 0; i < 2; i++) {
+		s = &d->side[i];
+		words = POL_WORDS(s->c.pol);
+		for (n = 0; n < words; n++) {
+			v[n] = h[i].at[n] & s->used[n];
+			v[words + n] = h[i].by[n] & s->used[n];
+		}
+		v += 2 * words;
+	}
+	*v = (h[0].exit ? 1 : 0) | (h[0].tagged ? 2 : 0);
+}
+
+static void
+add_class(struct diff *d, const struct pol_hits h[2], const uint64_t *key)
+{
+	struct class *c = &d->class[d->nclasses++];
+	uint32_t s;
+
+	c->key = xcalloc(d->keylen, sizeof(*c->key));
+	memcpy(c->key, key, d->keylen * sizeof(*c->key));
+	for (s = 0; s < 2; s++) {
+		c->part[s] = xcalloc(PARTS * d->side[s].words + 1,
+		    sizeof(*c->part[s]));
+		parts_of(&d->side[s], &h[s], c->part[s]);
+	}
+}
+
+static uint32_t
+class_of(struct diff *d, const struct pol_hits h[2], const uint64_t *key)
+{
+	size_t octets = d->keylen * sizeof(*key), i;
+	uint32_t k;
+
+	for (i = table_hash(key, octets, 0) & (d->nslots - 1);
+	    (k = d->slot[i]) != 0; i = (i + 1) & (d->nslots - 1))
+		if (memcmp(d->class[k - 1].key, key, octets) == 0)
+			return k - 1;
+	add_class(d, h, key);
+	d->slot[i] = d->nclasses;
+	return d->nclasses - 1;
+}
+
+static void
+use(uint64_t *used, const uint32_t *sel, uint32_t n)
+{
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		set(used, sel[i]);
+}
+
+static void
+mark_used(struct side *s)
+{
+	const struct pol *p = s->c.pol;
+	const struct pol_row *r;
+	uint32_t i, k;
+
+	s->used = xcalloc(POL_WORDS(p) + 1, sizeof(*s->used));
+	for (i = 0; i < p->nrows; i++) {
+		r = &p->row[i];
+		if ((r->flags & POL_ROW_APP) != 0)
+			continue;
+		use(s->used, p->src[r->src].sel, p->src[r->src].n);
+		use(s->used, r->via, r->nvia);
+		for (k = 0; k < r->ndst; k++)
+			set(s->used, r->dst[k].sel);
+	}
+}
+
+static int
+cmp_member(const void *a, const void *b)
+{
+	const struct diff_node *x = a, *y = b;
+
+	if (x->class != y->class)
+		return x->class < y->class ? -1 : 1;
+	return x->node < y->node ? -1 : x->node > y->node;
+}
+
+/* Sorts the nodes into classes: alike in all rows of both policies. */
+static void
+classify(struct diff *d)
+{
+	struct pol_hits h[2];
+	uint64_t *key;
+	uint32_t i, k, s;
+
+	d->keylen = 1;
+	for (s = 0; s < 2; s++) {
+		hits_init(&h[s], d->side[s].c.pol);
+		mark_used(&d->side[s]);
+		d->keylen += 2 * POL_WORDS(d->side[s].c.pol);
+	}
+	for (d->nslots = 64; d->nslots < 2 * d->topo->nnodes;)
+		d->nslots *= 2;
+	d->slot = xcalloc(d->nslots, sizeof(*d->slot));
+	d->class = xcalloc(d->topo->nnodes + 1, sizeof(*d->class));
+	d->node = xcalloc(d->topo->nnodes + 1, sizeof(*d->node));
+	key = xcalloc(d->keylen, sizeof(*key));
+	for (i = 0; i < d->topo->nnodes; i++) {
+		for (s = 0; s < 2; s++)
+			hits_of(&h[s], d->side[s].c.pol,
+			    &d->topo->node[i].facts, d->topo->range);
+		key_of(d, h, key);
+		d->node[i].node = i;
+		d->node[i].class = class_of(d, h, key);
+	}
+	free(key);
+	qsort(d->node, d->topo->nnodes, sizeof(*d->node), cmp_member);
+	for (i = 0; i < d->topo->nnodes; i++) {
+		k = d->node[i].class;
+		if (d->class[k].n++ == 0)
+			d->class[k].first = i;
+	}
+	for (s = 0; s < 2; s++)
+		hits_free(&h[s]);
+}
+
+static void
+class_end(struct class *c)
+{
+	free(c->key);
+	free(c->part[0]);
+	free(c->part[1]);
+}
+
+static void
+diff_end(struct diff *d)
+{
+	uint32_t i;
+
+	for (i = 0; i < d->nclasses; i++)
+		class_end(&d->class[i]);
+	free(d->class);
+	free(d->node);
+	free(d->slot);
+	for (i = 0; i < 2; i++) {
+		free(d->side[i].changed);
+		free(d->side[i].used);
+		compiled_free(&d->side[i].c);
+	}
+	buf_free(&d->lines);
+}
+
+int
+policy_diff(struct slice was, struct slice now,
+    const struct tailnet_info *info, const struct topology *topo, size_t max,
+    struct buf *out, struct pol_error *err)
+{
+	const struct slice text[2] = { was, now };
+	struct buf blob = { NULL, 0, 0 };
+	struct diff d;
+	struct side *s;
+	uint32_t i;
+	int rc = -1;
+
+	memset(&d, 0, sizeof(d));
+	d.topo = topo;
+	d.out = out;
+	d.max = max == 0 ? 1000 : max;
+	for (i = 0; i < 2; i++) {
+		s = &d.side[i];
+		if (!compiled_make(&s->c, text[i], info, &blob, err))
+			goto out;
+		s->words = ((size_t)s->c.pol->nrows + 63) / 64;
+		s->changed = xcalloc(s->words + 1, sizeof(*s->changed));
+	}
+	mark_changed(&d.side[0], &d.side[1]);
+	classify(&d);
+	diff_list(&d);
+	rc = 0;
+ out:
+	diff_end(&d);
+	buf_free(&blob);
+	return rc;
+}

@@ -1,0 +1,19 @@
+/* Which user a name in a policy means (policy.md 4.2). */
+
+#ifndef DBD_POLICY_WHO_H
+#define DBD_POLICY_WHO_H
+
+#include "dbd/policy/ast.h"
+
+struct who;
+
+/* Indexes the users; info outlives it, and it lives in the arena. */
+struct who	*who_new(struct arena *, const struct tailnet_info *);
+/*
+ * How many users the token means (0: none) and the first of them.  A
+ * provider's identifier wins and is never ambiguous.
+ */
+size_t		 who_find(const struct who *, struct slice token,
+		    const struct pol_user **first);
+
+#endif

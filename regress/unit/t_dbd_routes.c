@@ -1,0 +1,450 @@
+/* Routes: advertised, approved, and who carries them. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "dbd/policy_int.h"
+#include "regress/lib/dbdask.h"
+
+#define S(x)	slice_str(x)
+
+static struct dbdworld *w;
+static struct dbdworker *k;
+static uint64_t alice;
+static const char *key;
+static char why[256], text[512];
+static uint32_t h2;
+
+static struct dbd *
+d(void)
+{
+	return dw_dbd(w);
+}
+
+/* Three nodes with streams; node i is machine i with key i. */
+static int
+setup(void **state)
+{
+	uint32_t i;
+
+	*state = w = ask_world(&k, NULL, &alice, &key);
+	for (i = 1; i <= 3; i++) {
+		assert_int_equal(ask_join(k, i, i, key, "router"), i);
+		ask_stream(k, i, 1, i, i, i);
+	}
+	/* What was presumed of a first start is over. */
+	dw_pass(w, 61 * US_PER_S);
+	dw_forget(k);
+	h2 = 10;
+	return 0;
+}
+
+static struct msg_list
+list_of(struct buf *b, const char *prefixes)
+{
+	char *copy = xstrdup(prefixes), *p = copy, *one;
+	struct msg_list list;
+	struct r_route r;
+
+	memset(&list, 0, sizeof(list));
+	while ((one = strsep(&p, " ")) != NULL) {
+		if (*one == '\0')
+			continue;
+		assert_true(prefix_parse(&r.v, S(one)));
+		msg_list_add(&list, b, MR_ROUTE, &r);
+	}
+	msg_list_close(&list, b);
+	free(copy);
+	return list;
+}
+
+/* The node says by a lite update that it advertises these, and no others. */
+static void
+advertise(uint32_t i, const char *prefixes)
+{
+	struct ask_lite a = { .machine = i, .key = i, .disco = i,
+	    .host = "router", .h2 = h2++ };
+	struct buf b = { NULL, 0, 0 }, routes = { NULL, 0, 0 };
+	struct msg m;
+
+	ask_lite_msg(k, &a, &m, &b);
+	m.u.db_map_lite.hostinfo.routes = list_of(&routes, prefixes);
+	(void)dw_send(k, &m);
+	dw_run(w);
+	buf_free(&b);
+	buf_free(&routes);
+}
+
+static int
+change(uint64_t id, const char *prefixes, bool approve)
+{
+	struct buf b = { NULL, 0, 0 };
+	struct msg_list list = list_of(&b, prefixes);
+	int rc;
+
+	rc = op_node_routes(d(), id, &list, approve, 1000, why, sizeof(why));
+	buf_free(&b);
+	dw_run(w);
+	return rc;
+}
+
+static const char *
+print(struct msg_list it)
+{
+	char one[PREFIX_TEXT];
+	struct r_route r;
+
+	text[0] = '\0';
+	while (msg_list_next(&it, MR_ROUTE, &r)) {
+		(void)prefix_print(one, &r.v);
+		(void)strlcat(text, one, sizeof(text));
+		(void)strlcat(text, " ", sizeof(text));
+	}
+	return text;
+}
+
+/* As the worker knows it. */
+static const char *
+primary(uint64_t id)
+{
+	return print(dw_node(k, id)->primary);
+}
+
+static const char *
+approved(uint64_t id)
+{
+	return print(dw_node(k, id)->approved);
+}
+
+/* Its stream ends, and dbd declares it offline. */
+static void
+offline(uint64_t id)
+{
+	ask_close(k, id, id);
+	dw_pass(w, 10 * US_PER_S + 100 * US_PER_MS);
+	assert_false(node_find(d(), id)->r.online);
+}
+
+static void
+online(uint32_t i)
+{
+	ask_stream(k, i, h2++, i, i, i);
+	assert_true(node_find(d(), i)->r.online);
+}
+
+static void
+t_approve(void **state)
+{
+	(void)state;
+	advertise(1, "10.1.0.0/16 10.2.0.0/16");
+	assert_string_equal(approved(1), "");
+	assert_string_equal(primary(1), "");
+	assert_int_equal(change(1, "10.3.0.0/16", true), -1);
+	assert_string_equal(why, "10.3.0.0/16: the node does not advertise it");
+	assert_int_equal(change(9, "10.3.0.0/16", true), -1);
+	assert_string_equal(why, "no such node");
+	assert_int_equal(change(1, "10.2.0.0/16", true), 0);
+	assert_string_equal(approved(1), "10.2.0.0/16 ");
+	/* Approved and carried at once. */
+	assert_string_equal(primary(1), "10.2.0.0/16 ");
+	assert_int_equal(change(1, "10.1.0.0/16", true), 0);
+	assert_string_equal(approved(1), "10.2.0.0/16 10.1.0.0/16 ");
+	assert_string_equal(primary(1), "10.2.0.0/16 10.1.0.0/16 ");
+	/* Once more changes nothing. */
+	dw_forget(k);
+	assert_int_equal(change(1, "10.1.0.0/16", true), 0);
+	assert_int_equal(dw_count(k, M_DB_BATCH), 0);
+	assert_int_equal(change(1, "10.2.0.0/16", false), 0);
+	assert_string_equal(approved(1), "10.1.0.0/16 ");
+	assert_string_equal(primary(1), "10.1.0.0/16 ");
+	assert_int_equal(change(1, "10.2.0.0/16", false), -1);
+	assert_string_equal(why, "10.2.0.0/16: it is not approved");
+	assert_null(dw_differs(k));
+}
+
+/* Both families at a time, and nobody is elected for them. */
+static void
+t_exit(void **state)
+{
+	(void)state;
+	advertise(1, "0.0.0.0/0 ::/0 10.1.0.0/16");
+	assert_int_equal(change(1, "::/0", true), 0);
+	assert_string_equal(approved(1), "0.0.0.0/0 ::/0 ");
+	assert_string_equal(primary(1), "");
+	assert_int_equal(change(1, "0.0.0.0/0 10.1.0.0/16", true), 0);
+	assert_string_equal(approved(1), "0.0.0.0/0 ::/0 10.1.0.0/16 ");
+	assert_int_equal(change(1, "0.0.0.0/0", false), 0);
+	assert_string_equal(approved(1), "10.1.0.0/16 ");
+}
+
+/* What is not advertised any more is not carried, and stays approved. */
+static void
+t_withdrawn(void **state)
+{
+	(void)state;
+	advertise(1, "10.1.0.0/16");
+	advertise(2, "10.1.0.0/16");
+	assert_int_equal(change(1, "10.1.0.0/16", true), 0);
+	assert_int_equal(change(2, "10.1.0.0/16", true), 0);
+	assert_string_equal(primary(1), "10.1.0.0/16 ");
+	advertise(1, "");
+	assert_string_equal(approved(1), "10.1.0.0/16 ");
+	assert_string_equal(primary(1), "");
+	assert_string_equal(primary(2), "10.1.0.0/16 ");
+	advertise(1, "10.1.0.0/16");
+	assert_string_equal(primary(1), "");
+	assert_string_equal(primary(2), "10.1.0.0/16 ");
+	assert_int_equal(op_node_delete(d(), 2, 0, why, sizeof(why)), 0);
+	dw_run(w);
+	assert_string_equal(primary(1), "10.1.0.0/16 ");
+	assert_null(dw_differs(k));
+}
+
+static void
+ha(void)
+{
+	uint32_t i;
+
+	for (i = 1; i <= 3; i++)
+		advertise(i, "10.1.0.0/16");
+	/* The last one first: who is there stays. */
+	assert_int_equal(change(3, "10.1.0.0/16", true), 0);
+	assert_string_equal(primary(3), "10.1.0.0/16 ");
+	assert_int_equal(change(1, "10.1.0.0/16", true), 0);
+	assert_int_equal(change(2, "10.1.0.0/16", true), 0);
+	assert_string_equal(primary(3), "10.1.0.0/16 ");
+	assert_string_equal(primary(1), "");
+}
+
+/* In the turn in which dbd says that it is offline, and not back again. */
+static void
+t_failover(void **state)
+{
+	size_t moved;
+
+	(void)state;
+	ha();
+	dw_forget(k);
+	ask_close(k, 3, 3);
+	dw_pass(w, 9 * US_PER_S);
+	assert_int_equal(dw_count(k, M_DB_NODE_PUT), 0);
+	dw_pass(w, US_PER_S + 100 * US_PER_MS);
+	moved = dw_place(k, M_DB_BATCH, 0);
+	assert_int_equal(dw_count(k, M_DB_NODE_PUT), 2);
+	assert_int_equal(dw_count(k, M_DB_BATCH), 1);
+	assert_int_equal(dw_place(k, M_DB_ONLINE, 0), moved + 1);
+	assert_string_equal(primary(1), "10.1.0.0/16 ");
+	assert_string_equal(primary(3), "");
+	online(3);
+	assert_string_equal(primary(1), "10.1.0.0/16 ");
+	offline(1);
+	assert_string_equal(primary(2), "10.1.0.0/16 ");
+	online(1);
+	assert_string_equal(primary(2), "10.1.0.0/16 ");
+	/* Nobody is there: it stays where it was, for nothing is better. */
+	offline(1);
+	offline(3);
+	offline(2);
+	assert_string_equal(primary(2), "10.1.0.0/16 ");
+	online(3);
+	assert_string_equal(primary(3), "10.1.0.0/16 ");
+	assert_string_equal(primary(2), "");
+	assert_null(dw_differs(k));
+}
+
+/* dbd dies and comes back: nothing moves while nodes may still return. */
+static void
+t_restart(void **state)
+{
+	(void)state;
+	ha();
+	offline(1);
+	dw_restart(w, false);
+	assert_true(node_find(d(), 3)->r.primary.count == 1);
+	dw_reconnect(k);
+	dw_hello(k);
+	/* 2 is back first, and 1, who was offline. */
+	ask_stream(k, 2, h2++, 2, 2, 2);
+	ask_stream(k, 1, h2++, 1, 1, 1);
+	assert_string_equal(primary(3), "10.1.0.0/16 ");
+	assert_string_equal(primary(1), "");
+	ask_stream(k, 3, h2++, 3, 3, 3);
+	dw_pass(w, 6 * US_PER_S);
+	assert_string_equal(primary(3), "10.1.0.0/16 ");
+	assert_null(dw_differs(k));
+	/* This time it does not come back: at the window's end it moves. */
+	dw_restart(w, false);
+	dw_reconnect(k);
+	dw_hello(k);
+	ask_stream(k, 2, h2++, 2, 2, 2);
+	dw_pass(w, 4 * US_PER_S);
+	assert_string_equal(primary(3), "10.1.0.0/16 ");
+	dw_pass(w, 2 * US_PER_S);
+	assert_string_equal(primary(2), "10.1.0.0/16 ");
+	assert_null(dw_differs(k));
+}
+
+/* What it was last seen as is written lazily: that is no reason to move. */
+static void
+t_restart_stale(void **state)
+{
+	(void)state;
+	ha();
+	assert_int_equal(store_begin(dw_store(w)), 0);
+	assert_int_equal(store_put_seen(dw_store(w), 1, 3, false, 5), 0);
+	assert_int_equal(store_commit(dw_store(w)), 0);
+	dw_restart(w, false);
+	dw_reconnect(k);
+	dw_hello(k);
+	assert_false(node_find(d(), 3)->r.online);
+	ask_stream(k, 1, h2++, 1, 1, 1);
+	dw_pass(w, 3 * US_PER_S);
+	assert_string_equal(primary(3), "10.1.0.0/16 ");
+	ask_stream(k, 3, h2++, 3, 3, 3);
+	dw_pass(w, 3 * US_PER_S);
+	assert_string_equal(primary(3), "10.1.0.0/16 ");
+	assert_null(dw_differs(k));
+}
+
+/* In a window too a route that nobody has is given to whoever is there. */
+static void
+t_window(void **state)
+{
+	(void)state;
+	dw_restart(w, true);
+	dw_reconnect(k);
+	dw_hello(k);
+	ask_stream(k, 2, h2++, 2, 2, 2);
+	advertise(2, "10.1.0.0/16");
+	assert_int_equal(change(2, "10.1.0.0/16", true), 0);
+	assert_string_equal(primary(2), "10.1.0.0/16 ");
+}
+
+static void
+on_set(const struct job_result *r, void *arg)
+{
+	if (r != NULL)
+		*(bool *)arg = r->ok;
+}
+
+static void
+set_policy(const char *t)
+{
+	bool ok = false;
+
+	assert_int_equal(op_policy_set(tailnet_default(d()), S(t), S(""), 0,
+	    on_set, &ok, why, sizeof(why)), 0);
+	dw_run(w);
+	assert_true(ok);
+}
+
+static struct msg_list
+tags(struct buf *b, const char *tag)
+{
+	struct msg_list list;
+	struct r_text t = { .v = S(tag) };
+
+	memset(&list, 0, sizeof(list));
+	msg_list_add(&list, b, MR_TEXT, &t);
+	msg_list_close(&list, b);
+	return list;
+}
+
+/* By policy: at its load, when it is advertised, and by a new tag. */
+static void
+t_auto(void **state)
+{
+	struct buf b = { NULL, 0, 0 };
+	struct msg_list list = tags(&b, "tag:r");
+
+	(void)state;
+	advertise(1, "10.1.0.0/16 192.168.0.0/24 0.0.0.0/0 ::/0");
+	advertise(2, "10.1.0.0/16");
+	assert_int_equal(op_node_tag(d(), 1, &list, 0, why, sizeof(why)), 0);
+	dw_run(w);
+	dw_forget(k);
+	set_policy("allow\napprove 10.0.0.0/8 tag:r");
+	assert_string_equal(approved(1), "10.1.0.0/16 ");
+	assert_string_equal(primary(1), "10.1.0.0/16 ");
+	assert_string_equal(approved(2), "");
+	/* The policy first, then what it approves. */
+	assert_true(dw_place(k, M_DB_POLICY, 0) <
+	    dw_place(k, M_DB_NODE_PUT, 0));
+	advertise(1, "10.1.0.0/16 10.2.0.0/16 0.0.0.0/0 ::/0");
+	assert_string_equal(approved(1), "10.1.0.0/16 10.2.0.0/16 ");
+	assert_int_equal(op_node_tag(d(), 2, &list, 0, why, sizeof(why)), 0);
+	dw_run(w);
+	assert_string_equal(approved(2), "10.1.0.0/16 ");
+	/* It only adds. */
+	set_policy("allow\napprove exit tag:r");
+	assert_string_equal(approved(1),
+	    "10.1.0.0/16 10.2.0.0/16 0.0.0.0/0 ::/0 ");
+	assert_string_equal(approved(2), "10.1.0.0/16 ");
+	assert_null(dw_differs(k));
+	buf_free(&b);
+}
+
+static void
+t_auto_at_registration(void **state)
+{
+	const char *tagged = ask_key(w, 0, true, false, 0, "tag:r");
+	struct ask_reg a = { .machine = 7, .key = 7, .auth = tagged };
+	struct buf b = { NULL, 0, 0 }, routes = { NULL, 0, 0 };
+	struct msg m;
+
+	(void)state;
+	set_policy("allow\napprove 10.0.0.0/8 tag:r");
+	ask_reg_msg(k, &a, &m, &b);
+	m.u.db_reg.hostinfo.routes = list_of(&routes, "10.7.0.0/16");
+	(void)dw_send(k, &m);
+	dw_run(w);
+	assert_string_equal(approved(4), "10.7.0.0/16 ");
+	/* Peers are not told of it yet: it carries nothing. */
+	assert_string_equal(primary(4), "");
+	advertise(7, "10.7.0.0/16");
+	assert_string_equal(primary(4), "10.7.0.0/16 ");
+	buf_free(&b);
+	buf_free(&routes);
+}
+
+/* A thousand routes of a hundred nodes: all move in one turn. */
+static void
+t_many(void **state)
+{
+	struct buf b = { NULL, 0, 0 };
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < 250; i++)
+		buf_printf(&b, "10.%u.0.0/16 ", i);
+	buf_u8(&b, 0);
+	for (i = 1; i <= 3; i++) {
+		advertise(i, (const char *)b.p);
+		assert_int_equal(change(i, (const char *)b.p, true), 0);
+	}
+	assert_int_equal(dw_node(k, 1)->primary.count, 250);
+	offline(1);
+	assert_int_equal(dw_node(k, 1)->primary.count, 0);
+	assert_int_equal(dw_node(k, 2)->primary.count, 250);
+	assert_null(dw_differs(k));
+	buf_free(&b);
+}
+
+int
+main(void)
+{
+#define T(f)	cmocka_unit_test_setup_teardown(f, setup, ask_teardown)
+	const struct CMUnitTest tests[] = {
+		T(t_approve), T(t_exit), T(t_withdrawn), T(t_failover),
+		T(t_restart), T(t_restart_stale), T(t_window), T(t_auto),
+		T(t_auto_at_registration), T(t_many),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,348 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "worker/tailnet/filter_int.h"
+#include "worker/tailnet/mapjson_int.h"
+#include "worker/tailnet/tailnets_int.h"
+#include "worker/tailnet/view_int.h"
+
+/* Whose owner matters to what its nodes see; 0: nobody's. */
+static uint64_t
+owner_of(const struct class *c, const struct node *n)
+{
+	return c->self ? n->user->id : 0;
+}
+
+static struct view *
+view_new(struct class *c, uint64_t owner, struct node *router)
+{
+	struct view *v;
+
+	v = xcalloc(1, sizeof(*v));
+	v->class = c;
+	v->rules = ruleset_ref(c->rules);
+	v->owner = owner;
+	v->node = router;
+	v->no_ip4 = class_no_ip4(c);
+	v->base = v;
+	TAILQ_INIT(&v->deltas);
+	return v;
+}
+
+/* Of nodes without routes. */
+static struct view *
+plain_view(struct class *c, uint64_t owner)
+{
+	struct view *v;
+
+	if ((v = idmap_get(&c->views[0], owner + 1)) != NULL)
+		return view_ref(v);
+	v = view_ref(view_new(c, owner, NULL));
+	idmap_put(&c->views[0], owner + 1, v);
+	if (owner != 0)
+		v->base = plain_view(c, 0);
+	return v;
+}
+
+struct view *
+view_of(struct replica *r, struct node *n, bool alone)
+{
+	struct class *c = n->class;
+	struct view *v;
+
+	(void)r;
+	if (alone) {
+		if (c->alone == NULL) {
+			c->alone = view_new(c, 0, NULL);
+			c->alone->alone = true;
+		}
+		return view_ref(c->alone);
+	}
+	if (n->nroutes == 0)
+		return plain_view(c, owner_of(c, n));
+	v = idmap_get(&c->views[1], n->id);
+	/* One of another owner is left to those who stand at it. */
+	if (v == NULL || v->owner != owner_of(c, n)) {
+		v = view_new(c, owner_of(c, n), n);
+		idmap_put(&c->views[1], n->id, v);
+	}
+	return view_ref(v);
+}
+
+bool
+view_is(const struct view *v, const struct replica *r, const struct node *n,
+    bool alone)
+{
+	if (v->rules != r->rules || v->class != n->class || v->alone != alone)
+		return false;
+	if (alone)
+		return true;
+	return (n->nroutes != 0) == (v->node != NULL) &&
+	    v->owner == owner_of(v->class, n);
+}
+
+struct view *
+view_base(struct view *v)
+{
+	/* In the routes of a wide router its owner's nodes may lie. */
+	return v->class->covered && v->rules->has_wide ? v : v->base;
+}
+
+struct view *
+view_ref(struct view *v)
+{
+	v->refs++;
+	return v;
+}
+
+static void
+forget(struct view *v)
+{
+	struct idmap *map = &v->class->views[v->node != NULL];
+	uint64_t key = v->node != NULL ? v->node->id : v->owner + 1;
+
+	if (v->alone)
+		v->class->alone = NULL;
+	else if (idmap_get(map, key) == v)
+		idmap_del(map, key);
+}
+
+void
+view_unref(struct view *v)
+{
+	if (v == NULL || --v->refs != 0)
+		return;
+	forget(v);
+	if (v->base != v)
+		view_unref(v->base);
+	frame_unref(v->varied);
+	ruleset_unref(v->rules);
+	free(v->all);
+	free(v->own);
+	free(v->sight);
+	free(v);
+}
+
+static void
+set(uint64_t *words, uint32_t k)
+{
+	words[k / 64] |= UINT64_C(1) << k % 64;
+}
+
+static uint64_t *
+grow(uint64_t *words, uint32_t from, uint32_t to)
+{
+	words = xrealloc(words, to, sizeof(*words));
+	memset(words + from, 0, (to - from) * sizeof(*words));
+	return words;
+}
+
+/* Looks at groups that have been made since. */
+static void
+extend(struct view *v)
+{
+	const struct ruleset *rs = v->rules;
+	uint32_t k, words = (rs->ngroups + 63) / 64, cap;
+
+	if (words > v->cap) {
+		cap = words + words / 2;
+		v->all = grow(v->all, v->cap, cap);
+		if (v->owner != 0)
+			v->own = grow(v->own, v->cap, cap);
+		v->cap = cap;
+	}
+	for (k = v->known; k < rs->ngroups; k++) {
+		if (class_sees(v->class, rs->group[k]->class, false))
+			set(v->all, k);
+		else if (v->owner != 0 && rs->group[k]->class->self &&
+		    class_sees(v->class, rs->group[k]->class, true))
+			set(v->own, k);
+	}
+	v->known = rs->ngroups;
+}
+
+static bool
+has(struct view *v, const struct group *g, uint64_t *const *words)
+{
+	if (g == NULL || v->alone || g->class->rules != v->rules)
+		return false;
+	if (g->index >= v->known)
+		extend(v);
+	return *words != NULL && (*words)[g->index / 64] >> g->index % 64 & 1;
+}
+
+bool
+view_all(struct view *v, const struct group *g)
+{
+	return has(v, g, &v->all);
+}
+
+bool
+view_own(struct view *v, const struct group *g)
+{
+	return has(v, g, &v->own);
+}
+
+bool
+view_sees(struct view *v, const struct spot *s)
+{
+	return view_all(v, s->group) ||
+	    (v->owner != 0 && s->user == v->owner && view_own(v, s->group));
+}
+
+bool
+view_sees_node(struct view *v, const struct node *n)
+{
+	struct spot s = { n->group, n->user->id };
+
+	return view_sees(v, &s);
+}
+
+/* Nodes of the group that are neither the viewer nor unseen. */
+static bool
+has_peer(struct view *v, const struct group *g, const struct node *self)
+{
+	const struct node *n;
+	uint32_t i;
+
+	if (view_all(v, g))
+		return g->nodes.n > (self->group == g);
+	if (!view_own(v, g) || idmap_get(&g->by_user, v->owner) == NULL)
+		return false;
+	for (i = 0; i < g->nodes.n; i++) {
+		n = g->nodes.member[i];
+		if (n != self && n->user->id == v->owner)
+			return true;
+	}
+	return false;
+}
+
+bool
+view_has_peers(struct replica *r, struct view *v, const struct node *self)
+{
+	uint32_t i;
+
+	for (i = 0; i < r->rules->ngroups; i++)
+		if (has_peer(v, r->rules->group[i], self))
+			return true;
+	return false;
+}
+
+bool
+view_has_user(struct view *v, const struct user *u)
+{
+	const struct node *n;
+
+	TAILQ_FOREACH(n, &u->owned, owned)
+		if (view_sees_node(v, n))
+			return true;
+	return false;
+}
+
+static int
+sight_cmp(const void *va, const void *vb)
+{
+	const struct sight *a = va, *b = vb;
+
+	return a->id < b->id ? -1 : a->id > b->id;
+}
+
+static const struct sight *
+sight_of(const struct view *v, uint64_t id)
+{
+	struct sight key = { .id = id };
+
+	return v->nsights == 0 ? NULL : bsearch(&key, v->sight, v->nsights,
+	    sizeof(key), sight_cmp);
+}
+
+/* The routes themselves, for their order in the record may change. */
+static uint64_t
+shown_hash(const struct node *n, const uint64_t *shown)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+	unsigned int i, k;
+
+	for (i = 0; i < n->nroutes; i++) {
+		if ((shown[i / 64] >> i % 64 & 1) == 0)
+			continue;
+		h = (h ^ n->routes[i].p.bits) * UINT64_C(0x100000001b3);
+		for (k = 0; k < sizeof(n->routes[i].p.addr.b); k++)
+			h = (h ^ n->routes[i].p.addr.b[k]) *
+			    UINT64_C(0x100000001b3);
+	}
+	return h;
+}
+
+static uint32_t
+count(const struct replica *r, const struct view *v)
+{
+	const struct node *n;
+	uint32_t k = 0;
+
+	TAILQ_FOREACH(n, &r->routers, router)
+		k += n != v->node;
+	return k;
+}
+
+void
+view_look(struct replica *r, struct view *v)
+{
+	uint64_t shown[SHOWN_WORDS];
+	const struct sight *old;
+	struct sight *s;
+	struct node *n;
+	uint32_t k = 0;
+
+	v = view_base(v);
+	if (v->alone || v->rules != r->rules ||
+	    (v->sighted && v->sight_ver >= r->vary_ver))
+		return;
+	s = xcalloc((size_t)count(r, v) + 1, sizeof(*s));
+	TAILQ_FOREACH(n, &r->routers, router) {
+		if (n == v->node)
+			continue;
+		route_shown(r, v, n, shown);
+		s[k].id = n->id;
+		s[k].shown = shown_hash(n, shown);
+		old = sight_of(v, n->id);
+		s[k].ver = old != NULL && old->shown == s[k].shown ? old->ver :
+		    r->ver;
+		if (v->sight_new < s[k].ver)
+			v->sight_new = s[k].ver;
+		k++;
+	}
+	qsort(s, k, sizeof(*s), sight_cmp);
+	free(v->sight);
+	v->sight = s;
+	v->nsights = k;
+	v->sighted = true;
+	v->sight_ver = r->ver;
+}
+
+bool
+view_differs(struct view *was, struct view *now, const struct node *n,
+    uint64_t from)
+{
+	const struct sight *a = sight_of(view_base(was), n->id);
+	const struct sight *b = sight_of(view_base(now), n->id);
+
+	if (n == now->node)
+		return false;
+	return a == NULL || b == NULL || a->shown != b->shown ||
+	    a->ver > from;
+}
+
+void
+view_put(struct replica *r, struct view *v, const struct node *n,
+    struct buf *b)
+{
+	uint64_t shown[SHOWN_WORDS];
+	struct look look = { NULL, v->no_ip4 };
+
+	if (n->nroutes != 0) {
+		route_shown(r, v, idmap_get(&r->nodes, n->id), shown);
+		look.shown = shown;
+	}
+	mapjson_peer(b, n, buf_slice_of(&r->domain), &look);
+}

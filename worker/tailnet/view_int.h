@@ -1,0 +1,105 @@
+/*
+ * What one kind of viewer is given: which groups, and of nodes with routes
+ * which of these (policy.md 10).
+ */
+
+#ifndef WORKER_TAILNET_VIEW_INT_H
+#define WORKER_TAILNET_VIEW_INT_H
+
+#include "worker/tailnet/group_int.h"
+
+struct delta;
+struct replica;
+
+TAILQ_HEAD(delta_list, delta);
+
+/* What a view was last told of a node with routes. */
+struct sight {
+	uint64_t	 id;
+	uint64_t	 shown;		/* a hash of the routes */
+	uint64_t	 ver;		/* not older than their last change */
+};
+
+/*
+ * A kind of viewer: nodes of a class without routes, and of one owner if that
+ * matters; or one router.  Counted.  Streams that were not served since a
+ * policy was replaced stand at views of the old one.
+ */
+struct view {
+	struct class	*class;
+	struct ruleset	*rules;		/* the class's, counted */
+	uint64_t	 owner;		/* 0: no matter */
+	struct node	*node;		/* the router, or NULL */
+	bool		 alone;		/* sees nobody */
+	bool		 no_ip4;	/* it is shown no IPv4 addresses */
+	uint32_t	 refs;
+	struct delta_list deltas;	/* kept for it (delta.c) */
+	struct view	*base;		/* without the owner; itself */
+	uint32_t	 known;		/* groups that are looked at */
+	uint32_t	 cap;
+	uint64_t	*all;		/* groups that it sees */
+	uint64_t	*own;		/* of which it sees its owner's nodes;
+					 * NULL: of none */
+	struct sight	*sight;		/* ascending by id */
+	uint32_t	 nsights;
+	bool		 sighted;	/* sight is of sight_ver */
+	uint64_t	 sight_ver;
+	uint64_t	 sight_new;	/* the newest in it */
+	struct frame	*varied;	/* its nodes with routes, as of: */
+	uint64_t	 varied_ver;
+};
+
+/*
+ * The view of a node's streams; alone: without peers whatever it may see.
+ * The reference is the caller's.
+ */
+struct view	*view_of(struct replica *, struct node *, bool alone);
+/* That is the view which it would get. */
+bool		 view_is(const struct view *, const struct replica *,
+		    const struct node *, bool alone);
+/*
+ * The view that has what this one is told of nodes with routes: that without
+ * the owner, or itself.
+ */
+struct view	*view_base(struct view *);
+struct view	*view_ref(struct view *);
+/* NULL is fine. */
+void		 view_unref(struct view *);
+
+/* The viewer's policy knows the group, and it sees all of it. */
+bool		 view_all(struct view *, const struct group *);
+/* It sees those of its owner: this one. */
+bool		 view_own(struct view *, const struct group *);
+/* It sees a node that is there, of the owner. */
+bool		 view_sees(struct view *, const struct spot *);
+/* The same of where the node is now. */
+bool		 view_sees_node(struct view *, const struct node *);
+/* True if the viewer sees a node besides itself. */
+bool		 view_has_peers(struct replica *, struct view *,
+		    const struct node *self);
+/* It sees a node of the user. */
+bool		 view_has_user(struct view *, const struct user *);
+
+/* Makes what the view is told of nodes with routes right for now. */
+void		 view_look(struct replica *, struct view *);
+/*
+ * What it was told of a node with routes is other than what is the other view
+ * is told of it now, or has become so after from.
+ */
+bool		 view_differs(struct view *was, struct view *now,
+		    const struct node *, uint64_t from);
+/* The node as JSON, as the viewer sees it. */
+void		 view_put(struct replica *, struct view *,
+		    const struct node *, struct buf *);
+
+/*
+ * Which of the peer's routes the viewer is shown (policy.md 10.3): bit by bit
+ * in the order of its routes.
+ */
+#define SHOWN_WORDS	(FACTS_ROUTES / 64)
+void		 route_shown(struct replica *, const struct view *,
+		    struct node *peer, uint64_t shown[SHOWN_WORDS]);
+/* The routes of some node, or their rows, are others. */
+void		 route_rows_free(struct node *);
+
+#endif
