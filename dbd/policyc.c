@@ -243,6 +243,7 @@ send_conf(struct link *l, const struct job *j)
 	m.u.pol_conf.dst = slice_str(j->dst);
 	m.u.pol_conf.port = j->port;
 	m.u.pol_conf.lines = j->lines;
+	m.u.pol_conf.stored = j->kind == JOB_AGAIN || j->kind == JOB_WHY;
 	link_send(l, &m);
 }
 

@@ -19,17 +19,6 @@ alias_resolve(const struct reading *r, struct alias *al)
 		al->prefix = r->p->host[i].prefix;
 }
 
-bool
-domain_ours(const struct reading *r, struct slice domain)
-{
-	size_t i;
-
-	for (i = 0; i < r->info->ndomains; i++)
-		if (slice_eq(r->info->domain[i], domain))
-			return true;
-	return false;
-}
-
 static bool
 tag_missing(struct reading *r, const struct alias *al, enum place at)
 {
@@ -53,7 +42,7 @@ domain_check(struct reading *r, const struct alias *al, enum place at)
 	struct slice d;
 
 	d = slice_mem(al->text.p + 7, al->text.n - 7);	/* "user:*@" */
-	if (domain_ours(r, d))
+	if (r->info->stored || who_domain(r->info, d))
 		return true;
 	return fault(r, al->pos, "%s%.*s is not associated with this Tailnet "
 	    "and cannot be used in user:*@<domain> expressions",

@@ -177,6 +177,7 @@ struct tailnet_info {
 	size_t		 nusers;
 	const struct slice *domain;	/* the tailnet's own */
 	size_t		 ndomains;
+	bool		 stored;	/* text of old: who is gone is nobody */
 };
 
 /* The one message of a refused policy, and where. */
@@ -189,10 +190,9 @@ struct pol_error {
 #define POLICY_TEXT_MAX	(1024u * 1024)	/* octets of a text */
 
 /*
- * Reads and checks a policy.  NULL and the error filled if it is refused.
- * Syntax errors, wrong types and unknown members carry line and column; the
- * first fault in the order of policy.md 16 is the text, with policy.md 17.1's
- * wording.  Empty text is a policy without members.
+ * Reads and checks a policy.  NULL and the error filled if it is refused: with
+ * the first fault in the order of policy.md 16, worded as in 17.1, its line
+ * and column.  Empty text is a policy without members.
  */
 struct policy *policy_read(struct arena *, struct slice text,
     const struct tailnet_info *, struct pol_error *);

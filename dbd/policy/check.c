@@ -255,7 +255,7 @@ check_attr(struct reading *r, struct node_attr *at, const struct hj *pool)
 	for (i = 0; i < at->target.n; i++) {
 		al = &at->target.v[i];
 		if (!alias_check(r, al, AT_TARGET) || al->kind != AL_USER ||
-		    who_find(r->who, al->text, &u) > 0)
+		    r->info->stored || who_find(r->who, al->text, &u) > 0)
 			continue;
 		name = quote(r, al->text);
 		(void)fault(r, al->pos, "nodeAttrs target %s: user not "
@@ -302,5 +302,6 @@ check_policy(struct reading *r)
 		check_list(r, &r->p->approver[i].who, AT_APPROVER);
 	check_tests(r);
 	check_ssh_tests(r);
-	check_users(r);
+	if (!r->info->stored)
+		check_users(r);
 }

@@ -41,7 +41,7 @@ check_logins(struct reading *r, const struct ssh *s)
 			continue;
 		d = slice_mem(u.p + sizeof(local) - 1,
 		    u.n - sizeof(local) + 1);
-		if (!domain_ours(r, d))
+		if (!r->info->stored && !who_domain(r->info, d))
 			(void)fault(r, s->pos, "%.*s is not associated with "
 			    "this Tailnet and cannot be used in "
 			    "user:*@<domain> expressions", SLICE_FMT(d));

@@ -291,6 +291,7 @@ policy_diff(struct slice was, struct slice now,
     struct buf *out, struct pol_error *err)
 {
 	const struct slice text[2] = { was, now };
+	struct tailnet_info then = *info;
 	struct buf blob = { NULL, 0, 0 };
 	struct diff d;
 	struct side *s;
@@ -301,9 +302,11 @@ policy_diff(struct slice was, struct slice now,
 	d.topo = topo;
 	d.out = out;
 	d.max = max == 0 ? 1000 : max;
+	then.stored = true;
 	for (i = 0; i < 2; i++) {
 		s = &d.side[i];
-		if (!compiled_make(&s->c, text[i], info, &blob, err))
+		if (!compiled_make(&s->c, text[i], i == 0 ? &then : info,
+		    &blob, err))
 			goto out;
 		s->words = ((size_t)s->c.pol->nrows + 63) / 64;
 		s->changed = xcalloc(s->words + 1, sizeof(*s->changed));

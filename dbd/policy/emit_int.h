@@ -77,8 +77,12 @@ struct users emit_users(struct emit *, const struct alias *);
 uint32_t emit_uniq(uint64_t *v, uint32_t n);
 /* The user has a role: AG_OWNER, or AG_ADMIN with the owners. */
 bool	 emit_has_role(const struct pol_user *, enum autogroup);
-/* The part of the user's login behind the last "@" is the domain. */
-bool	 emit_in_domain(const struct pol_user *, struct slice domain);
+/*
+ * The part of the user's login behind the last "@" is the domain, which is one
+ * of the tailnet's own.
+ */
+bool	 emit_in_domain(const struct emit *, const struct pol_user *,
+	    struct slice domain);
 /* The login of a user: e-mail, or the name of one who has none. */
 struct slice emit_login(const struct pol_user *);
 

@@ -231,10 +231,14 @@ emit_login(const struct pol_user *u)
 }
 
 bool
-emit_in_domain(const struct pol_user *u, struct slice domain)
+emit_in_domain(const struct emit *e, const struct pol_user *u,
+    struct slice domain)
 {
 	struct slice s = emit_login(u);
 	size_t i, at;
+
+	if (!who_domain(e->info, domain))
+		return false;
 
 	for (at = s.n; at > 0 && s.p[at - 1] != '@'; at--)
 		continue;
@@ -366,7 +370,7 @@ domain_users(struct emit *e, struct slice domain)
 		if (slice_eq(d->domain, domain))
 			return d->users;
 	for (i = 0; i < e->info->nusers; i++)
-		if (emit_in_domain(&e->info->user[i], domain))
+		if (emit_in_domain(e, &e->info->user[i], domain))
 			ids_put(e, &w, e->info->user[i].id);
 	d = arena_alloc(e->a, sizeof(*d));
 	d->domain = domain;

@@ -139,7 +139,7 @@ locals_fill(struct emit *e, struct locals *l)
 	for (i = 0; i < e->info->nusers; i++) {
 		u = &e->info->user[i];
 		for (k = 0; k < l->ndomains; k++)
-			if (emit_in_domain(u, l->domain[k]))
+			if (emit_in_domain(e, u, l->domain[k]))
 				break;
 		if (k == l->ndomains)
 			continue;

@@ -141,7 +141,7 @@ read_file(const char *path, struct buf *b)
 static int
 check(const char *path, const struct slice *domain, size_t ndomains)
 {
-	const struct tailnet_info info = { NULL, 0, domain, ndomains };
+	const struct tailnet_info info = { NULL, 0, domain, ndomains, false };
 	struct buf in = { NULL, 0, 0 }, text = in, detail = in;
 	struct pol_error e = { &text, &detail, { 0, 0 } };
 	bool tests;

@@ -115,8 +115,6 @@ void	 alias_resolve(const struct reading *, struct alias *);
 bool	 alias_defined(struct reading *, const struct alias *, enum place);
 /* The alias may stand there, and what it names exists, else a fault. */
 bool	 alias_check(struct reading *, struct alias *, enum place);
-/* The domain is the tailnet's own. */
-bool	 domain_ours(const struct reading *, struct slice);
 
 /* All of policy.md 16, in its order.  Faults are noted. */
 void	 check_policy(struct reading *);

@@ -25,6 +25,7 @@ struct serve {
 	struct slice	 src, dst;
 	uint16_t	 port;
 	uint32_t	 lines;
+	bool		 stored;
 	struct pol_user	*user;
 	size_t		 nusers, capusers;
 	struct test_node *node;
@@ -70,6 +71,7 @@ take_conf(struct serve *s, const struct m_pol_conf *m)
 	s->dst = arena_copy(s->arena, m->dst);
 	s->port = m->port;
 	s->lines = m->lines;
+	s->stored = m->stored;
 }
 
 /* One octet too many is enough to be refused. */
@@ -202,7 +204,7 @@ static void
 answer(struct serve *s, struct link *l, uint32_t id)
 {
 	const struct tailnet_info info = { s->user, s->nusers, s->domain,
-	    s->ndomains };
+	    s->ndomains, s->stored };
 	const struct topology topo = { s->node, s->nnodes,
 	    { s->range[0], s->range[1] } };
 	struct buf text = { NULL, 0, 0 }, detail = text, out = text;

@@ -94,3 +94,14 @@ who_find(const struct who *w, struct slice token,
 		return 1;
 	return find(&w->name, token, first);
 }
+
+bool
+who_domain(const struct tailnet_info *info, struct slice domain)
+{
+	size_t i;
+
+	for (i = 0; i < info->ndomains; i++)
+		if (slice_eq(info->domain[i], domain))
+			return true;
+	return false;
+}

@@ -9,6 +9,8 @@ struct who;
 
 /* Indexes the users; info outlives it, and it lives in the arena. */
 struct who	*who_new(struct arena *, const struct tailnet_info *);
+/* The domain is one of the tailnet's own; case matters. */
+bool		 who_domain(const struct tailnet_info *, struct slice);
 /*
  * How many users the token means (0: none) and the first of them.  A
  * provider's identifier wins and is never ambiguous.

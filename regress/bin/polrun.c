@@ -207,7 +207,7 @@ static bool
 compile(const struct question *q, struct buf *blob, struct buf *message)
 {
 	struct tailnet_info info = { q->user, q->nusers, q->domain,
-	    q->ndomains };
+	    q->ndomains, false };
 	struct topology top = { 0 };
 	struct buf detail = { 0 };
 	struct pol_error e = { message, &detail, { 0, 0 } };

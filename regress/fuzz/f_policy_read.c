@@ -21,7 +21,7 @@ static const struct pol_user users[] = {
 	{ 3, S("ben"), S(""), S("x"), 0 }
 };
 static const struct slice domains[] = { S("corp.example") };
-static const struct tailnet_info info = { users, 3, domains, 1 };
+static const struct tailnet_info info = { users, 3, domains, 1, false };
 
 /* The answer's text into text, empty if it was taken. */
 static void

@@ -21,7 +21,8 @@ static const struct pol_user users[] = {
 
 static const struct slice domains[] = { S("corp.example") };
 
-const struct tailnet_info polread_info = { users, nitems(users), domains, 1 };
+const struct tailnet_info polread_info = { users, nitems(users), domains, 1,
+    false };
 
 void
 polread(struct outcome *o, struct slice text)

@@ -353,10 +353,32 @@ too_big(void **state)
 	polkit_free(k);
 }
 
+/* What was taken once is compiled though users and domains are gone since. */
+static void
+stored(void **state)
+{
+	const char *text = "{\"nodeAttrs\":[{\"target\":[\"gone@example.com\"],"
+	    "\"attr\":[\"a\"]}],\"acls\":[{\"action\":\"accept\",\"src\":["
+	    "\"two@example.com\",\"user:*@example.net\",\"a@example.com\"],"
+	    "\"dst\":[\"*:1\"]}]}";
+	struct polkit *k = world();
+
+	(void)state;
+	(void)polkit_user(k, "two@example.com", 0);
+	(void)polkit_user(k, "two@example.com", 0);
+	(void)polkit_user(k, "d@example.net", 0);
+	assert_int_equal(polkit_compile(k, text, false), -1);
+	k->info.stored = true;
+	compile(k, text);
+	shows(k, "I0: USERS USERS.1 > 0=ANY,1-1\n");
+	polkit_free(k);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(stored),
 		cmocka_unit_test(acl_order),
 		cmocka_unit_test(empty),
 		cmocka_unit_test(grants),

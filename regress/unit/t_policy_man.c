@@ -26,7 +26,7 @@ static const struct pol_user users[] = {
 	{ 2, S("bob"), S("bob@example.com"), S(""), 0 }
 };
 static const struct slice domains[] = { S("example.com") };
-static const struct tailnet_info info = { users, 2, domains, 1 };
+static const struct tailnet_info info = { users, 2, domains, 1, false };
 
 static void
 page(struct buf *b)

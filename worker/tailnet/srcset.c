@@ -366,7 +366,8 @@ sort(struct srcset *s)
 static uint8_t *
 put_slice(uint8_t *p, struct slice s)
 {
-	memcpy(p, s.p, s.n);
+	if (s.n != 0)
+		memcpy(p, s.p, s.n);
 	return p + s.n;
 }
 
