@@ -136,8 +136,8 @@ bracketed(struct arena *a, struct slice s, struct slice *host,
 	rest = skip(s, in.n + 2);
 	if (!has(in, ':') || has(in, '/') || !lex_prefix(in, &p, &slash))
 		return false;
-	for (n = rest.n; n > 0 && rest.p[n - 1] != ':'; n--)
-		continue;
+	at = rest.n == 0 ? NULL : memchr(rest.p, ':', rest.n);
+	n = at == NULL ? 0 : (size_t)(at - rest.p) + 1;
 	if (n > 1 && rest.p[0] != '/')
 		return false;
 	if (n == 0 || n == rest.n) {

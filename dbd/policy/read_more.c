@@ -143,10 +143,13 @@ test_dsts(struct reading *r, const struct hj *list, struct test_dst **out)
 	return n;
 }
 
+/* White space around it is removed in sshTests alone (policy.md 3.1). */
 static bool
-source(const struct hj *v, struct slice *text, struct alias *al)
+source(const struct hj *v, bool trim, struct slice *text, struct alias *al)
 {
-	*text = v == NULL ? slice_str("") : lex_trim(v->text);
+	*text = v == NULL ? slice_str("") : v->text;
+	if (trim)
+		*text = lex_trim(*text);
 	if (!lex_alias(al, *text) || (al->kind == AL_AUTO &&
 	    al->ag == AG_NONE))
 		return false;
@@ -175,7 +178,7 @@ test_read(struct reading *r, const struct hj *o, struct test *t,
 		    quote(r, in[ALLOW]->name));
 	if (in[PROTO] != NULL)
 		*proto = in[PROTO]->text;
-	t->src_bad = !source(in[SRC], &t->src_text, &t->src);
+	t->src_bad = !source(in[SRC], false, &t->src_text, &t->src);
 	t->naccept = test_dsts(r, in[ACCEPT] != NULL ? in[ACCEPT] : in[ALLOW],
 	    &t->accept);
 	t->ndeny = test_dsts(r, in[DENY], &t->deny);
@@ -210,7 +213,7 @@ ssh_test_read(struct reading *r, const struct hj *o, struct ssh_test *t)
 	t->pos = o->pos;
 	if (!fields_read(r, o, f, N, in, false))
 		return;
-	t->src_bad = !source(in[SRC], &t->src_text, &t->src);
+	t->src_bad = !source(in[SRC], true, &t->src_text, &t->src);
 	(void)aliases_read(r, in[DST], &t->dst, true);
 	(void)strs_read(r, in[ACCEPT], &t->accept, false);
 	(void)strs_read(r, in[DENY], &t->deny, false);

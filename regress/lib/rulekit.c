@@ -234,8 +234,12 @@ any_row(struct rulekit *k, struct env *env)
 		flags |= POL_ROW_SELF;
 	else if (kind < 4)
 		flags |= POL_ROW_VIA;
-	src = any_src(k, env, flags & POL_ROW_SELF ? PK_TAILNET : 0,
-	    flags & POL_ROW_SELF ? 2 : PK_INET);
+	if ((flags & POL_ROW_SELF) == 0)
+		src = any_src(k, env, 0, PK_INET);
+	else if (env_uniform(env, 2) == 0)
+		src = any_src(k, env, PK_TAILNET, 2);
+	else
+		src = any_src(k, env, PK_U1, 4);
 	pk_row(k, src, env_uniform(env, PK_SELS), flags);
 	for (i = env_uniform(env, 3); i > 0 && !(flags & POL_ROW_SELF); i--)
 		pk_dst(k, env_uniform(env, PK_SELS));

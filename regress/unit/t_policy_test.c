@@ -113,6 +113,11 @@ unresolved(void **state)
 	    "[\"tag:srv:22\"]}"), "x@example.com: failed to resolve source "
 	    "\"x@example.com\": resolving: user not found: token "
 	    "\"x@example.com\"\n");
+	/* White space counts here (policy.md 3.1). */
+	run(k, rules, TESTS("{\"src\":\"a@example.com \",\"accept\":"
+	    "[\"tag:srv:22\"]}"), "a@example.com : failed to resolve source "
+	    "\"a@example.com \": resolving: user not found: token "
+	    "\"a@example.com \"\n");
 	run(k, rules, TESTS("{\"src\":\"nohost\",\"accept\":[\"tag:srv:22\"]}"),
 	    "nohost: failed to resolve source \"nohost\": resolving: error "
 	    "resolving host: \"nohost\"\n");

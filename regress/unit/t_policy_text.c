@@ -242,6 +242,8 @@ other_texts(void **state)
 		{ ACL_DST("\"fd00::1\""), "invalid alias format: \"fd00:\"" },
 		{ ACL_DST("\"[fd00::1]/129:22\""),
 		    "invalid alias format: \"fd00::1/129\"" },
+		{ ACL_DST("\"[fd00::1]:*:\""), "dst=\"[fd00::1]:*:\": "
+		    "port range \"*:\": invalid first integer" },
 		{ ACL_DST("\"nas:70000\""), "dst=\"nas:70000\": port range "
 		    "\"70000\": port number out of range" },
 		{ ACL_DST("\"nas:9-8\""), "dst=\"nas:9-8\": port range "

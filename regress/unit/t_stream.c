@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "regress/lib/streamkit.h"
+#include "worker/tailnet/chunk_int.h"
 #include "worker/tailnet/derpmap.h"
 #include "worker/tailnet/dns.h"
 
@@ -421,6 +422,33 @@ t_told_of_conf(void **state)
 	assert_int_equal(mapview_count(a->view)->full, 2);
 }
 
+/* Many routers, whose frame is kept, have other names. */
+static void
+t_routers_renamed(void **state)
+{
+	struct sw_got *a;
+	struct fnode f;
+	unsigned int i;
+
+	(void)state;
+	for (i = 1; i <= CHUNK_LEAST; i++) {
+		fnode_init(&f, i, 1);
+		f.online = true;
+		f.advertised = f.approved = 2;
+		sw_put(w, &f);
+	}
+	sw_batch(w);
+	a = sw_join(w, 25);
+	stream_drained(a->stream);
+	assert_int_equal(feed_tailnet(w->tn, "blue", 1), 0);
+	sw_batch(w);
+	sw_pass(w, 1 * US_PER_S);
+	for (i = 1; i <= CHUNK_LEAST; i++)
+		assert_non_null(strstr(json_object_get_string(
+		    json_object_object_get(mapview_peer(a->view, i), "Name")),
+		    ".blue.ts.example."));
+}
+
 /* Much news: frames of parts are shared, but the one with the own node. */
 static void
 t_long(void **state)
@@ -548,7 +576,7 @@ main(void)
 		T(t_first_map), T(t_own_change), T(t_removal_first),
 		T(t_reset), T(t_empty_endpoints), T(t_presence), T(t_nothing),
 		T(t_profile), T(t_policy), T(t_alone), T(t_floor),
-		T(t_told_of_conf), M(t_long), M(t_long_removal),
+		T(t_told_of_conf), T(t_routers_renamed), M(t_long), M(t_long_removal),
 		M(t_joiners_share)
 	};
 

@@ -128,6 +128,9 @@ add_node(struct truth *t)
 	f->tag_from = pick(t, 4);
 	f->published = pick(t, 3) != 0;
 	f->online = f->published && pick(t, 2) != 0;
+	/* A router of some of the tailnet itself. */
+	if (pick(t, 20) == 0)
+		f->advertised = f->approved = 8;
 	/* Freed name, address and key go to somebody else at once. */
 	if (t->gone.id != 0 && pick(t, 2) == 0) {
 		memcpy(f->name, t->gone.name, sizeof(f->name));
@@ -406,6 +409,67 @@ widen(struct truth *t, struct pk_node *router, const struct fnode *f)
 	}
 }
 
+static bool
+is_owned(const struct truth *t, unsigned int i, uint64_t user)
+{
+	return user != 0 && t->there[i] && t->node[i].tags == 0 &&
+	    t->node[i].user == user;
+}
+
+/* A subnet route of a covers the node: see tnfeed.c. */
+static bool
+holds(const struct fnode *a, const struct fnode *n)
+{
+	return (a->advertised & a->approved & 8) != 0 && n->addr < 256;
+}
+
+/*
+ * policy.md 10.1 of a row of autogroup:self, as compiled for the nodes of the
+ * user: a is a source, b a destination; or both are as the row says.
+ */
+static bool
+reaches(struct truth *t, const struct pol_row *r, uint64_t user,
+    const struct fnode *a, const struct fnode *b)
+{
+	bool src = false, dst = false;
+	struct pk_node n;
+	unsigned int i;
+
+	for (i = 0; i < t->nodes; i++) {
+		if (!is_owned(t, i, user))
+			continue;
+		dst = dst || &t->node[i] == b || holds(b, &t->node[i]);
+		if (src || (&t->node[i] != a && !holds(a, &t->node[i])))
+			continue;
+		pk_node(&n, &t->kit, &t->node[i]);
+		src = hits_src_at(pk_pol(&t->kit), r->src, &n.hits);
+		pk_node_free(&n);
+	}
+	return src && dst;
+}
+
+static bool
+by_self(struct truth *t, const struct fnode *a, const struct fnode *b)
+{
+	const struct pol *p = pk_pol(&t->kit);
+	const struct fnode *of[2] = { a, b };
+	uint64_t user;
+	unsigned int k;
+	uint32_t i;
+
+	for (i = 0; i < p->nrows; i++) {
+		if ((p->row[i].flags & POL_ROW_SELF) == 0)
+			continue;
+		for (k = 0; k < 2; k++) {
+			user = of[k]->tags == 0 ? of[k]->user : 0;
+			if (reaches(t, &p->row[i], user, a, b) ||
+			    reaches(t, &p->row[i], user, b, a))
+				return true;
+		}
+	}
+	return false;
+}
+
 /* What the policy says of a node to whoever has this stream. */
 static bool
 visible(struct truth *t, const struct fnode *a, const struct fnode *b)
@@ -420,7 +484,7 @@ visible(struct truth *t, const struct fnode *a, const struct fnode *b)
 	widen(t, &x, a);
 	widen(t, &y, b);
 	yes = pol_visible(pk_pol(&t->kit), &x.node, &x.hits, &y.node,
-	    &y.hits);
+	    &y.hits) || by_self(t, a, b);
 	pk_node_free(&x);
 	pk_node_free(&y);
 	return yes;

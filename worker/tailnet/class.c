@@ -3,6 +3,7 @@
 
 #include "common/log.h"
 #include "worker/tailnet/filter_int.h"
+#include "worker/tailnet/holding_int.h"
 #include "worker/tailnet/replica_int.h"
 
 #define BUCKETS_MIN	64
@@ -18,7 +19,7 @@ mark_rows(struct ruleset *rs)
 	rs->inet = rs->plain + rs->words;
 	for (i = 0; i < p->nrows; i++) {
 		if (p->row[i].flags & POL_ROW_SELF)
-			rs->has_self = true;
+			rs->has_self = rs->self_rows = true;
 		if (p->row[i].flags & (POL_ROW_SELF | POL_ROW_VIA))
 			continue;
 		ROW_SET(rs->plain, i);
@@ -224,7 +225,8 @@ class_new(struct ruleset *rs, struct pol_hits *h, uint64_t v,
 	c->hits = *h;
 	c->hash = v;
 	c->only = only;
-	rs->has_wide |= only != NULL;
+	c->router = only == NULL ? 0 : only->id;
+	rs->has_wide |= only != NULL && rs->self_rows;
 	c->self = rs->has_self && !h->tagged;
 	TAILQ_INIT(&c->members);
 	class_rows(c);
@@ -247,18 +249,19 @@ static struct class *
 intern(struct ruleset *rs, struct pol_hits *h, struct node *n)
 {
 	size_t words = POL_WORDS(rs->pol);
-	struct node *only = h->wide ? n : NULL;
+	uint64_t v, router = h->wide ? n->id : 0;
 	struct class *c;
-	uint64_t v;
 
 	v = hash(h, words);
 	for (c = rs->bucket[v & (rs->nbuckets - 1)]; c != NULL; c = c->next)
-		if (c->hash == v && c->only == only &&
+		if (c->hash == v && c->router == router &&
 		    same_hits(&c->hits, h, words)) {
 			hits_free(h);
+			/* Once it was another node of this id, maybe. */
+			c->only = router != 0 ? n : NULL;
 			return c;
 		}
-	return class_new(rs, h, v, only);
+	return class_new(rs, h, v, router != 0 ? n : NULL);
 }
 
 /* Another node's facts and hits, for hits_widen(). */
@@ -377,6 +380,33 @@ class_leave(struct replica *r, struct node *n)
 	r->widen = true;
 }
 
+struct holding *
+class_holding(const struct node *n)
+{
+	const struct class *c = n->class;
+
+	return c != NULL && c->only == n && c->rules->self_rows ?
+	    n->holding : NULL;
+}
+
+/* Views made of what it was must be looked at again. */
+static void
+hold(struct replica *r, struct node *n)
+{
+	struct holding *h;
+
+	if (!r->rules->self_rows)
+		return;
+	h = holding_new(r, n);
+	if (holding_eq(h, n->holding)) {
+		holding_unref(h);
+		return;
+	}
+	holding_unref(n->holding);
+	n->holding = h;
+	r->changed = true;
+}
+
 void
 class_widen(struct replica *r, void (*fn)(struct replica *, struct node *))
 {
@@ -388,11 +418,13 @@ class_widen(struct replica *r, void (*fn)(struct replica *, struct node *))
 	if (!r->widen)
 		return;
 	r->widen = false;
+	r->hold_ver++;
 	TAILQ_FOREACH(n, &r->routers, router) {
 		if (n->class == NULL || n->class->only == NULL)
 			continue;
 		/* What it carries may be somebody's own. */
 		r->vary_ver = r->varied_ver = r->ver + 1;
+		hold(r, n);
 		facts_hits(r, n, &f, &h);
 		c = intern(r->rules, &h, n);
 		if (c == n->class)

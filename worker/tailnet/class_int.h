@@ -13,6 +13,7 @@
 #include "worker/tailnet/idmap.h"
 
 struct group;
+struct holding;
 struct node;
 struct pack;
 struct replica;
@@ -28,6 +29,7 @@ struct class {
 	uint64_t	 hash;
 	uint32_t	 index;		/* dense within its ruleset */
 	struct node	*only;		/* a wide router: a class of its own */
+	uint64_t	 router;	/* its id; or 0 */
 	struct member_list members;	/* all nodes, published or not */
 	uint32_t	 nmembers;
 	bool		 self;		/* untagged, and rows or SSH rules of
@@ -62,7 +64,9 @@ struct ruleset {
 	uint32_t	 group_cap;
 	uint32_t	 refs;
 	bool		 has_self;	/* some row or SSH rule is self */
-	bool		 has_wide;	/* some router is or was wide */
+	bool		 self_rows;	/* some row is */
+	bool		 has_wide;	/* of these: some router is or was
+					 * wide */
 	uint32_t	 words;		/* of a set of rows */
 	uint64_t	*plain;		/* rows that are neither self nor via */
 	uint64_t	*inet;		/* of these: cover the Internet */
@@ -111,6 +115,11 @@ void		 class_leave(struct replica *, struct node *);
  */
 void		 class_widen(struct replica *, void (*fn)(struct replica *,
 		    struct node *));
+/*
+ * What a wide router carries, if rows of autogroup:self ask for it; or NULL.
+ * Right once class_widen() has been called.
+ */
+struct holding	*class_holding(const struct node *);
 /*
  * Nodes of one class see those of the other (policy.md 10.1), whoever their
  * owners are; same: they are untagged nodes of one owner.

@@ -5,6 +5,7 @@
 
 #include "worker/tailnet/tailnets_int.h"
 
+#define DEAR_NODES	(4 * CHUNK_NODES)
 #define DELTAS_MAX	1024			/* kept a replica */
 #define DELTA_OCTETS	(64UL * 1024 * 1024)	/* of all that are kept */
 
@@ -185,8 +186,10 @@ look_at_node(struct delta *d, const struct node *n)
 
 	know(d, n, &k);
 	if (!view_sees_node(d->view, n)) {
+		/* Its name or address may be another's by now. */
 		if (k.maybe)
-			add_item(&d->news, SEC_REMOVED, n->id, n, 0);
+			add_item(n->whole_ver > from ? &d->gone : &d->news,
+			    SEC_REMOVED, n->id, n, 0);
 		return;
 	}
 	if (n->reset_ver > from && k.maybe)
@@ -228,20 +231,48 @@ look_at_changes(struct replica *r, struct delta *d)
 	}
 }
 
+/* Owners of whom either view may see some nodes. */
+struct owners {
+	uint64_t	*was;
+	uint64_t	*now;
+	size_t		 nwas;
+	size_t		 nnow;
+};
+
+static int
+id_cmp(const void *va, const void *vb)
+{
+	uint64_t a = *(const uint64_t *)va, b = *(const uint64_t *)vb;
+
+	return a < b ? -1 : a > b;
+}
+
+static bool
+has_id(const uint64_t *list, size_t n, uint64_t id)
+{
+	return bsearch(&id, list, n, sizeof(*list), id_cmp) != NULL;
+}
+
 /* Nodes that have not changed, but their view may have. */
 static void
-look_if_still(struct delta *d, const struct node *n, bool owners)
+look_if_still(struct delta *d, const struct node *n)
 {
-	bool own = n->user->id == d->was->owner ||
-	    n->user->id == d->view->owner;
-
-	if (n->mark.ver <= d->from && n->group != NULL && own == owners)
+	if (n->mark.ver <= d->from && n->group != NULL)
 		look_at_node(d, n);
+}
+
+/* The same but for those that look_at_owned() is for. */
+static void
+look_at_other(struct delta *d, const struct owners *o, const struct node *n)
+{
+	if (!has_id(o->was, o->nwas, n->user->id) &&
+	    !has_id(o->now, o->nnow, n->user->id))
+		look_if_still(d, n);
 }
 
 /* The view is another of the same policy. */
 static void
-look_at_groups(struct replica *r, struct delta *d)
+look_at_groups(struct replica *r, struct delta *d, const struct owners *o)
 {
 	const struct group *g;
 	bool now;
@@ -253,13 +284,13 @@ look_at_groups(struct replica *r, struct delta *d)
 		if (view_all(d->was, g) == now && !(now && g->varied))
 			continue;
 		for (k = 0; k < g->nodes.n; k++)
-			look_if_still(d, g->nodes.member[k], false);
+			look_at_other(d, o, g->nodes.member[k]);
 	}
 }
 
 /* The view is one of the policy that came after the view's. */
 static void
-look_at_transits(struct replica *r, struct delta *d)
+look_at_transits(struct replica *r, struct delta *d, const struct owners *o)
 {
 	const struct transit *t;
 	const struct node *n;
@@ -272,7 +303,7 @@ look_at_transits(struct replica *r, struct delta *d)
 		if (view_all(d->was, t->from) == now && !(now && t->to->varied))
 			continue;
 		TAILQ_FOREACH(n, &t->nodes, travel)
-			look_if_still(d, n, false);
+			look_at_other(d, o, n);
 	}
 }
 
@@ -282,32 +313,39 @@ look_at_owned(struct replica *r, struct delta *d, uint64_t owner)
 	const struct user *u;
 	const struct node *n;
 
-	if (owner == 0 || (u = idmap_get(&r->users, owner)) == NULL)
+	if ((u = idmap_get(&r->users, owner)) == NULL)
 		return;
 	TAILQ_FOREACH(n, &u->owned, owned)
-		look_if_still(d, n, true);
+		look_if_still(d, n);
 }
 
 /* What the view shows and the last one did not, and what no more. */
 static void
 look_at_views(struct replica *r, struct delta *d)
 {
+	struct owners o;
 	struct node *n;
 	size_t i;
 
-	look_at_owned(r, d, d->was->owner);
-	if (d->view->owner != d->was->owner)
-		look_at_owned(r, d, d->view->owner);
+	o.was = view_owners(d->was, &o.nwas);
+	o.now = view_owners(d->view, &o.nnow);
+	for (i = 0; i < o.nwas; i++)
+		look_at_owned(r, d, o.was[i]);
+	for (i = 0; i < o.nnow; i++)
+		if (!has_id(o.was, o.nwas, o.now[i]))
+			look_at_owned(r, d, o.now[i]);
 	if (d->was->rules == r->rules)
-		look_at_groups(r, d);
+		look_at_groups(r, d, &o);
 	else if (d->was->rules == r->old_rules)
-		look_at_transits(r, d);
+		look_at_transits(r, d, &o);
 	else {
 		/* It missed a policy. */
 		for (i = 0; r->nodes.key != NULL && i <= r->nodes.mask; i++)
 			if ((n = r->nodes.val[i]) != NULL)
-				look_if_still(d, n, false);
+				look_at_other(d, &o, n);
 	}
+	free(o.was);
+	free(o.now);
 }
 
 /* Nodes that have not changed, and whose routes are others to the viewer. */
@@ -413,6 +451,22 @@ delta_new(struct replica *r, struct view *was, struct view *v)
 	TAILQ_INSERT_HEAD(&v->deltas, d, same);
 	r->ndeltas++;
 	return d;
+}
+
+bool
+delta_is_dear(const struct replica *r, struct view *was, struct view *v)
+{
+	const struct transit *t;
+	uint32_t i, n = 0;
+
+	if (was->rules != r->old_rules || view_base(v) == v)
+		return false;
+	for (i = 0; i < r->ntransits && n <= DEAR_NODES; i++) {
+		t = r->transit[i];
+		if (view_all(v, t->to) && !view_all(was, t->from))
+			n += t->n;
+	}
+	return n > DEAR_NODES;
 }
 
 struct delta *

@@ -76,6 +76,13 @@ struct delta {
 };
 
 /*
+ * A policy shows an owner's view so many nodes that were not seen before that
+ * a full map, whose chunks are shared, costs less than what is new: that could
+ * be shared with nobody.
+ */
+bool		 delta_is_dear(const struct replica *, struct view *was,
+		    struct view *);
+/*
  * What a viewer that stands at from, where it had the view was, has not seen,
  * up to the replica's version, with the view that it has now.  drop: all peers
  * that it may know are removed, and the rest is said anew.  Borrowed until the

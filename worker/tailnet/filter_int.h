@@ -40,6 +40,8 @@ unsigned int	 plan_diff(const struct plan *was, const struct plan *now);
 void		 plan_put_filters(struct replica *, const struct plan *was,
 		    const struct plan *now, const struct node *,
 		    struct compose *);
+/* The SSH policy has the node's own addresses (policy.md 11.4.5). */
+bool		 plan_ssh_is_own(const struct plan *);
 /* Appends the value of SSHPolicy, an object. */
 void		 plan_put_ssh(struct replica *, const struct plan *,
 		    const struct node *, struct compose *);

@@ -109,6 +109,28 @@ put_chunk(struct builder *b, struct chunkset *cs, uint32_t k)
 		(void)chunkset_text(cs, k, NULL, false, &b->c.text);
 }
 
+/* Of others, some of whose nodes it sees. */
+static void
+put_some_users(struct builder *b)
+{
+	struct view *v = b->m->view;
+	const struct user *u;
+	uint64_t *id;
+	size_t i, n;
+
+	if (v->holding == NULL)
+		return;
+	id = view_owners(v, &n);
+	for (i = 0; i < n; i++) {
+		u = idmap_get(&b->r->users, id[i]);
+		if (u == NULL || u == b->m->node->user || !view_has_user(v, u))
+			continue;
+		buf_u8(&b->c.text, ',');
+		buf_put(&b->c.text, u->profile, u->profile_n);
+	}
+	free(id);
+}
+
 /* The viewer's own profile, then those of the owners of all it sees. */
 static void
 put_users(struct builder *b)
@@ -119,6 +141,7 @@ put_users(struct builder *b)
 
 	buf_str(&b->c.text, ",\"UserProfiles\":[");
 	buf_put(&b->c.text, own->profile, own->profile_n);
+	put_some_users(b);
 	for (i = 0; i < b->r->rules->ngroups; i++) {
 		g = b->r->rules->group[i];
 		if (g->users.n == 0 || !view_all(b->m->view, g))
@@ -162,25 +185,36 @@ put_apart(struct builder *b, const struct group *g, bool *first)
 	}
 }
 
-/* Nodes of its owner, if that is all that it sees of their groups. */
 static void
-put_owned(struct builder *b, bool *first)
+put_owned(struct builder *b, const struct user *u, bool *first)
 {
 	struct view *v = b->m->view;
-	const struct user *u;
 	const struct node *n;
 
-	if (v->owner == 0 || (u = idmap_get(&b->r->users, v->owner)) == NULL)
-		return;
 	TAILQ_FOREACH(n, &u->owned, owned) {
 		if (n == b->m->node || view_all(v, n->group) ||
-		    !view_own(v, n->group))
+		    !view_some(v, n->group, u->id))
 			continue;
 		if (!*first)
 			buf_u8(&b->c.text, ',');
 		view_put(b->r, v, n, &b->c.text);
 		*first = false;
 	}
+}
+
+/* Nodes of its owner, if that is all that it sees of their groups. */
+static void
+put_some(struct builder *b, bool *first)
+{
+	const struct user *u;
+	uint64_t *id;
+	size_t i, n;
+
+	id = view_owners(b->m->view, &n);
+	for (i = 0; i < n; i++)
+		if ((u = idmap_get(&b->r->users, id[i])) != NULL)
+			put_owned(b, u, first);
+	free(id);
 }
 
 /* The view's nodes with routes, which all who have it see alike. */
@@ -223,6 +257,17 @@ varied_frame(struct builder *b, struct view *v)
 	v->varied_ver = r->ver;
 	buf_free(&t);
 	return v->varied;
+}
+
+static void
+put_varied(struct builder *b, struct view *v)
+{
+	put_frame(b, frame_ref(varied_frame(b, v)));
+	if (v->node == NULL)
+		return;
+	/* It is of no use to anybody else, and there may be many. */
+	frame_unref(v->varied);
+	v->varied = NULL;
 }
 
 /* Some peer of those that are shared, which come after it. */
@@ -268,14 +313,14 @@ put_peers(struct builder *b)
 		    !(many && g->varied))
 			put_apart(b, g, &first);
 	}
-	put_owned(b, &first);
+	put_some(b, &first);
 	if (self->group != NULL && is_shared(b, self->group))
 		first = chunkset_text(&self->group->nodes, self->slot /
 		    CHUNK_NODES, self, first, &b->c.text) == 0 && first;
 	if (first)
 		repeat_one(b);
 	if (many)
-		put_frame(b, frame_ref(varied_frame(b, view_base(v))));
+		put_varied(b, view_base(v));
 	for (i = 0; i < b->r->rules->ngroups; i++) {
 		g = b->r->rules->group[i];
 		if (!is_shared(b, g))

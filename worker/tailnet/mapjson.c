@@ -375,15 +375,16 @@ put_self_host(struct json *j, const struct node *n)
 	json_comma(j, true);
 }
 
-/* The policy gives the key too. */
+/* The policy gives the key too: each of its keys stands after a comma. */
 static bool
 given(struct slice caps, const char *key)
 {
 	size_t i, k = strlen(key);
 
-	for (i = 0; i + k + 2 <= caps.n; i++)
-		if (caps.p[i] == '"' && memcmp(caps.p + i + 1, key, k) == 0 &&
-		    caps.p[i + k + 1] == '"')
+	for (i = 0; i + k + 3 <= caps.n; i++)
+		if (caps.p[i] == ',' && caps.p[i + 1] == '"' &&
+		    memcmp(caps.p + i + 2, key, k) == 0 &&
+		    caps.p[i + k + 2] == '"')
 			return true;
 	return false;
 }

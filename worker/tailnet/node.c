@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/tailnet/holding_int.h"
 #include "worker/tailnet/mapjson_int.h"
 #include "worker/tailnet/view_int.h"
 
@@ -44,6 +45,7 @@ replica_node_free(struct node *n)
 	free(n->advertised);
 	free(n->tags);
 	route_rows_free(n);
+	holding_unref(n->holding);
 	free(n);
 }
 

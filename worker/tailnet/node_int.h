@@ -10,6 +10,7 @@
 
 struct class;
 struct group;
+struct holding;
 struct stream;
 struct transit;
 struct user;
@@ -126,6 +127,7 @@ struct node {
 	TAILQ_ENTRY(node) owned;	/* of its user */
 	struct route_rows *rows;	/* of its routes (viewroute.c) */
 	uint64_t	 rows_ver;	/* for which rows are right */
+	struct holding	*holding;	/* class_holding(); or NULL */
 	TAILQ_ENTRY(node) router;	/* while nroutes != 0 */
 	struct node	*same_key;	/* next router of a hash (router.c) */
 	LIST_HEAD(, stream) streams;	/* its own */

@@ -387,6 +387,22 @@ plan_diff(const struct plan *was, const struct plan *now)
 	return d;
 }
 
+bool
+plan_ssh_is_own(const struct plan *p)
+{
+	const struct piece *e;
+	uint32_t i;
+
+	for (i = 0; i < p->npieces; i++) {
+		e = &p->piece[i];
+		if (e->shared == NULL &&
+		    (memchr(p->text.p + e->at, PLAN_IP4, e->n) != NULL ||
+		    memchr(p->text.p + e->at, PLAN_IP6, e->n) != NULL))
+			return true;
+	}
+	return false;
+}
+
 /* Nothing that it was made of is another now. */
 static bool
 is_good(struct replica *r, const struct filters *f, bool anew, struct slot *s)

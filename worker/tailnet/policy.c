@@ -94,8 +94,9 @@ static void
 put_into_force(struct replica *r, struct pol *p, uint8_t kind)
 {
 	transits_clear(r);
-	each(r, class_leave);
+	/* Before nodes leave: nobody need be told of that. */
 	filters_clear(r);
+	each(r, class_leave);
 	ruleset_unref(r->old_rules);
 	r->old_rules = r->rules;
 	r->rules = ruleset_new(p);

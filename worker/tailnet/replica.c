@@ -301,7 +301,7 @@ replica_reconf(struct replica *r)
 	if (!slice_eq(buf_slice_of(&old), buf_slice_of(&r->domain))) {
 		/* All names are others: nobody's view can be patched. */
 		groups_spoil(r);
-		r->all_ver = next;
+		r->all_ver = r->varied_ver = next;
 		r->changed = true;
 	}
 	if (!slice_eq(buf_slice_of(&dns), buf_slice_of(&r->dns))) {
@@ -338,6 +338,8 @@ replica_put_tailnet(struct replica *r, const struct m_db_tailnet *m)
 		r->range[0] = m->range4;
 		r->range[1] = m->range6;
 		r->ranged = true;
+		r->vary_ver = r->varied_ver = r->ver + 1;
+		filters_routes(r);
 	}
 	if (set_text(&r->name, name))
 		replica_reconf(r);
@@ -537,7 +539,9 @@ add_tomb(struct replica *r, struct node *n)
 	max = r->nnodes > TOMBS_MIN ? r->nnodes : TOMBS_MIN;
 	while (r->ntombs > max) {
 		t = TAILQ_FIRST(&r->tombs);
-		r->floor = t->mark.ver;
+		/* Moves may have been forgotten up to a later one. */
+		if (r->floor < t->mark.ver)
+			r->floor = t->mark.ver;
 		tomb_free(r, t);
 	}
 }

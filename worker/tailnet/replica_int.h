@@ -96,6 +96,8 @@ struct replica {
 	uint64_t	 self_ver;	/* every node's own Node object */
 	uint64_t	 vary_ver;	/* who is shown which routes */
 	uint64_t	 varied_ver;	/* anything of nodes with routes */
+	uint64_t	 hold_ver;	/* one more when wide routers may
+					 * hold others */
 
 	struct buf	 domain;
 	struct buf	 dns;		/* DNSConfig */

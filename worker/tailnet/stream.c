@@ -383,6 +383,8 @@ give_news(struct stream *s, struct view *was, bool drop)
 	if (n->addr_ver > s->cursor) {
 		t.was = NULL;
 		t.diff |= PLAN_FILTER;
+		if (plan_ssh_is_own(s->plan))
+			t.diff |= PLAN_SSH;
 	}
 	if (t.own)
 		t.diff &= ~PLAN_CAPS;
@@ -410,7 +412,7 @@ serve(struct stream *s)
 	s->view = view_is(was, r, s->node, s->alone) ? view_ref(was) :
 	    view_of(r, s->node, s->alone);
 	anew = s->cursor < r->floor || s->cursor < r->all_ver ||
-	    was->no_ip4 != s->view->no_ip4;
+	    was->no_ip4 != s->view->no_ip4 || delta_is_dear(r, was, s->view);
 	if (!anew)
 		give_news(s, was, false);
 	else if (view_has_peers(r, s->view, s->node))

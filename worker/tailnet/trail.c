@@ -80,6 +80,7 @@ trail_switch(struct replica *r, struct node *n, struct group *from)
 	add(r, n, from, n->user->id);
 	n->transit = transit_of(r, from, n->group);
 	TAILQ_INSERT_TAIL(&n->transit->nodes, n, travel);
+	n->transit->n++;
 }
 
 void
@@ -88,6 +89,7 @@ transit_leave(struct node *n)
 	if (n->transit == NULL)
 		return;
 	TAILQ_REMOVE(&n->transit->nodes, n, travel);
+	n->transit->n--;
 	n->transit = NULL;
 }
 

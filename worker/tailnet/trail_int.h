@@ -20,6 +20,7 @@ struct transit {
 	struct group	*from;
 	struct group	*to;
 	TAILQ_HEAD(, node) nodes;
+	uint32_t	 n;
 };
 
 /* The node is about to leave its spot: node->group, of this owner. */

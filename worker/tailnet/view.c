@@ -13,8 +13,66 @@ owner_of(const struct class *c, const struct node *n)
 	return c->self ? n->user->id : 0;
 }
 
+/*
+ * Such a viewer and a wide router are peers by rows of autogroup:self, as
+ * compiled for either, and for what one carries of the other's owner; h: what
+ * the viewer carries.
+ */
+static bool
+sees_wide(uint64_t owner, const struct holding *h, const struct node *router)
+{
+	uint64_t other = owner_of(router->class, router);
+
+	return (owner != 0 && holding_has(class_holding(router), owner)) ||
+	    (other != 0 && holding_has(h, other));
+}
+
+/* The wide routers that it sees so; the caller frees the list. */
+static uint64_t *
+wide_of(const struct replica *r, const struct ruleset *rs, uint64_t owner,
+    const struct holding *h, uint32_t *count)
+{
+	const struct node *n;
+	uint64_t *v = NULL;
+	uint32_t k = 0;
+
+	*count = 0;
+	if (!rs->has_wide || (owner == 0 && h == NULL))
+		return NULL;
+	TAILQ_FOREACH(n, &r->routers, router) {
+		if (class_holding(n) == NULL || !sees_wide(owner, h, n))
+			continue;
+		v = xrealloc(v, (size_t)k + 1, sizeof(*v));
+		v[k++] = n->id;
+	}
+	*count = k;
+	return v;
+}
+
+/* What wide routers hold is what it was made of. */
+static bool
+is_held(struct view *v, const struct replica *r, const struct node *n)
+{
+	uint64_t *wide;
+	uint32_t k;
+	bool same;
+
+	if (v->hold_ver == r->hold_ver)
+		return true;
+	if (v->node != NULL && v->holding != class_holding(n))
+		return false;
+	wide = wide_of(r, v->rules, v->owner, v->holding, &k);
+	same = k == v->nwide && (k == 0 ||
+	    memcmp(wide, v->wide, k * sizeof(*wide)) == 0);
+	free(wide);
+	if (same)
+		v->hold_ver = r->hold_ver;
+	return same;
+}
+
 static struct view *
-view_new(struct class *c, uint64_t owner, struct node *router)
+view_new(struct replica *r, struct class *c, uint64_t owner,
+    struct node *router)
 {
 	struct view *v;
 
@@ -25,22 +83,28 @@ view_new(struct class *c, uint64_t owner, struct node *router)
 	v->node = router;
 	v->no_ip4 = class_no_ip4(c);
 	v->base = v;
+	if (router != NULL)
+		v->holding = holding_ref(class_holding(router));
+	v->wide = wide_of(r, c->rules, owner, v->holding, &v->nwide);
+	v->hold_ver = r->hold_ver;
 	TAILQ_INIT(&v->deltas);
 	return v;
 }
 
 /* Of nodes without routes. */
 static struct view *
-plain_view(struct class *c, uint64_t owner)
+plain_view(struct replica *r, struct class *c, uint64_t owner)
 {
 	struct view *v;
 
-	if ((v = idmap_get(&c->views[0], owner + 1)) != NULL)
+	v = idmap_get(&c->views[0], owner + 1);
+	/* One of before is left to those who stand at it. */
+	if (v != NULL && is_held(v, r, NULL))
 		return view_ref(v);
-	v = view_ref(view_new(c, owner, NULL));
+	v = view_ref(view_new(r, c, owner, NULL));
 	idmap_put(&c->views[0], owner + 1, v);
 	if (owner != 0)
-		v->base = plain_view(c, 0);
+		v->base = plain_view(r, c, 0);
 	return v;
 }
 
@@ -50,27 +114,26 @@ view_of(struct replica *r, struct node *n, bool alone)
 	struct class *c = n->class;
 	struct view *v;
 
-	(void)r;
 	if (alone) {
 		if (c->alone == NULL) {
-			c->alone = view_new(c, 0, NULL);
+			c->alone = view_new(r, c, 0, NULL);
 			c->alone->alone = true;
 		}
 		return view_ref(c->alone);
 	}
 	if (n->nroutes == 0)
-		return plain_view(c, owner_of(c, n));
+		return plain_view(r, c, owner_of(c, n));
 	v = idmap_get(&c->views[1], n->id);
-	/* One of another owner is left to those who stand at it. */
-	if (v == NULL || v->owner != owner_of(c, n)) {
-		v = view_new(c, owner_of(c, n), n);
+	/* So is one of another owner. */
+	if (v == NULL || v->owner != owner_of(c, n) || !is_held(v, r, n)) {
+		v = view_new(r, c, owner_of(c, n), n);
 		idmap_put(&c->views[1], n->id, v);
 	}
 	return view_ref(v);
 }
 
 bool
-view_is(const struct view *v, const struct replica *r, const struct node *n,
+view_is(struct view *v, const struct replica *r, const struct node *n,
     bool alone)
 {
 	if (v->rules != r->rules || v->class != n->class || v->alone != alone)
@@ -78,7 +141,7 @@ view_is(const struct view *v, const struct replica *r, const struct node *n,
 	if (alone)
 		return true;
 	return (n->nroutes != 0) == (v->node != NULL) &&
-	    v->owner == owner_of(v->class, n);
+	    v->owner == owner_of(v->class, n) && is_held(v, r, n);
 }
 
 struct view *
@@ -119,6 +182,8 @@ view_unref(struct view *v)
 	ruleset_unref(v->rules);
 	free(v->all);
 	free(v->own);
+	holding_unref(v->holding);
+	free(v->wide);
 	free(v->sight);
 	free(v);
 }
@@ -171,23 +236,61 @@ has(struct view *v, const struct group *g, uint64_t *const *words)
 	return *words != NULL && (*words)[g->index / 64] >> g->index % 64 & 1;
 }
 
-bool
-view_all(struct view *v, const struct group *g)
+static bool
+is_wide(const struct view *v, const struct group *g)
 {
-	return has(v, g, &v->all);
+	uint32_t i;
+
+	if (g == NULL || g->class->router == 0 || g->class->rules != v->rules)
+		return false;
+	for (i = 0; i < v->nwide; i++)
+		if (v->wide[i] == g->class->router)
+			return true;
+	return false;
 }
 
 bool
-view_own(struct view *v, const struct group *g)
+view_all(struct view *v, const struct group *g)
 {
-	return has(v, g, &v->own);
+	return has(v, g, &v->all) || is_wide(v, g);
+}
+
+bool
+view_some(struct view *v, const struct group *g, uint64_t owner)
+{
+	const struct class *c;
+
+	if (owner == v->owner && has(v, g, &v->own))
+		return true;
+	if (v->holding == NULL || g == NULL || g->class->rules != v->rules)
+		return false;
+	/* Whether it sees another wide router is known of all. */
+	c = g->class;
+	return c->self && c->only == NULL && holding_has(v->holding, owner);
+}
+
+uint64_t *
+view_owners(const struct view *v, size_t *count)
+{
+	const uint64_t *held;
+	size_t i, k = 0, n = holding_owners(v->holding, &held);
+	uint64_t *list;
+
+	list = xcalloc(n + 1, sizeof(*list));
+	for (i = 0; i < n && held[i] < v->owner; i++)
+		list[k++] = held[i];
+	if (v->owner != 0 && (i == n || held[i] != v->owner))
+		list[k++] = v->owner;
+	for (; i < n; i++)
+		list[k++] = held[i];
+	*count = k;
+	return list;
 }
 
 bool
 view_sees(struct view *v, const struct spot *s)
 {
-	return view_all(v, s->group) ||
-	    (v->owner != 0 && s->user == v->owner && view_own(v, s->group));
+	return view_all(v, s->group) || view_some(v, s->group, s->user);
 }
 
 bool
@@ -207,11 +310,12 @@ has_peer(struct view *v, const struct group *g, const struct node *self)
 
 	if (view_all(v, g))
 		return g->nodes.n > (self->group == g);
-	if (!view_own(v, g) || idmap_get(&g->by_user, v->owner) == NULL)
+	if (v->holding == NULL && (v->owner == 0 ||
+	    idmap_get(&g->by_user, v->owner) == NULL))
 		return false;
 	for (i = 0; i < g->nodes.n; i++) {
 		n = g->nodes.member[i];
-		if (n != self && n->user->id == v->owner)
+		if (n != self && view_some(v, g, n->user->id))
 			return true;
 	}
 	return false;

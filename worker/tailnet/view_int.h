@@ -7,6 +7,7 @@
 #define WORKER_TAILNET_VIEW_INT_H
 
 #include "worker/tailnet/group_int.h"
+#include "worker/tailnet/holding_int.h"
 
 struct delta;
 struct replica;
@@ -40,6 +41,11 @@ struct view {
 	uint64_t	*all;		/* groups that it sees */
 	uint64_t	*own;		/* of which it sees its owner's nodes;
 					 * NULL: of none */
+	/* By rows of autogroup:self, for what wide routers carry. */
+	struct holding	*holding;	/* its own; or NULL */
+	uint64_t	*wide;		/* such routers, by id, that it sees */
+	uint32_t	 nwide;
+	uint64_t	 hold_ver;	/* for which these are right */
 	struct sight	*sight;		/* ascending by id */
 	uint32_t	 nsights;
 	bool		 sighted;	/* sight is of sight_ver */
@@ -55,7 +61,7 @@ struct view {
  */
 struct view	*view_of(struct replica *, struct node *, bool alone);
 /* That is the view which it would get. */
-bool		 view_is(const struct view *, const struct replica *,
+bool		 view_is(struct view *, const struct replica *,
 		    const struct node *, bool alone);
 /*
  * The view that has what this one is told of nodes with routes: that without
@@ -68,8 +74,14 @@ void		 view_unref(struct view *);
 
 /* The viewer's policy knows the group, and it sees all of it. */
 bool		 view_all(struct view *, const struct group *);
-/* It sees those of its owner: this one. */
-bool		 view_own(struct view *, const struct group *);
+/* It sees those of this owner, if not all. */
+bool		 view_some(struct view *, const struct group *,
+		    uint64_t owner);
+/*
+ * Owners, ascending, for whom view_some() may be true of some group; the
+ * caller frees the list.
+ */
+uint64_t	*view_owners(const struct view *, size_t *);
 /* It sees a node that is there, of the owner. */
 bool		 view_sees(struct view *, const struct spot *);
 /* The same of where the node is now. */
