@@ -166,6 +166,8 @@ struct pol {
 #define POL_MAX		(64u * 1024 * 1024)	/* octets of a blob */
 #define POL_MAX_COUNT	(1u << 18)	/* selectors, rows, ... of a policy */
 #define POL_MAX_ENTRIES	(1u << 20)	/* ports of all destinations of rows */
+#define POL_MAX_SOURCES	(1u << 22)	/* selectors of the sources of all rows,
+					 * ... that have one, shared or not */
 
 /*
  * The name of a row by what it holds: sources (their pol_src_hash()),

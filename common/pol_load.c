@@ -30,6 +30,7 @@ struct loader {
 	const char	*err;
 	struct lists	 users, ports, locals;
 	uint64_t	 entries;
+	uint64_t	 sources;
 };
 
 void *
@@ -334,6 +335,20 @@ load_srcs(struct loader *l)
 	l->p->nsrcs = n;
 }
 
+/* Who asks about a node looks at them for each record anew. */
+static uint32_t
+src_of(struct loader *l)
+{
+	uint32_t i;
+
+	i = below(l, l->p->nsrcs, "a source is missing");
+	if (!l->r.bad)
+		l->sources += l->p->src[i].n;
+	if (l->sources > POL_MAX_SOURCES)
+		off(l, "there are too many sources");
+	return i;
+}
+
 static void
 load_dsts(struct loader *l, struct pol_row *r)
 {
@@ -391,7 +406,7 @@ load_row(struct loader *l, struct pol_row *r)
 	r->name = rd_u64(&l->r);
 	r->flags = rd_u8(&l->r);
 	r->proto = rd_u8(&l->r);
-	r->src = below(l, l->p->nsrcs, "a source is missing");
+	r->src = src_of(l);
 	load_dsts(l, r);
 	r->via = sel_list(l, &r->nvia, true);
 	r->caps = text(l);
@@ -465,7 +480,7 @@ load_ssh(struct loader *l, struct pol_ssh *s)
 	s->self = (flags & POL_F_SELF) != 0;
 	s->locals = (flags & POL_F_LOCALS) != 0;
 	period = rd_u64(&l->r);
-	s->src = below(l, l->p->nsrcs, "a source is missing");
+	s->src = src_of(l);
 	s->dst = sel_list(l, &s->ndst, false);
 	s->users = text(l);
 	locals = list_of(l, &l->locals);
@@ -506,7 +521,7 @@ load_attrs(struct loader *l)
 	n = count(l, POL_MAX_COUNT, 22);
 	l->p->attr = v = pol_take(l->p, n, sizeof(*v));
 	for (i = 0; i < n && !l->r.bad; i++) {
-		v[i].src = below(l, l->p->nsrcs, "a source is missing");
+		v[i].src = src_of(l);
 		v[i].keys = text(l);
 		v[i].no_ip4 = flag(l);
 		prov(l, &v[i].prov);
@@ -530,7 +545,7 @@ load_approver(struct loader *l, struct pol_approver *a)
 	else if (family != 0)
 		off(l, "a route is none");
 	a->route.bits = rd_u8(&l->r);
-	a->src = below(l, l->p->nsrcs, "a source is missing");
+	a->src = src_of(l);
 	prov(l, &a->prov);
 	if (a->prov.section != POL_APPROVERS)
 		off(l, "an approver is of another section");

@@ -279,6 +279,8 @@ row_summary(struct show *s, const struct m_ctl_summary *t)
 	json_number(j, "users", t->users);
 	json_number(j, "seq", t->seq);
 	out_json_str(j, "policy", t->policy);
+	if (t->refused.n != 0)
+		out_json_str(j, "policy_file_refused", t->refused);
 	json_end(j);
 
 	buf_clear(&s->summary);
@@ -292,6 +294,11 @@ row_summary(struct show *s, const struct m_ctl_summary *t)
 	number_cell(s->tailnets, t->users);
 	number_cell(s->tailnets, t->seq);
 	text_cell(s->tailnets, t->policy);
+	if (t->refused.n == 0)
+		return;
+	buf_str(&s->summary, "policy file refused: ");
+	out_vis(&s->summary, t->refused);
+	buf_u8(&s->summary, '\n');
 }
 
 static void

@@ -97,6 +97,7 @@ row_version(struct show_policy *s, const struct m_ctl_policy_version *v)
 	out_json_str(j, "kind", slice_str(v->kind == 0 ? "deny-all" :
 	    v->kind == 1 ? "allow-all" : "text"));
 	json_flag(j, "in_force", v->in_force);
+	json_flag(j, "alarm", v->alarm);
 	out_json_str(j, "reason", v->reason);
 	json_end(j);
 
@@ -107,8 +108,9 @@ row_version(struct show_policy *s, const struct m_ctl_policy_version *v)
 	else
 		buf_printf(table_cell(t, COLOUR_NONE), "uid %u", v->uid);
 	number_cell(t, v->size);
-	buf_str(table_cell(t, v->in_force ? COLOUR_GOOD : COLOUR_NONE),
-	    v->in_force ? "in force" : "old");
+	buf_str(table_cell(t, v->in_force ? COLOUR_GOOD : v->alarm ?
+	    COLOUR_BAD : COLOUR_NONE), v->in_force ? "in force" : v->alarm ?
+	    "not compiled" : "old");
 	text_cell(t, v->reason);
 }
 

@@ -403,6 +403,8 @@ status_end(struct dbd *d, struct ask *a)
 		s->seq = tn->seq;
 		policy_name(tn, policy, sizeof(policy));
 		s->policy = slice_str(policy);
+		if (tn == tailnet_default(d))
+			s->refused = slice_str(d->file_no);
 		a->rows++;
 		batch_reply(d, a->conn->link, &m);
 	}

@@ -284,6 +284,7 @@ on_version(const struct policy_row *row, void *arg)
 	p->size = row->size;
 	p->in_force = row->version == tailnet(v->c)->version &&
 	    !tailnet(v->c)->alarm;
+	p->alarm = row->version == tailnet(v->c)->version && !p->in_force;
 	batch_reply(v->c->d, v->c->link, &m);
 	v->count++;
 	if (v->text)

@@ -104,6 +104,7 @@ struct dbd {
 	struct buf		 policy_text;
 	struct buf		 policy_name;
 	bool			 file_due;	/* its text is to be tried */
+	char			 file_no[2000];	/* why it is not in force */
 
 	bool			 open;		/* store_begin() was called */
 	uint32_t		 nops;

@@ -89,7 +89,7 @@ lite_merge(struct node *n, const struct m_db_map_lite *q, struct r_node *r,
 			name_make(n->tn, q->hostinfo.hostname, n, made->name);
 			r->name = slice_str(made->name);
 		}
-		(void)routes_auto(n->tn, r, &made->approved);
+		(void)routes_auto(n->tn, n, r, &made->approved);
 	}
 	return node_fit(n->tn->d, r);
 }

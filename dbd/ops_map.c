@@ -106,7 +106,7 @@ fill_in(struct node *n, const struct m_db_map_open *o)
 	if (o->has_hostinfo && r.hostinfo.os.n == 0 &&
 	    r.hostinfo.hostname.n == 0) {
 		r.hostinfo = o->hostinfo;
-		(void)routes_auto(n->tn, &r, &approved);
+		(void)routes_auto(n->tn, n, &r, &approved);
 	}
 	if (r.home_derp == 0)
 		r.home_derp = o->home_derp;

@@ -82,7 +82,7 @@ change(struct node *n, const struct r_node *fresh, uint32_t uid,
 
 	/* Who it is may decide what is approved for it. */
 	if (r.user != n->r.user || !msg_list_eq(&r.tags, &n->r.tags))
-		(void)routes_auto(n->tn, &r, &b);
+		(void)routes_auto(n->tn, n, &r, &b);
 	op_begin(d);
 	node_set(n, &r);
 	put_node(n);
@@ -315,6 +315,8 @@ op_node_routes(struct dbd *d, uint64_t id, const struct msg_list *routes,
 	else if (!node_same(node, &r))
 		change(node, &r, uid, approve ? "route.approve" :
 		    "route.unapprove");
+	if (!approve)
+		routes_refuse(node, &named);
 	buf_free(&b);
 	buf_free(&all);
 	return rc;

@@ -141,6 +141,10 @@ set_expiry(struct reg *g)
 	struct node *n = g->known;
 	struct r_node r = n->r;
 
+	if (n->owner == NULL) {		/* a tagged node does not expire */
+		reg_ok(g, n, false, false);
+		return;
+	}
 	if (r.expiry != 0 && g->q->expiry > r.expiry) {
 		reg_no(g, "a key's expiry cannot be extended by its node");
 		return;
@@ -300,7 +304,9 @@ new_expiry(const struct reg *g, uint64_t owner)
 {
 	int64_t at = 0;
 
-	if (owner != 0 && g->d->conf.node_expiry_s != 0)
+	if (owner == 0)		/* tagged nodes do not expire */
+		return 0;
+	if (g->d->conf.node_expiry_s != 0)
 		at = g->now + (int64_t)g->d->conf.node_expiry_s;
 	if (g->q->has_expiry && g->q->expiry != 0 &&
 	    (at == 0 || g->q->expiry < at))
@@ -308,9 +314,9 @@ new_expiry(const struct reg *g, uint64_t owner)
 	return at;
 }
 
-/* What a registration gives a node, new or not. */
+/* What a registration gives a node; n NULL: a new one. */
 static void
-fill(struct reg *g, struct r_node *r, uint64_t owner)
+fill(struct reg *g, const struct node *n, struct r_node *r, uint64_t owner)
 {
 	const struct m_db_reg *q = g->q;
 
@@ -325,7 +331,7 @@ fill(struct reg *g, struct r_node *r, uint64_t owner)
 		r->home_derp = q->home_derp;
 	r->hostinfo = q->hostinfo;
 	node_fit_log(r, node_fit(g->d, r));
-	(void)routes_auto(g->key->tn, r, &g->approved);
+	(void)routes_auto(g->key->tn, n, r, &g->approved);
 }
 
 static void
@@ -370,7 +376,7 @@ renew(struct reg *g, struct node *n, uint64_t owner)
 	bool rekeyed;
 
 	rekeyed = memcmp(r.node_key, g->q->node_key, KEY_LEN) != 0;
-	fill(g, &r, owner);
+	fill(g, n, &r, owner);
 	dns_label(was, n->r.hostinfo.hostname);
 	dns_label(now, g->q->hostinfo.hostname);
 	if (!n->renamed && strcmp(was, now) != 0) {
@@ -460,7 +466,7 @@ create(struct reg *g, uint64_t owner)
 	name_make(tn, g->q->hostinfo.hostname, NULL, name);
 	row.node.name = slice_str(name);
 	row.node.created = g->now;
-	fill(g, &row.node, owner);
+	fill(g, NULL, &row.node, owner);
 	memcpy(row.nl_key, g->q->nl_key, KEY_LEN);
 	row.key_id = g->key->row.id;
 	n = node_add(tn, &row);

@@ -188,21 +188,34 @@ policy_load(struct tailnet *tn)
 
 /* What the server does by itself. */
 
+/* Whoever reloads reads it in the status; the log has it, too. */
+static void
+file_refused(struct dbd *d, uint32_t line, uint32_t column, struct slice text)
+{
+	char at[32] = "";
+
+	if (line != 0)
+		(void)snprintf(at, sizeof(at), ":%u:%u", line, column);
+	(void)snprintf(d->file_no, sizeof(d->file_no), "%s%s: %s",
+	    log_vis(d->conf.policy_name), at, log_vis(text));
+	log_warnx("%s: the policy of before stays", d->file_no);
+}
+
 static void
 file_done(const struct job_result *r, void *arg)
 {
 	struct dbd *d = arg;
-	struct slice name = d->conf.policy_name;
 
-	if (r == NULL || r->died)
+	if (r == NULL)
 		return;
-	d->file_due = false;
-	if (r->ok)
-		log_info("policy file=%s version=%u", log_vis(name),
-		    r->version);
-	else
-		log_warnx("%s:%u:%u: %s: the policy of before stays",
-		    log_vis(name), r->line, r->column, log_vis(r->text));
+	d->file_due = r->died;		/* then it is tried again */
+	if (!r->ok) {
+		file_refused(d, r->line, r->column, r->text);
+		return;
+	}
+	d->file_no[0] = '\0';
+	log_info("policy file=%s version=%u", log_vis(d->conf.policy_name),
+	    r->version);
 }
 
 static bool
@@ -230,7 +243,7 @@ file_set(struct dbd *d)
 	if (op_policy_set(tn, d->conf.policy_text, slice_str(FILE_REASON),
 	    UID_NONE, file_done, d, why, sizeof(why)) == -1) {
 		d->file_due = false;
-		log_warnx("%s: %s", log_vis(d->conf.policy_name), why);
+		file_refused(d, 0, 0, slice_str(why));
 	}
 }
 
@@ -242,6 +255,9 @@ policy_conf_changed(struct dbd *d, bool domains)
 	if (domains)
 		TAILQ_FOREACH(tn, &d->tailnets, all)
 			policy_users_changed(tn);
+	/* What the file was before is not wanted, whatever comes of it. */
+	job_forget(d, d);
+	d->file_no[0] = '\0';
 	d->file_due = d->conf.policy_file && file_is_new(tailnet_default(d));
 	if (d->file_due)
 		file_set(d);
@@ -286,13 +302,15 @@ policy_prepare(struct job *j)
 	struct tailnet *tn = j->tn;
 	struct found f = { .text = NULL };
 
-	if (j->kind == JOB_AGAIN || j->kind == JOB_WHY)
+	if (j->kind == JOB_AGAIN || j->kind == JOB_RETEST ||
+	    j->kind == JOB_WHY)
 		f.text = &j->text;
 	else if (j->kind == JOB_DIFF)
 		f.text = &j->was;
 	else
 		return;
 	op_check(tn->d, find(tn, 0, &f));
+	j->version = tn->version;
 	if (f.kind == POLICY_COMPILED)
 		return;
 	buf_clear(f.text);
@@ -341,6 +359,50 @@ store_version(struct tailnet *tn, enum policy_kind kind, const struct job *j,
 	tn->version++;
 }
 
+/* Why it must not come into force any more, or NULL. */
+static const char *
+is_late(const struct job *j)
+{
+	const struct dbd_conf *c = &j->tn->d->conf;
+
+	if (c->policy_file && !slice_eq(buf_slice_of(&j->text),
+	    c->policy_text))
+		return "the policy is what the file says now";
+	if (!c->policy_file && j->uid == UID_NONE)
+		return "the policy is not in a file any more";
+	if (j->uid != UID_NONE && j->version != j->tn->version)
+		return "another version came into force meanwhile";
+	return NULL;
+}
+
+/* What was compiled, or NULL if it is refused or in force already. */
+static struct pol *
+take_set(struct job *j, struct job_result *r)
+{
+	const char *late;
+	struct pol *p;
+
+	if (!r->ok)
+		return NULL;
+	if ((late = is_late(j)) != NULL) {
+		r->ok = false;
+		r->text = slice_str(late);
+		return NULL;
+	}
+	if (j->uid == UID_NONE && !file_is_new(j->tn)) {
+		r->version = j->tn->version;
+		return NULL;
+	}
+	if ((p = take_blob(j, r)) == NULL)
+		return NULL;
+	if (utf8_ok((const char *)j->text.p, j->text.n))
+		return p;
+	pol_free(p);
+	r->ok = false;
+	r->text = slice_str("the text is not UTF-8");
+	return NULL;
+}
+
 /* Stored and in force are one operation. */
 static void
 done_set(struct job *j, struct job_result *r)
@@ -348,14 +410,8 @@ done_set(struct job *j, struct job_result *r)
 	struct tailnet *tn = j->tn;
 	struct pol *p;
 
-	if (!r->ok || (p = take_blob(j, r)) == NULL)
+	if ((p = take_set(j, r)) == NULL)
 		return;
-	if (!utf8_ok((const char *)j->text.p, j->text.n)) {
-		pol_free(p);
-		r->ok = false;
-		r->text = slice_str("the text is not UTF-8");
-		return;
-	}
 	op_begin(tn->d);
 	store_version(tn, POLICY_COMPILED, j, slice_str(j->reason), j->uid);
 	put_in_force(tn, p, &j->blob);
@@ -383,12 +439,11 @@ done_again(struct job *j, const struct job_result *r)
 		return;
 	if (!r->ok)
 		log_warnx("policy tailnet=%s version=%u line=%u column=%u: "
-		    "%s%s", tn->name, tn->version, r->line, r->column,
-		    log_vis(r->text), r->tests_failed ?
-		    ": it stays in force all the same" : "");
+		    "%s", tn->name, tn->version, r->line, r->column,
+		    log_vis(r->text));
 	/* It is of no use to try that again. */
 	tn->pol_gen = j->gen;
-	if (!r->ok && !(r->tests_failed && j->blob.n != 0))
+	if (!r->ok)
 		return;
 	if (!tn->alarm && slice_eq(buf_slice_of(&j->blob),
 	    buf_slice_of(&tn->blob)))
@@ -405,6 +460,16 @@ done_again(struct job *j, const struct job_result *r)
 	op_end(tn->d);
 	batch_log(tn->d, "policy tailnet=%s version=%u compiled again",
 	    tn->name, tn->version);
+	job_retest(tn);
+}
+
+static void
+done_retest(const struct job *j, const struct job_result *r)
+{
+	if (!r->ok && !r->died && j->version == j->tn->version)
+		log_warnx("policy tailnet=%s version=%u: %s: it stays in "
+		    "force all the same", j->tn->name, j->version,
+		    log_vis(r->text));
 }
 
 void
@@ -418,6 +483,9 @@ policy_done(struct job *j, struct job_result *r)
 		break;
 	case JOB_AGAIN:
 		done_again(j, r);
+		break;
+	case JOB_RETEST:
+		done_retest(j, r);
 		break;
 	case JOB_CHECK:
 		if (r->ok && (p = take_blob(j, r)) != NULL)
@@ -433,6 +501,10 @@ policy_done(struct job *j, struct job_result *r)
 static int
 text_check(struct slice text, char *why, size_t n)
 {
+	/* A file that was cut off must not open everything. */
+	if (text.n == 0)
+		return no(why, n, "the policy is empty: {} is the one that "
+		    "allows everything");
 	if (text.n <= POLICY_TEXT_MAX)
 		return 0;
 	(void)snprintf(why, n, "the policy has more than %u octets",
@@ -560,8 +632,11 @@ policy_tags_check(const struct tailnet *tn, const struct msg_list *tags,
 	struct msg_list it = *tags;
 	struct r_text t;
 
-	if (tn->pol->nowners == 0)
+	if (tags->count == 0 || (tn->policy != POLICY_COMPILED && !tn->alarm))
 		return 0;
+	if (tn->alarm)
+		return no(why, n, "no valid policy is in force: no tag can be "
+		    "given");
 	while (msg_list_next(&it, MR_TEXT, &t))
 		if (!pol_tag_defined(tn->pol, t.v)) {
 			(void)snprintf(why, n, "%.100s: not defined in the "

@@ -17,7 +17,8 @@ enum job_kind {
 	JOB_TEST,		/* test only */
 	JOB_WHY,
 	JOB_DIFF,
-	JOB_AGAIN		/* the stored text: users have changed */
+	JOB_AGAIN,		/* the stored text: users have changed */
+	JOB_RETEST		/* its tests, after that: only a warning */
 };
 
 /* How a job ended; all is borrowed for the call. */
@@ -42,6 +43,7 @@ struct job {
 	enum job_kind	 kind;
 	struct tailnet	*tn;
 	uint32_t	 uid;		/* who asks; UID_NONE: the server */
+	uint32_t	 version;	/* in force when it was asked for */
 	struct buf	 text;
 	struct buf	 was;		/* JOB_DIFF: the text in force */
 	char		 reason[256];	/* JOB_SET */
@@ -61,7 +63,11 @@ struct job {
 struct job	*job_new(struct tailnet *, enum job_kind, uint32_t uid,
 		    void (*done)(const struct job_result *, void *),
 		    void *arg);
-/* -1 with a text in why, and the job is freed, if too many wait. */
+/*
+ * JOB_AGAIN comes first, but one job of an administrator is let through
+ * between two of them.  -1 with a text in why, and the job is freed, if too
+ * many wait.
+ */
 int		 job_add(struct job *, char *why, size_t);
 void		 job_free(struct job *);
 /*
@@ -74,6 +80,8 @@ bool		 job_waits(struct tailnet *, enum job_kind, bool running);
 
 void		 policyc_init(struct dbd *);
 void		 policyc_free(struct dbd *);
+/* Another compiled form is in force: its tests are run before long. */
+void		 job_retest(struct tailnet *);
 /* From now on jobs are begun. */
 void		 policyc_go(struct dbd *);
 /* In policy.c: fetches what is in force now, as far as the job needs it. */
@@ -105,8 +113,10 @@ void		 policy_parts(const struct tailnet *, struct slice,
 		    void (*fn)(const struct msg *, void *), void *arg);
 
 /*
- * Begins to put a text in force: done is called when that is decided.  -1 with
- * a text in why if it cannot be tried.
+ * Begins to put a text in force: done is called when that is decided.  It is
+ * refused if another version came into force meanwhile, and of the server's
+ * own only the text that the file has now is taken.  -1 with a text in why if
+ * it cannot be tried.
  */
 int		 op_policy_set(struct tailnet *, struct slice text,
 		    struct slice reason, uint32_t uid,
@@ -127,8 +137,8 @@ int		 op_policy_why(struct tailnet *, struct slice src,
 		    void (*done)(const struct job_result *, void *),
 		    void *arg, char *why, size_t);
 /*
- * Tags that an administrator may give: those that the policy defines, or any
- * if it defines none.
+ * Tags that an administrator may give: those that the policy's tagOwners
+ * define; any under a built-in policy; none while no valid one is in force.
  */
 int		 policy_tags_check(const struct tailnet *,
 		    const struct msg_list *tags, char *why, size_t);

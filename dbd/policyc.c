@@ -17,12 +17,14 @@
 /* Compiling may take 30 s, which policyc and master see to themselves. */
 #define COMPILE_US	(35 * US_PER_S)
 #define AGAIN_US	(100 * US_PER_MS)
-#define RETRY_US	(15 * US_PER_S)
+#define RETRY_US	(15 * US_PER_S)		/* doubled each time */
+#define RETRY_MAX_US	(600 * US_PER_S)
 
 enum policyc_state {
 	PC_OFF,			/* before CFG_START */
 	PC_IDLE,
-	PC_ASKED,		/* master starts one */
+	PC_ASKED,		/* master starts one for the first job */
+	PC_LATE,		/* it has not, nor has it said so, in time */
 	PC_BUSY			/* it works on the first job */
 };
 
@@ -37,6 +39,10 @@ struct policyc {
 	struct timer	 next;		/* begins a job */
 	struct timer	 deadline;
 	struct timer	 again;		/* policy_again() */
+	uint64_t	 retry_us;	/* after the next death */
+	enum job_kind	 last;		/* that ended */
+	const struct tailnet *untested;	/* its tests go over the limits, */
+	uint32_t	 untested_version;	/* those of this version */
 };
 
 /* Jobs. */
@@ -51,6 +57,7 @@ job_new(struct tailnet *tn, enum job_kind kind, uint32_t uid,
 	j->tn = tn;
 	j->kind = kind;
 	j->uid = uid;
+	j->version = tn->version;
 	j->done = done;
 	j->arg = arg;
 	return j;
@@ -80,6 +87,26 @@ job_remove(struct policyc *pc, struct job *j)
 	pc->n--;
 }
 
+/* Rights that are not valid any more go before what may come. */
+static void
+insert(struct policyc *pc, struct job *j)
+{
+	struct job *at = running(pc), *next;
+	enum job_kind last = at != NULL ? at->kind : pc->last;
+
+	if (j->kind != JOB_AGAIN) {
+		TAILQ_INSERT_TAIL(&pc->jobs, j, all);
+		return;
+	}
+	next = at != NULL ? TAILQ_NEXT(at, all) : TAILQ_FIRST(&pc->jobs);
+	if (last == JOB_AGAIN && next != NULL && next->uid != UID_NONE)
+		at = next;
+	if (at != NULL)
+		TAILQ_INSERT_AFTER(&pc->jobs, at, j, all);
+	else
+		TAILQ_INSERT_HEAD(&pc->jobs, j, all);
+}
+
 int
 job_add(struct job *j, char *why, size_t n)
 {
@@ -92,10 +119,12 @@ job_add(struct job *j, char *why, size_t n)
 		job_free(j);
 		return -1;
 	}
-	TAILQ_INSERT_TAIL(&pc->jobs, j, all);
+	insert(pc, j);
 	pc->n++;
 	if (pc->state == PC_IDLE)
 		timer_in(&pc->next, 0);
+	else if (pc->state == PC_LATE && !timer_pending(&pc->deadline))
+		timer_in(&pc->deadline, START_US);
 	return 0;
 }
 
@@ -129,6 +158,18 @@ job_waits(struct tailnet *tn, enum job_kind kind, bool with_running)
 	return false;
 }
 
+void
+job_retest(struct tailnet *tn)
+{
+	struct policyc *pc = tn->d->policyc;
+	char why[200];
+
+	if (!job_waits(tn, JOB_RETEST, false) && (pc->untested != tn ||
+	    pc->untested_version != tn->version))
+		(void)job_add(job_new(tn, JOB_RETEST, UID_NONE, NULL, NULL),
+		    why, sizeof(why));
+}
+
 /* The end of the job that runs; r NULL: not even an answer. */
 static void
 job_end(struct policyc *pc, struct job_result *r)
@@ -138,6 +179,7 @@ job_end(struct policyc *pc, struct job_result *r)
 	timer_stop(&pc->deadline);
 	pc->link = NULL;
 	pc->state = PC_IDLE;
+	pc->last = j->kind;
 	job_remove(pc, j);
 	policy_done(j, r);
 	if (j->done != NULL)
@@ -148,18 +190,39 @@ job_end(struct policyc *pc, struct job_result *r)
 }
 
 static void
+retry(struct policyc *pc)
+{
+	if (timer_pending(&pc->again))
+		return;
+	timer_in(&pc->again, pc->retry_us);
+	pc->retry_us = pc->retry_us < RETRY_MAX_US / 2 ? 2 * pc->retry_us :
+	    RETRY_MAX_US;
+}
+
+static void
 job_fail(struct policyc *pc, const char *why)
 {
+	const struct job *j = running(pc);
+	bool again = j->uid == UID_NONE && j->kind != JOB_RETEST;
 	struct job_result r;
+	char text[700];
 
+	if (j->kind == JOB_RETEST) {
+		pc->untested = j->tn;
+		pc->untested_version = j->version;
+	}
+	/* Once it runs, most likely a limit of master's has ended it. */
+	(void)snprintf(text, sizeof(text), "%s%s", why,
+	    pc->state == PC_BUSY ? " (it has 30 s and 512 MB: fewer rules "
+	    "or tests need less)" : "");
 	memset(&r, 0, sizeof(r));
 	r.died = true;
-	r.text = slice_str(why);
-	log_warnx("policy: %s", why);
+	r.text = slice_str(text);
+	log_warnx("policy: %s", text);
 	job_end(pc, &r);
 	/* What the server wants is wanted still. */
-	if (!timer_pending(&pc->again))
-		timer_in(&pc->again, RETRY_US);
+	if (again)
+		retry(pc);
 }
 
 /* What policyc is told. */
@@ -230,7 +293,8 @@ static void
 send_conf(struct link *l, const struct job *j)
 {
 	static const uint8_t what[] = { [JOB_SET] = 1, [JOB_CHECK] = 1,
-	    [JOB_TEST] = 2, [JOB_WHY] = 3, [JOB_DIFF] = 4, [JOB_AGAIN] = 1 };
+	    [JOB_TEST] = 2, [JOB_WHY] = 3, [JOB_DIFF] = 4, [JOB_AGAIN] = 1,
+	    [JOB_RETEST] = 2 };
 	const struct dbd_conf *c = &j->tn->d->conf;
 	struct msg m;
 
@@ -243,7 +307,8 @@ send_conf(struct link *l, const struct job *j)
 	m.u.pol_conf.dst = slice_str(j->dst);
 	m.u.pol_conf.port = j->port;
 	m.u.pol_conf.lines = j->lines;
-	m.u.pol_conf.stored = j->kind == JOB_AGAIN || j->kind == JOB_WHY;
+	m.u.pol_conf.stored = j->kind == JOB_AGAIN ||
+	    j->kind == JOB_RETEST || j->kind == JOB_WHY;
 	link_send(l, &m);
 }
 
@@ -270,10 +335,24 @@ on_deadline(void *arg)
 
 	if (env_ended(pc->d->env))
 		return;
+	if (pc->state == PC_LATE) {
+		if (TAILQ_EMPTY(&pc->jobs))
+			return;
+		pc->state = PC_ASKED;
+	}
 	job_fail(pc, l == NULL ? "the policy compiler does not start" :
 	    "the policy compiler took too long");
-	if (l != NULL)
+	if (l != NULL) {
 		link_violation(l, LINK_DEADLINE);
+		return;
+	}
+	/*
+	 * Master's answer is still to come: were it asked once more, that
+	 * would be taken for the answer to the next job.
+	 */
+	pc->state = PC_LATE;
+	if (!TAILQ_EMPTY(&pc->jobs))
+		timer_in(&pc->deadline, START_US);
 }
 
 static void
@@ -292,6 +371,8 @@ policyc_init(struct dbd *d)
 
 	pc = xcalloc(1, sizeof(*pc));
 	pc->d = d;
+	pc->retry_us = RETRY_US;
+	pc->last = JOB_SET;
 	TAILQ_INIT(&pc->jobs);
 	timer_init(&pc->next, d->env, on_next, pc);
 	timer_init(&pc->deadline, d->env, on_deadline, pc);
@@ -332,29 +413,42 @@ policyc_go(struct dbd *d)
 		timer_in(&pc->next, 0);
 }
 
-/* Several changes in a row are one. */
+/* Several changes in a row are one; one does not wait for a retry. */
 void
 policy_users_changed(struct tailnet *tn)
 {
 	struct policyc *pc = tn->d->policyc;
+	uint64_t at = env_now(tn->d->env) + AGAIN_US;
 
 	tn->users_gen++;
-	if (tn->policy == POLICY_COMPILED && !timer_pending(&pc->again))
-		timer_in(&pc->again, AGAIN_US);
+	if (tn->policy == POLICY_COMPILED &&
+	    (!timer_pending(&pc->again) || pc->again.at > at))
+		timer_at(&pc->again, at);
+}
+
+/* Master's answer came after all: true if a job is there for it. */
+static bool
+late_is_wanted(struct policyc *pc)
+{
+	timer_stop(&pc->deadline);
+	pc->state = TAILQ_EMPTY(&pc->jobs) ? PC_IDLE : PC_ASKED;
+	return pc->state == PC_ASKED;
 }
 
 void
 dbd_pol_up(struct dbd *d, struct link *l)
 {
 	struct policyc *pc = d->policyc;
-	struct job *j = running(pc);
+	struct job *j;
 	struct msg m;
 
 	/* Too late: nobody waits for it. */
-	if (env_ended(d->env) || pc->state != PC_ASKED) {
+	if (env_ended(d->env) || (pc->state != PC_ASKED &&
+	    (pc->state != PC_LATE || !late_is_wanted(pc)))) {
 		link_eof(l);
 		return;
 	}
+	j = running(pc);
 	pc->state = PC_BUSY;
 	pc->link = l;
 	timer_in(&pc->deadline, COMPILE_US);
@@ -364,7 +458,8 @@ dbd_pol_up(struct dbd *d, struct link *l)
 	send_text(l, &j->text, false);
 	send_text(l, &j->was, true);
 	send_users(l, j->tn);
-	send_nodes(l, j->tn);
+	if (j->kind != JOB_AGAIN)	/* nodes are for tests */
+		send_nodes(l, j->tn);
 	msg_init(&m, M_POL_GO);
 	(void)link_request(l, &m, NULL, 0);
 }
@@ -375,7 +470,13 @@ dbd_pol_failed(struct dbd *d, struct slice why)
 	struct policyc *pc = d->policyc;
 	char text[600];
 
-	if (env_ended(d->env) || pc->state != PC_ASKED)
+	if (env_ended(d->env))
+		return;
+	if (pc->state == PC_LATE && late_is_wanted(pc)) {
+		pc->state = PC_IDLE;
+		timer_in(&pc->next, 0);
+	}
+	if (pc->state != PC_ASKED)
 		return;
 	(void)snprintf(text, sizeof(text), "the policy compiler cannot be "
 	    "started: %.500s", log_vis(why));
@@ -445,6 +546,9 @@ on_answer(struct policyc *pc, const struct msg *m)
 		r.text = no->text;
 		r.detail = no->detail;
 	}
+	if (j->kind == JOB_AGAIN || (j->kind == JOB_SET &&
+	    (r.ok || j->uid == UID_NONE)))
+		pc->retry_us = RETRY_US;
 	job_end(pc, &r);
 	link_eof(l);		/* it has nothing more to do */
 }

@@ -58,6 +58,32 @@ unsettle(struct node *n)
 	TAILQ_INSERT_TAIL(&n->tn->unsettled, n, settle);
 }
 
+/*
+ * Refused routes: advertised, and taken back by an administrator.  That holds
+ * against the policy in force, which would approve them again.
+ */
+
+static bool
+is_refused(const struct node *n, const struct prefix *p)
+{
+	struct prefix other;
+	size_t at;
+
+	for (at = 0; at < n->refused.n; at += sizeof(other)) {
+		memcpy(&other, n->refused.p + at, sizeof(other));
+		if (prefix_eq(&other, p))
+			return true;
+	}
+	return false;
+}
+
+static void
+refuse(struct node *n, const struct prefix *p)
+{
+	if (!is_refused(n, p))
+		buf_put(&n->refused, p, sizeof(*p));
+}
+
 void
 routes_init(struct tailnet *tn)
 {
@@ -149,6 +175,36 @@ routes_same(const struct r_node *a, const struct r_node *b)
 	    msg_list_eq(&a->hostinfo.routes, &b->hostinfo.routes);
 }
 
+/* Withdrawn, it may be advertised anew; approved, it is not refused. */
+static void
+refused_prune(struct node *n)
+{
+	struct prefix p;
+	size_t at, kept = 0;
+
+	for (at = 0; at < n->refused.n; at += sizeof(p)) {
+		memcpy(&p, n->refused.p + at, sizeof(p));
+		if (!in_list(&n->r.hostinfo.routes, &p) ||
+		    in_list(&n->r.approved, &p))
+			continue;
+		memcpy(n->refused.p + kept, &p, sizeof(p));
+		kept += sizeof(p);
+	}
+	n->refused.n = kept;
+}
+
+void
+routes_refuse(struct node *n, const struct msg_list *routes)
+{
+	struct msg_list it = *routes;
+	struct r_route r;
+
+	while (msg_list_next(&it, MR_ROUTE, &r))
+		if (in_list(&n->r.hostinfo.routes, &r.v) &&
+		    !in_list(&n->r.approved, &r.v))
+			refuse(n, &r.v);
+}
+
 static bool
 carries(const struct node *n, const struct route *rt)
 {
@@ -195,6 +251,7 @@ routes_update(struct node *n)
 				carry(n, &r.v);
 	if (n->r.primary.count != 0 || !TAILQ_EMPTY(&n->carries))
 		unsettle(n);
+	refused_prune(n);
 }
 
 void
@@ -207,10 +264,11 @@ routes_drop(struct node *n)
 	if (n->unsettled)
 		TAILQ_REMOVE(&n->tn->unsettled, n, settle);
 	n->unsettled = false;
+	buf_free(&n->refused);
 }
 
 void
-routes_online(struct node *n)
+routes_look(struct node *n)
 {
 	struct carrier *c;
 
@@ -231,51 +289,65 @@ routes_window_over(struct dbd *d)
 
 /* Election. */
 
+/* Nobody speaks to a node whose key has expired, online or not. */
+static bool
+is_usable(const struct node *n, int64_t now)
+{
+	return n->r.online && !node_expired(n, now);
+}
+
 static struct node *
-lowest(const struct route *rt, bool online)
+lowest(const struct route *rt, bool usable, int64_t now)
 {
 	const struct carrier *c;
 	struct node *best = NULL;
 
 	TAILQ_FOREACH(c, &rt->carriers, of_route)
-		if ((!online || c->node->r.online) &&
+		if ((!usable || is_usable(c->node, now)) &&
 		    (best == NULL || c->node->r.id < best->r.id))
 			best = c->node;
 	return best;
 }
 
-/* It may have been online until now, and nobody has heard of it yet. */
+/*
+ * It may have been online until now, and nobody has heard of it yet.  After a
+ * full start those that were are presumed to be so still, and no others.
+ */
 static bool
-may_be_back(const struct node *n)
+may_be_back(const struct node *n, int64_t now)
 {
-	return n->tn->d->in_window && n->sessions == 0;
+	const struct dbd *d = n->tn->d;
+
+	return d->in_window && !d->full_start && n->sessions == 0 &&
+	    !node_expired(n, now);
 }
 
 static void
 elect(struct route *rt)
 {
-	struct node *was = rt->primary, *now;
+	struct node *was = rt->primary, *next;
+	int64_t now = env_wall(rt->tn->d->env);
 	char text[PREFIX_TEXT];
 
 	set_state(rt, ROUTE_IDLE);
-	if (was != NULL && was->r.online)
+	if (was != NULL && is_usable(was, now))
 		return;
-	if (was != NULL && may_be_back(was)) {
+	if (was != NULL && may_be_back(was, now)) {
 		set_state(rt, ROUTE_KEPT);
 		return;
 	}
-	if ((now = lowest(rt, true)) == NULL)
-		now = was != NULL ? was : lowest(rt, false);
-	if (now == was)
+	if ((next = lowest(rt, true, now)) == NULL)
+		next = was != NULL ? was : lowest(rt, false, now);
+	if (next == was)
 		return;
-	rt->primary = now;
+	rt->primary = next;
 	if (was != NULL)
 		unsettle(was);
-	unsettle(now);
+	unsettle(next);
 	(void)prefix_print(text, &rt->prefix);
 	batch_log(rt->tn->d, "route tailnet=%s prefix=%s node=%llu name=%s",
-	    rt->tn->name, text, (unsigned long long)now->r.id,
-	    log_vis(now->r.name));
+	    rt->tn->name, text, (unsigned long long)next->r.id,
+	    log_vis(next->r.name));
 }
 
 /* The routes that it is elected for, in the order of the approved ones. */
@@ -326,56 +398,19 @@ settle(struct tailnet *tn)
 	buf_free(&b);
 }
 
-void
-routes_settle(struct dbd *d)
-{
-	struct tailnet *tn;
-
-	/* op_begin() may end a turn itself. */
-	if (d->settling || env_ended(d->env))
-		return;
-	d->settling = true;
-	TAILQ_FOREACH(tn, &d->tailnets, all)
-		settle(tn);
-	d->settling = false;
-}
-
 /* Approval by policy. */
 
-static bool
-approves(const struct tailnet *tn, const struct pol_hits *h,
-    const struct r_node *r, struct msg_list *list, struct buf *b)
-{
-	struct msg_list it = r->hostinfo.routes;
-	struct r_route route;
-	bool more = false;
-
-	while (list->count < ROUTES_MAX &&
-	    msg_list_next(&it, MR_ROUTE, &route)) {
-		if (route.v.addr.family == 0 ||
-		    !pol_approves(tn->pol, h, &route.v) ||
-		    in_list(&r->approved, &route.v))
-			continue;
-		msg_list_add(list, b, MR_ROUTE, &route);
-		more = true;
-	}
-	return more;
-}
-
-bool
-routes_auto(const struct tailnet *tn, struct r_node *r, struct buf *b)
+static void
+node_hits(const struct tailnet *tn, const struct r_node *r,
+    struct pol_hits *h)
 {
 	const struct prefix range[2] = { tn->d->conf.prefix4,
 	    tn->d->conf.prefix6 };
-	struct msg_list it = r->tags, list;
+	struct msg_list it = r->tags;
 	struct slice tag[64];
 	struct pol_node facts;
-	struct pol_hits h;
 	struct r_text t;
-	bool more;
 
-	if (r->hostinfo.routes.count == 0 || tn->pol->napprovers == 0)
-		return false;
 	memset(&facts, 0, sizeof(facts));
 	facts.user = r->tags.count == 0 ? r->user : 0;
 	while (facts.ntags < 64 && msg_list_next(&it, MR_TEXT, &t))
@@ -383,14 +418,83 @@ routes_auto(const struct tailnet *tn, struct r_node *r, struct buf *b)
 	facts.tag = tag;
 	facts.ip4 = r->ip4;
 	facts.ip6 = r->ip6;
-	hits_init(&h, tn->pol);
-	hits_of(&h, tn->pol, &facts, range);
+	hits_init(h, tn->pol);
+	hits_of(h, tn->pol, &facts, range);
+}
+
+/*
+ * What the policy in force approves and is not approved was taken back before
+ * our start.  In an alarm nobody knows: then all that waits goes on waiting.
+ */
+static void
+recall_node(struct node *n)
+{
+	const struct tailnet *tn = n->tn;
+	struct msg_list it = n->r.hostinfo.routes;
+	struct pol_hits h;
+	struct r_route r;
+
+	if (it.count == 0 || (!tn->alarm && tn->pol->napprovers == 0))
+		return;
+	node_hits(tn, &n->r, &h);
+	while (msg_list_next(&it, MR_ROUTE, &r))
+		if (r.v.addr.family != 0 && !in_list(&n->r.approved, &r.v) &&
+		    (tn->alarm || pol_approves(tn->pol, &h, &r.v)))
+			refuse(n, &r.v);
+	hits_free(&h);
+}
+
+/* Once, before anything is approved and while the policy is still the old. */
+static void
+recall(struct tailnet *tn)
+{
+	struct node *n;
+
+	if (tn->recalled)
+		return;
+	tn->recalled = true;
+	tn->auto_version = tn->version;
+	TAILQ_FOREACH(n, &tn->nodes, all)
+		recall_node(n);
+}
+
+static bool
+approves(const struct tailnet *tn, const struct node *n,
+    const struct r_node *r, struct msg_list *list, struct buf *b)
+{
+	struct msg_list it = r->hostinfo.routes;
+	struct pol_hits h;
+	struct r_route route;
+	bool more = false;
+
+	node_hits(tn, r, &h);
+	while (list->count < ROUTES_MAX &&
+	    msg_list_next(&it, MR_ROUTE, &route)) {
+		if (route.v.addr.family == 0 ||
+		    !pol_approves(tn->pol, &h, &route.v) ||
+		    in_list(&r->approved, &route.v) ||
+		    (n != NULL && is_refused(n, &route.v)))
+			continue;
+		msg_list_add(list, b, MR_ROUTE, &route);
+		more = true;
+	}
+	hits_free(&h);
+	return more;
+}
+
+bool
+routes_auto(struct tailnet *tn, const struct node *n, struct r_node *r,
+    struct buf *b)
+{
+	struct msg_list list;
+
+	recall(tn);
+	if (r->hostinfo.routes.count == 0 || tn->pol->napprovers == 0)
+		return false;
 	list = r->approved;
 	buf_clear(b);
 	buf_put(b, r->approved.p, r->approved.n);
-	more = approves(tn, &h, r, &list, b);
-	hits_free(&h);
-	if (!more)
+	if (!approves(tn, n, r, &list, b))
 		return false;
 	msg_list_close(&list, b);
 	r->approved = list;
@@ -403,13 +507,36 @@ routes_auto_all(struct tailnet *tn)
 	struct buf b = { NULL, 0, 0 };
 	struct r_node r;
 	struct node *n;
+	bool fresh = tn->auto_version != tn->version;
 
+	tn->recalled = true;
+	tn->auto_version = tn->version;
 	TAILQ_FOREACH(n, &tn->nodes, all) {
+		if (fresh)
+			buf_clear(&n->refused);
 		r = n->r;
-		if (!routes_auto(tn, &r, &b))
+		if (!routes_auto(tn, n, &r, &b))
 			continue;
 		node_set(n, &r);
 		put_node(n);
 	}
 	buf_free(&b);
+}
+
+/* The end of a turn. */
+
+void
+routes_settle(struct dbd *d)
+{
+	struct tailnet *tn;
+
+	/* op_begin() may end a turn itself. */
+	if (d->settling || env_ended(d->env))
+		return;
+	d->settling = true;
+	TAILQ_FOREACH(tn, &d->tailnets, all) {
+		recall(tn);
+		settle(tn);
+	}
+	d->settling = false;
 }

@@ -19,27 +19,40 @@ bool	routes_same(const struct r_node *, const struct r_node *);
 void	routes_update(struct node *);
 /* The node goes. */
 void	routes_drop(struct node *);
-/* It came online or went. */
-void	routes_online(struct node *);
+/* It came online or went, or its key expired or is good again. */
+void	routes_look(struct node *);
 /* The window is over in which routes stayed where they were. */
 void	routes_window_over(struct dbd *);
 
 /*
  * At the end of a turn, before the commit: elects for each route that may have
  * to move, and has the nodes that it touches published.  A carrier that is
- * online stays; else it is the one of lowest id that is online; if none is, the
- * one that was, or the lowest.  While a window is open a route stays at a node
- * that may still come back.
+ * online and whose key has not expired stays; else it is the one of lowest id
+ * of which that is true; if there is none, the one that was, or the lowest.
+ * While the window after dbd's own death is open a route stays at a node that
+ * may still come back.
  */
 void	routes_settle(struct dbd *);
 
 /*
  * Adds to r->approved what r advertises and the policy in force approves for
- * it; b holds the list then.  False if that is nothing.
+ * it; b holds the list then.  False if that is nothing.  What was refused for
+ * the node that r is to be (NULL: a new one) stays so.
  */
-bool	routes_auto(const struct tailnet *, struct r_node *r, struct buf *b);
-/* The same for all nodes of the tailnet, within an operation. */
+bool	routes_auto(struct tailnet *, const struct node *, struct r_node *r,
+	    struct buf *b);
+/*
+ * The same for all nodes of the tailnet, within an operation.  If the version
+ * in force is another than before, nothing is refused any more.
+ */
 void	routes_auto_all(struct tailnet *);
+/*
+ * An administrator took these back: those that the node advertises are not
+ * approved by the policy until it advertises them anew or another version is
+ * in force.  After a start what was refused is told from what the policy in
+ * force approves.
+ */
+void	routes_refuse(struct node *, const struct msg_list *routes);
 
 /* The node advertises it and it is approved. */
 bool	route_effective(const struct r_node *, const struct prefix *);

@@ -131,7 +131,7 @@ set_online(struct node *n, bool online, int64_t last_seen)
 			n->tn->nonline++;
 		else
 			n->tn->nonline--;
-		routes_online(n);
+		routes_look(n);
 	}
 	n->r.last_seen = last_seen;
 	if (!n->told) {
@@ -285,6 +285,7 @@ on_expiry(void *arg)
 	op_begin(d);
 	put_node(n);
 	op_end(d);
+	routes_look(n);
 }
 
 void
@@ -292,6 +293,7 @@ expiry_arm(struct node *n)
 {
 	int64_t left;
 
+	routes_look(n);
 	timer_stop(&n->expiry);
 	left = n->r.expiry - env_wall(n->tn->d->env);
 	if (n->r.expiry == 0 || left <= 0)

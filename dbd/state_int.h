@@ -85,6 +85,7 @@ struct node {
 	TAILQ_HEAD(, carrier)	 carries;	/* routes.c */
 	bool			 unsettled;	/* in the tailnet's list of */
 	TAILQ_ENTRY(node)	 settle;	/* primaries to look at */
+	struct buf		 refused;	/* routes.c: taken back */
 
 	struct budget		 own;		/* for its own changes */
 	struct budget		 regs;		/* for its registrations */
@@ -150,6 +151,8 @@ struct tailnet {
 	struct route_list	 routes_due;	/* to elect for */
 	struct route_list	 routes_kept;	/* while a window is open */
 	struct node_list	 unsettled;
+	bool			 recalled;	/* what is refused in it */
+	uint32_t		 auto_version;	/* that it is refused under */
 	struct pool		 pool4;
 	struct pool		 pool6;
 	TAILQ_ENTRY(tailnet)	 changed;	/* if there are changes */

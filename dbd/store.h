@@ -116,7 +116,10 @@ int	store_put_seen(struct store *, uint64_t tailnet, uint64_t node,
 	    bool online, int64_t last_seen);
 int	store_put_authkey(struct store *, const struct authkey_row *);
 int	store_del_authkey(struct store *, uint64_t tailnet, uint64_t id);
-/* A new version of the tailnet's policy; version is given by the store. */
+/*
+ * A new version of the tailnet's policy; version is given by the store.  Those
+ * before it lose their compiled form.
+ */
 int	store_add_policy(struct store *, const struct policy_row *);
 /* What a version is compiled to now. */
 int	store_put_policy_blob(struct store *, uint64_t tailnet,

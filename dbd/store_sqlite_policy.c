@@ -91,6 +91,20 @@ store_find_policy(struct store *s, uint64_t tailnet, uint32_t version,
 	return q_end(&q, 1);
 }
 
+/* An old version is compiled anew if it is wanted again. */
+static int
+drop_blobs(struct store *s, uint64_t tailnet)
+{
+	struct query q;
+
+	q_init(&q, s, ST_POLICY_BARE, "drop policies", "UPDATE"
+	    " policy_versions SET blob = NULL WHERE tailnet_id = ?1"
+	    " AND blob IS NOT NULL AND version < (SELECT max(version)"
+	    " FROM policy_versions WHERE tailnet_id = ?1)");
+	q_u64(&q, tailnet);
+	return q_write(&q);
+}
+
 int
 store_add_policy(struct store *s, const struct policy_row *row)
 {
@@ -118,7 +132,9 @@ store_add_policy(struct store *s, const struct policy_row *row)
 		q_null(&q);
 	else
 		q_blob(&q, row->blob.p, row->blob.n);
-	return q_write(&q);
+	if (q_write(&q) == -1)
+		return -1;
+	return drop_blobs(s, row->tailnet);
 }
 
 int

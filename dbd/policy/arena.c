@@ -1,3 +1,4 @@
+#include <setjmp.h>
 #include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ struct arena {
 	struct block	*top;
 	size_t		 used;
 	size_t		 max;
+	jmp_buf		*full;		/* where to go when there is no room */
 };
 
 struct arena *
@@ -48,6 +50,29 @@ block_new(struct arena *a, size_t n)
 	return b;
 }
 
+static void __attribute__((__noreturn__))
+no_room(struct arena *a)
+{
+	if (a->full != NULL)
+		longjmp(*a->full, 1);
+	fatalx("a policy needs more than %zu octets", a->max);
+}
+
+bool
+arena_run(struct arena *a, void (*fn)(void *), void *arg)
+{
+	jmp_buf here;
+
+	a->full = &here;
+	if (setjmp(here) != 0) {
+		a->full = NULL;
+		return false;
+	}
+	fn(arg);
+	a->full = NULL;
+	return true;
+}
+
 void *
 arena_alloc(struct arena *a, size_t n)
 {
@@ -55,10 +80,10 @@ arena_alloc(struct arena *a, size_t n)
 	void *p;
 
 	if (n > a->max)
-		fatalx("a policy needs more than %zu octets", a->max);
+		no_room(a);
 	n = (n + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
 	if (n > a->max - a->used)
-		fatalx("a policy needs more than %zu octets", a->max);
+		no_room(a);
 	a->used += n;
 	if (b == NULL || b->cap - b->used < n)
 		b = block_new(a, n);
@@ -71,7 +96,7 @@ void *
 arena_array(struct arena *a, size_t n, size_t size)
 {
 	if (size != 0 && n > SIZE_MAX / size)
-		fatalx("a policy needs more than %zu octets", a->max);
+		no_room(a);
 	return arena_alloc(a, n * size);
 }
 

@@ -3,6 +3,7 @@
 #ifndef DBD_POLICY_ARENA_H
 #define DBD_POLICY_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/str.h"
@@ -10,10 +11,16 @@
 struct arena;
 
 /*
- * At most max octets in all.  Who reads a text bounds the text; to run over
- * max is a bug and ends the process, as memory running out does.
+ * At most max octets in all.  To run over max ends the process, as memory
+ * running out does, but within arena_run().
  */
 struct arena	*arena_new(size_t max);
+/*
+ * Calls fn(arg).  False if it needed more than max octets: then it was left
+ * where it stood, and what it took from elsewhere is lost, which suits a
+ * process that answers and ends.
+ */
+bool		 arena_run(struct arena *, void (*fn)(void *), void *arg);
 /* n octets, zeroed and aligned for any type.  Never NULL. */
 void		*arena_alloc(struct arena *, size_t n);
 /* Room for n members of size octets, zeroed.  Never NULL. */

@@ -3,6 +3,8 @@
 
 #include "dbd/policy/diff_int.h"
 
+#define MEMO_MAX	((size_t)32 * 1024 * 1024)
+
 /* A row by what it says, whatever its number. */
 struct said {
 	uint64_t	 hash;
@@ -19,8 +21,8 @@ cmp_said(const void *a, const void *b)
 	return x->row < y->row ? -1 : x->row > y->row;
 }
 
-static uint64_t
-sel_said(const struct pol_sel *s)
+uint64_t
+diff_sel_said(const struct pol_sel *s)
 {
 	uint64_t h = s->kind * UINT64_C(0x9e3779b97f4a7c15);
 
@@ -28,20 +30,30 @@ sel_said(const struct pol_sel *s)
 	return table_hash(s->user, s->nusers * sizeof(*s->user), h);
 }
 
-static uint64_t
-row_said(const struct pol *p, const struct pol_row *r)
+uint64_t
+diff_src_said(const struct pol *p, uint32_t src)
 {
-	const struct pol_src *s = &p->src[r->src];
-	uint64_t sum = 0, h;
+	const struct pol_src *s = &p->src[src];
+	uint64_t sum = 0;
 	uint32_t i;
 
 	for (i = 0; i < s->n; i++)
-		sum += sel_said(&p->sel[s->sel[i]]);
+		sum += diff_sel_said(&p->sel[s->sel[i]]);
+	return sum;
+}
+
+uint64_t
+diff_row_said(const struct pol *p, const struct pol_row *r)
+{
+	uint64_t sum, h;
+	uint32_t i;
+
+	sum = diff_src_said(p, r->src);
 	for (i = 0; i < r->nvia; i++)
-		sum += 3 * sel_said(&p->sel[r->via[i]]);
+		sum += 3 * diff_sel_said(&p->sel[r->via[i]]);
 	for (i = 0; i < r->ndst; i++) {
 		h = (r->flags & POL_ROW_SELF) != 0 ? 0 :
-		    sel_said(&p->sel[r->dst[i].sel]);
+		    diff_sel_said(&p->sel[r->dst[i].sel]);
 		sum += 5 * table_hash(r->dst[i].port,
 		    r->dst[i].nports * sizeof(*r->dst[i].port), h);
 	}
@@ -56,7 +68,7 @@ said_make(const struct pol *p)
 
 	v = xcalloc((size_t)p->nrows + 1, sizeof(*v));
 	for (i = 0; i < p->nrows; i++) {
-		v[i].hash = row_said(p, &p->row[i]);
+		v[i].hash = diff_row_said(p, &p->row[i]);
 		v[i].row = i;
 	}
 	qsort(v, p->nrows, sizeof(*v), cmp_said);
@@ -199,14 +211,17 @@ mark_used(struct side *s)
 	uint32_t i, k;
 
 	s->used = xcalloc(POL_WORDS(p) + 1, sizeof(*s->used));
+	s->dst = xcalloc(POL_WORDS(p) + 1, sizeof(*s->dst));
 	for (i = 0; i < p->nrows; i++) {
 		r = &p->row[i];
 		if ((r->flags & POL_ROW_APP) != 0)
 			continue;
 		use(s->used, p->src[r->src].sel, p->src[r->src].n);
 		use(s->used, r->via, r->nvia);
-		for (k = 0; k < r->ndst; k++)
+		for (k = 0; k < r->ndst; k++) {
 			set(s->used, r->dst[k].sel);
+			set(s->dst, r->dst[k].sel);
+		}
 	}
 }
 
@@ -259,6 +274,102 @@ classify(struct diff *d)
 		hits_free(&h[s]);
 }
 
+/* A class by what it is as a source, or as a destination. */
+struct as {
+	uint64_t	 hash;
+	uint32_t	 class;
+};
+
+static int
+cmp_as(const void *a, const void *b)
+{
+	const struct as *x = a, *y = b;
+
+	if (x->hash != y->hash)
+		return x->hash < y->hash ? -1 : 1;
+	return x->class < y->class ? -1 : x->class > y->class;
+}
+
+/* Sources: the first two parts; destinations: the others. */
+static const uint64_t *
+parts_as(const struct diff *d, const struct class *c, unsigned int side,
+    bool dst, size_t *octets)
+{
+	size_t words = d->side[side].words;
+
+	*octets = (dst ? PARTS - PART_AT : PART_AT) * words * sizeof(uint64_t);
+	return c->part[side] + (dst ? PART_AT * words : 0);
+}
+
+/* Which destinations of a row they are, as well. */
+static bool
+alike(const struct diff *d, const struct class *a, const struct class *b,
+    bool dst)
+{
+	const uint64_t *x, *y, *kx = a->key, *ky = b->key;
+	unsigned int side;
+	size_t i, n, octets;
+
+	for (side = 0; side < 2; side++) {
+		x = parts_as(d, a, side, dst, &octets);
+		y = parts_as(d, b, side, dst, &octets);
+		if (memcmp(x, y, octets) != 0)
+			return false;
+		n = POL_WORDS(d->side[side].c.pol);
+		for (i = 0; dst && i < 2 * n; i++)
+			if (((kx[i] ^ ky[i]) & d->side[side].dst[i % n]) != 0)
+				return false;
+		kx += 2 * n;
+		ky += 2 * n;
+	}
+	return true;
+}
+
+static void
+group_as(struct diff *d, struct as *v, bool dst)
+{
+	const struct class *c;
+	uint32_t i, n = 0;
+	const uint64_t *p;
+	unsigned int side;
+	size_t octets;
+
+	for (i = 0; i < d->nclasses; i++) {
+		v[i].class = i;
+		v[i].hash = 0;
+		for (side = 0; side < 2; side++) {
+			p = parts_as(d, &d->class[i], side, dst, &octets);
+			v[i].hash = table_hash(p, octets, v[i].hash);
+		}
+	}
+	if (d->nclasses != 0)
+		qsort(v, d->nclasses, sizeof(*v), cmp_as);
+	for (i = 0; i < d->nclasses; i++) {
+		c = &d->class[v[i].class];
+		if (i > 0 && !alike(d, c, &d->class[v[i - 1].class], dst))
+			n++;
+		d->class[v[i].class].group[dst] = n;
+	}
+	d->ngroups[dst] = n + 1;
+}
+
+/* Groups may be more than need be, which costs time only. */
+static void
+group_classes(struct diff *d)
+{
+	struct as *v;
+	size_t n;
+	unsigned int i;
+
+	v = xcalloc((size_t)d->nclasses + 1, sizeof(*v));
+	group_as(d, v, false);
+	group_as(d, v, true);
+	free(v);
+	n = (size_t)d->ngroups[0] * d->ngroups[1];
+	for (i = 0; n <= MEMO_MAX && i < 2; i++)
+		d->memo[i] = xcalloc(n, 1);
+}
+
 static void
 class_end(struct class *c)
 {
@@ -278,8 +389,10 @@ diff_end(struct diff *d)
 	free(d->node);
 	free(d->slot);
 	for (i = 0; i < 2; i++) {
+		free(d->memo[i]);
 		free(d->side[i].changed);
 		free(d->side[i].used);
+		free(d->side[i].dst);
 		compiled_free(&d->side[i].c);
 	}
 	buf_free(&d->lines);
@@ -313,7 +426,11 @@ policy_diff(struct slice was, struct slice now,
 	}
 	mark_changed(&d.side[0], &d.side[1]);
 	classify(&d);
+	group_classes(&d);
 	diff_list(&d);
+	diff_rest(&d);
+	if (out->n == 0)
+		buf_str(out, "no difference\n");
 	rc = 0;
  out:
 	diff_end(&d);

@@ -20,6 +20,7 @@ struct side {			/* one of the two policies */
 	size_t		 words;		/* of a bit for each row */
 	uint64_t	*changed;	/* rows that the other does not have */
 	uint64_t	*used;		/* selectors that its rows name */
+	uint64_t	*dst;		/* those that are destinations */
 };
 
 struct class {
@@ -27,6 +28,8 @@ struct class {
 	uint64_t	*part[2];	/* of each side: PARTS times words */
 	uint32_t	 first;		/* in diff.node */
 	uint32_t	 n;
+	uint32_t	 group[2];	/* of those that are alike as sources
+					 * [0], as destinations [1] */
 };
 
 struct diff_node {
@@ -40,6 +43,11 @@ struct diff {
 	size_t		 keylen;	/* words */
 	struct class	*class;
 	uint32_t	 nclasses;
+	uint32_t	 ngroups[2];
+	uint8_t		*memo[2];	/* of each pair of groups: between one
+					 * owner's devices [1] or not [0];
+					 * NULL: there are too many */
+	uint64_t	 work;		/* what comparing has cost */
 	struct diff_node *node;		/* by class */
 	uint32_t	*slot;		/* hash table of classes */
 	size_t		 nslots;
@@ -47,10 +55,19 @@ struct diff {
 	struct buf	*out;
 	size_t		 max;
 	size_t		 n;		/* lines written */
-	bool		 full;
+	bool		 full;		/* nothing more is written */
+	bool		 tired;		/* since it is too much work */
 };
 
+/* What a selector, the sources of a record and a row say, as a hash. */
+uint64_t diff_sel_said(const struct pol_sel *);
+uint64_t diff_src_said(const struct pol *, uint32_t src);
+uint64_t diff_row_said(const struct pol *, const struct pol_row *);
 /* Writes what differs, pair of classes by pair of classes. */
 void	 diff_list(struct diff *);
+/* A line for each section that differs and is not about access. */
+void	 diff_rest(struct diff *);
+/* Octets of out that stay free for what comes after the list. */
+#define DIFF_REST	512
 
 #endif

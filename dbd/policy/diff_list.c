@@ -5,7 +5,9 @@
 #include "dbd/policy/diff_int.h"
 #include "dbd/policy/lex.h"
 
-#define WORK_MAX	200000000u	/* pairs of classes looked at */
+#define WORK_MAX	UINT64_C(1000000000)	/* some seconds */
+#define MORE		"... and more\n"
+#define TIRED		"... and perhaps more: the policies are too far apart\n"
 
 /* What one may do to another: ports of a protocol. */
 struct may {
@@ -115,11 +117,15 @@ may_less(struct mays *out, const struct mays *a, const struct mays *b)
 	}
 }
 
-/* The destinations of row i that are b, as this part of it. */
+/*
+ * The destinations of row i that are b, as this part of it.  key: b's hits in
+ * this side, at and by, as far as rows name them.
+ */
 static void
 may_row(struct mays *m, const struct side *s, uint32_t i, enum part part,
-    const struct pol_hits *b)
+    const uint64_t *key)
 {
+	const uint64_t *by = key + POL_WORDS(s->c.pol);
 	const struct pol_row *r = &s->c.pol->row[i];
 	const struct pol_sel *sel;
 	uint32_t k;
@@ -127,8 +133,8 @@ may_row(struct mays *m, const struct side *s, uint32_t i, enum part part,
 	for (k = 0; k < r->ndst; k++) {
 		sel = &s->c.pol->sel[r->dst[k].sel];
 		if (part == PART_OWN ||
-		    (part == PART_AT && POL_HIT(b->at, r->dst[k].sel)) ||
-		    (part == PART_BY && POL_HIT(b->by, r->dst[k].sel)) ||
+		    (part == PART_AT && POL_HIT(key, r->dst[k].sel)) ||
+		    (part == PART_BY && POL_HIT(by, r->dst[k].sel)) ||
 		    (part == PART_EXIT && (sel->kind == POL_ANY ||
 		    sel->kind == POL_RANGE)))
 			may_ports(m, part == PART_OWN ? PART_AT : part, r,
@@ -142,14 +148,15 @@ may_all(struct diff *d, unsigned int side, const struct class *a,
 {
 	const struct side *s = &d->side[side];
 	const uint64_t *from = a->part[side], *to = b->part[side];
-	struct pol_hits h;
+	const uint64_t *key = b->key;
 	uint64_t bits;
 	size_t i;
 	unsigned int part, k;
+	uint32_t row;
 
-	hits_init(&h, s->c.pol);
-	hits_of(&h, s->c.pol, &d->topo->node[d->node[b->first].node].facts,
-	    d->topo->range);
+	if (side == 1)
+		key += 2 * POL_WORDS(d->side[0].c.pol);
+	d->work += PARTS * s->words;
 	for (part = PART_OWN; part < PARTS; part++)
 		for (i = 0; i < s->words; i++) {
 			if (part == PART_OWN)
@@ -157,12 +164,15 @@ may_all(struct diff *d, unsigned int side, const struct class *a,
 			else
 				bits = from[PART_SRC * s->words + i] &
 				    to[part * s->words + i];
-			for (k = 0; bits != 0; k++, bits >>= 1)
-				if ((bits & 1) != 0)
-					may_row(m, s, (uint32_t)(i * 64 + k),
-					    (enum part)part, &h);
+			for (k = 0; bits != 0; k++, bits >>= 1) {
+				if ((bits & 1) == 0)
+					continue;
+				row = (uint32_t)(i * 64 + k);
+				d->work += s->c.pol->row[row].ndst;
+				may_row(m, s, row, (enum part)part, key);
+			}
 		}
-	hits_free(&h);
+	d->work += 16 * m->n;
 	may_join(m);
 }
 
@@ -261,8 +271,10 @@ write_pair(struct diff *d, uint32_t x, uint32_t y)
 	while (rest.n > 0 && !d->full) {
 		for (n = 0; rest.p[n] != '\n'; n++)
 			continue;
-		if (d->n + 1 == d->max) {
-			buf_str(d->out, "... and more\n");
+		if (d->n + 1 == d->max || d->out->n + n + v[x].name.n +
+		    v[y].name.n + sizeof(" -> " MORE TIRED) + DIFF_REST >
+		    POLICY_OUT_MAX) {
+			buf_str(d->out, MORE);
 			d->full = true;
 		} else
 			buf_printf(d->out, "%c %.*s -> %.*s%.*s\n", rest.p[0],
@@ -285,8 +297,7 @@ one_owner(const struct diff *d, uint32_t x, uint32_t y)
 
 /* A row that only one side has may matter to the pair. */
 static bool
-touched(const struct diff *d, const struct class *a, const struct class *b,
-    bool own)
+touched(struct diff *d, const struct class *a, const struct class *b, bool own)
 {
 	const struct side *s;
 	const uint64_t *from, *to;
@@ -298,6 +309,7 @@ touched(const struct diff *d, const struct class *a, const struct class *b,
 		s = &d->side[side];
 		from = a->part[side];
 		to = b->part[side];
+		d->work += s->words;
 		for (i = 0; i < s->words; i++) {
 			bits = from[PART_SRC * s->words + i] &
 			    (to[PART_AT * s->words + i] |
@@ -310,6 +322,33 @@ touched(const struct diff *d, const struct class *a, const struct class *b,
 		}
 	}
 	return false;
+}
+
+enum memo {
+	MEMO_NONE, MEMO_SAME, MEMO_DIFFERS
+};
+
+/*
+ * Fills d->lines; false if nothing differs, or if it was too much work to go
+ * on: then d is full.
+ */
+static bool
+differs(struct diff *d, const struct class *a, const struct class *b, bool own)
+{
+	uint8_t none = MEMO_NONE, *memo = &none;
+
+	if (++d->work > WORK_MAX) {
+		d->full = d->tired = true;
+		return false;
+	}
+	if (d->memo[own] != NULL)
+		memo = &d->memo[own][(size_t)a->group[0] * d->ngroups[1] +
+		    b->group[1]];
+	if (*memo == MEMO_NONE)
+		*memo = touched(d, a, b, own) ? MEMO_DIFFERS : MEMO_SAME;
+	if (*memo == MEMO_DIFFERS && !compare(d, a, b, own))
+		*memo = MEMO_SAME;
+	return *memo == MEMO_DIFFERS;
 }
 
 static bool
@@ -332,8 +371,9 @@ list_classes(struct diff *d, const struct class *a, const struct class *b,
 {
 	uint32_t i, k, x, y;
 
-	if (!touched(d, a, b, false) || !compare(d, a, b, false))
+	if (!differs(d, a, b, false))
 		return;
+	d->work += (uint64_t)a->n * b->n;
 	for (i = 0; i < a->n && !d->full; i++)
 		for (k = 0; k < b->n && !d->full; k++) {
 			x = d->node[a->first + i].node;
@@ -386,8 +426,9 @@ list_owner(struct diff *d, const struct owned *v, uint32_t n)
 			nk = batch(v + k, n - k);
 			a = &d->class[v[i].class];
 			b = &d->class[v[k].class];
-			if (!touched(d, a, b, true) || !compare(d, a, b, true))
+			if (!differs(d, a, b, true))
 				continue;
+			d->work += (uint64_t)ni * nk;
 			for (x = i; x < i + ni && !d->full; x++)
 				for (y = k; y < k + nk && !d->full; y++)
 					if (x != y)
@@ -426,17 +467,13 @@ void
 diff_list(struct diff *d)
 {
 	bool self = any_self(d);
-	uint32_t i, k, work = 0;
+	uint32_t i, k;
 
 	for (i = 0; i < d->nclasses && !d->full; i++)
-		for (k = 0; k < d->nclasses && !d->full; k++) {
-			if (++work > WORK_MAX) {
-				buf_str(d->out, "... and perhaps more: the "
-				    "policies are too far apart\n");
-				return;
-			}
+		for (k = 0; k < d->nclasses && !d->full; k++)
 			list_classes(d, &d->class[i], &d->class[k], self);
-		}
 	if (self)
 		list_owners(d);
+	if (d->tired)
+		buf_str(d->out, TIRED);
 }

@@ -54,10 +54,11 @@ bad_end(struct reader *r)
 static bool
 comment_char(struct reader *r)
 {
-	size_t n = 1;
+	size_t n;
 
-	if (*r->p != '\0' &&
-	    (n = utf8_len(r->p, (size_t)(r->end - r->p))) == 0)
+	if (*r->p == '\0')
+		return bad(r, r->p, "a NUL in a comment");
+	if ((n = utf8_len(r->p, (size_t)(r->end - r->p))) == 0)
 		return bad(r, r->p, "a comment that is not UTF-8");
 	if (*r->p == '\n') {
 		r->line++;

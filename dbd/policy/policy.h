@@ -9,6 +9,8 @@
 #include "common/pol_hit.h"
 #include "dbd/policy/ast.h"
 
+#define POLICY_OUT_MAX	((size_t)4 * 1024 * 1024)	/* of why and diff */
+
 /* A node as tests and explanations need it; not what rules depend on. */
 struct test_node {
 	uint64_t	 id;
@@ -50,7 +52,8 @@ int		 policy_compile(struct slice text, const struct tailnet_info *,
 
 /*
  * Says which rows and lines let src reach dst (an alias, address or node name;
- * port 0: any), or that none does: text for people, a line a finding.
+ * port 0: any), or that none does: text for people, a line a finding, of at
+ * most POLICY_OUT_MAX octets.
  */
 int		 policy_why(struct slice text, const struct tailnet_info *,
 		    const struct topology *, struct slice src,
@@ -60,7 +63,9 @@ int		 policy_why(struct slice text, const struct tailnet_info *,
 /*
  * What the new text would add and remove against the old: lines
  * "+ SRC -> DST proto:ports" and "- ...", of nodes' names.  Pairs of nodes
- * with equal hits are found once, and at most max lines are written.
+ * with equal hits are found once, and at most max lines (0: 1000) of at most
+ * POLICY_OUT_MAX octets are written.  Lines "* ..." name other sections that
+ * differ; "no difference" if nothing does.
  */
 int		 policy_diff(struct slice was, struct slice now,
 		    const struct tailnet_info *, const struct topology *,

@@ -216,7 +216,9 @@ answer(struct serve *s, struct link *l, uint32_t id)
 
 	switch (s->what) {
 	case ASK_COMPILE:
-		rc = policy_compile(now, &info, &topo, &out, &e, &tests);
+		/* What was taken once may not fail for want of time. */
+		rc = policy_compile(now, &info, s->stored ? NULL : &topo,
+		    &out, &e, &tests);
 		break;
 	case ASK_TEST:
 		rc = policy_compile(now, &info, &topo, NULL, &e, &tests);

@@ -1,8 +1,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dbd/policy/arena.h"
 #include "dbd/policy/lex.h"
 #include "dbd/policy/world_int.h"
+
+#define MORE	"... and more\n"
 
 /* One end of the question. */
 struct end {
@@ -12,8 +15,14 @@ struct end {
 };
 
 struct why {
+	struct compiled	 c;
 	struct world	 w;
+	const struct tailnet_info *info;
+	const struct topology *topo;
+	struct slice	 from, to;
 	struct end	 src, dst;
+	struct pol_error *err;
+	int		 rc;
 	uint16_t	 port;
 	struct buf	*out;
 	size_t		 n;		/* rows that were told */
@@ -34,6 +43,17 @@ is_node(struct why *y, struct slice name, struct items *v)
 	return false;
 }
 
+/* A user's name alone is that of a host, where people mean the user. */
+static bool
+no_name(struct why *y, struct slice name, struct pol_error *err)
+{
+	const char *s = world_quote(&y->w, name);
+
+	buf_printf(err->text, "no node or host has the name %s: a user is "
+	    "written with @ at the end, %.*s@\"", s, (int)strlen(s) - 1, s);
+	return false;
+}
+
 static bool
 find_end(struct why *y, struct slice text, struct items *v,
     struct pol_error *err)
@@ -48,9 +68,9 @@ find_end(struct why *y, struct slice text, struct items *v,
 		for (i = 0; al.kind == AL_HOST && i < p->nhosts; i++)
 			if (slice_eq(p->host[i].name, al.text))
 				al.prefix = p->host[i].prefix;
-		if (al.kind == AL_HOST && al.prefix.addr.family == 0 &&
-		    is_node(y, al.text, v))
-			return true;
+		if (al.kind == AL_HOST && al.prefix.addr.family == 0)
+			return is_node(y, al.text, v) || no_name(y, al.text,
+			    err);
 		if (al.kind == AL_AUTO && al.ag == AG_SELF)
 			world_own(&y->w, &y->src.items, v);
 		else if (!world_items(&y->w, &al, v, &why))
@@ -165,8 +185,8 @@ say_place(struct why *y, const struct pol_prov *v)
 		buf_str(y->out, "default: no acls and no grants, so all is "
 		    "allowed:");
 	else
-		buf_printf(y->out, "%s[%u], line %u:", section[v->section],
-		    v->index, v->line);
+		buf_printf(y->out, "%s[%u], line %u, column %u:",
+		    section[v->section], v->index, v->line, v->column);
 }
 
 static void
@@ -216,43 +236,72 @@ tell_row(struct why *y, const struct pol_row *r)
 	buf_str(y->out, "\n");
 }
 
+static void
+tell(struct why *y)
+{
+	const struct pol *p = y->w.pol;
+	size_t n;
+	uint32_t i;
+
+	for (i = 0; i < p->nrows; i++) {
+		n = y->out->n;
+		tell_row(y, &p->row[i]);
+		if (y->out->n > POLICY_OUT_MAX - sizeof(MORE)) {
+			y->out->n = n;
+			buf_str(y->out, MORE);
+			return;
+		}
+	}
+}
+
+static void
+ask(void *arg)
+{
+	struct why *y = arg;
+
+	world_init(&y->w, y->c.arena, y->c.policy, y->c.pol, y->info,
+	    y->topo);
+	if (!find_end(y, y->from, &y->src.items, y->err) ||
+	    !find_end(y, y->to, &y->dst.items, y->err))
+		return;
+	fill_end(y, &y->src);
+	fill_end(y, &y->dst);
+	tell(y);
+	if (y->n == 0)
+		buf_printf(y->out, "no rule lets %.*s reach %.*s\n",
+		    SLICE_FMT(y->from), SLICE_FMT(y->to));
+	y->rc = 0;
+}
+
 int
 policy_why(struct slice text, const struct tailnet_info *info,
     const struct topology *topo, struct slice src, struct slice dst,
     uint16_t port, struct buf *out, struct pol_error *err)
 {
 	struct buf blob = { NULL, 0, 0 };
-	struct compiled c;
 	struct why y;
-	uint32_t i;
-	int rc = -1;
 
 	memset(&y, 0, sizeof(y));
+	y.info = info;
+	y.topo = topo;
+	y.from = src;
+	y.to = dst;
 	y.port = port;
 	y.out = out;
-	if (!compiled_make(&c, text, info, &blob, err))
-		goto out;
-	world_init(&y.w, c.arena, c.policy, c.pol, info, topo);
-	if (find_end(&y, src, &y.src.items, err) &&
-	    find_end(&y, dst, &y.dst.items, err)) {
-		fill_end(&y, &y.src);
-		fill_end(&y, &y.dst);
-		for (i = 0; i < c.pol->nrows; i++)
-			tell_row(&y, &c.pol->row[i]);
-		if (y.n == 0)
-			buf_printf(out, "no rule lets %.*s reach %.*s\n",
-			    SLICE_FMT(src), SLICE_FMT(dst));
-		rc = 0;
+	y.err = err;
+	y.rc = -1;
+	if (compiled_make(&y.c, text, info, &blob, err)) {
+		if (!arena_run(y.c.arena, ask, &y))
+			compiled_no_room(err);
+		items_free(&y.src.items);
+		items_free(&y.dst.items);
+		free(y.src.sels);
+		free(y.dst.sels);
+		free(y.src.node);
+		free(y.dst.node);
+		world_free(&y.w);
 	}
-	items_free(&y.src.items);
-	items_free(&y.dst.items);
-	free(y.src.sels);
-	free(y.dst.sels);
-	free(y.src.node);
-	free(y.dst.node);
-	world_free(&y.w);
- out:
-	compiled_free(&c);
+	compiled_free(&y.c);
 	buf_free(&blob);
-	return rc;
+	return y.rc;
 }

@@ -25,6 +25,8 @@ struct compiled {
  */
 bool	 compiled_make(struct compiled *, struct slice text,
 	    const struct tailnet_info *, struct buf *blob, struct pol_error *);
+/* The error of what ran over POLICY_ARENA, instead of any other. */
+void	 compiled_no_room(struct pol_error *);
 /* Fine after compiled_make() failed, too. */
 void	 compiled_free(struct compiled *);
 

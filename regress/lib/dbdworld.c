@@ -61,6 +61,7 @@ struct dbdworld {
 	struct fakepolicyc *policyc;
 	unsigned int	 policycs;
 	bool		 no_policyc;
+	bool		 policyc_waits;
 	bool		 wants_policyc;
 	TAILQ_HEAD(, dbdworker) workers;
 };
@@ -105,6 +106,8 @@ w_policyc(void *arg)
 {
 	struct dbdworld *w = arg;
 
+	if (w->wants_policyc)
+		die("master is asked twice");
 	w->wants_policyc = true;	/* master takes its time */
 }
 
@@ -372,6 +375,12 @@ void
 dw_policyc_allowed(struct dbdworld *w, bool allowed)
 {
 	w->no_policyc = !allowed;
+}
+
+void
+dw_policyc_late(struct dbdworld *w, bool late)
+{
+	w->policyc_waits = late;
 }
 
 void
@@ -756,7 +765,7 @@ deliver(struct dbdworld *w, enum pair_end to)
 	struct dbdworker *k;
 	unsigned int steps = 0;
 
-	if (w->wants_policyc && to == PAIR_A) {
+	if (w->wants_policyc && !w->policyc_waits && to == PAIR_A) {
 		policyc_start(w);
 		steps++;
 	}

@@ -45,6 +45,8 @@ void		 dw_pass(struct dbdworld *, uint64_t us);
 unsigned int	 dw_policycs(const struct dbdworld *);
 struct fakepolicyc *dw_policyc(struct dbdworld *);
 void		 dw_policyc_allowed(struct dbdworld *, bool);
+/* Master does not answer until it is no more late. */
+void		 dw_policyc_late(struct dbdworld *, bool);
 void		 dw_policyc_kill(struct dbdworld *);
 /* The octets of the policy that the worker holds; none: as DB_TAILNET says. */
 struct slice	 dw_policy(const struct dbdworker *);

@@ -15,6 +15,7 @@ struct name {
 
 struct fakepolicyc {
 	uint8_t		 what;
+	bool		 stored;
 	struct buf	 text;
 	struct buf	 was;
 	struct name	 user[MANY];
@@ -23,7 +24,7 @@ struct fakepolicyc {
 	unsigned int	 ndomains;
 	char		 why[600];
 	/* What the text says. */
-	bool		 allow, failing, bad;
+	bool		 allow, failing, slow, bad;
 	uint32_t	 line, column;
 	struct name	 own[MANY];
 	unsigned int	 nown;
@@ -108,6 +109,8 @@ command(struct fakepolicyc *f, char *line)
 		f->allow = true;
 	else if (strcmp(word, "failing") == 0)
 		f->failing = true;
+	else if (strcmp(word, "slow") == 0)
+		f->slow = true;
 	else if (strcmp(word, "own") == 0)
 		own(f, a, b);
 	else if (strcmp(word, "approve") == 0)
@@ -252,7 +255,9 @@ go(struct fakepolicyc *f, struct link *l, uint32_t id)
 
 	if (habit != NULL && strcmp(habit, "die") == 0)
 		return false;
-	if (habit != NULL && strcmp(habit, "hang") == 0)
+	if (f->what == 1 && f->stored)
+		f->failing = f->slow = false;
+	if (f->slow || (habit != NULL && strcmp(habit, "hang") == 0))
 		return true;
 	if (f->what == 1 && !f->bad)
 		put_blob(f, &b);
@@ -285,6 +290,7 @@ fakepolicyc_msg(struct fakepolicyc *f, struct link *l, const struct msg *m)
 	switch (m->type) {
 	case M_POL_CONF:
 		f->what = c->what;
+		f->stored = c->stored;
 		f->ndomains = c->domains.count;
 		(void)snprintf(f->why, sizeof(f->why), "%.*s %.*s %u",
 		    SLICE_FMT(c->src), SLICE_FMT(c->dst), c->port);

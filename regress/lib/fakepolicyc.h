@@ -7,6 +7,7 @@
  *	approve PREFIX|exit TAG		routes of nodes with the tag
  *	bad LINE COLUMN			refused, "no such thing"
  *	failing				its tests fail
+ *	slow				its tests do not end
  *	die, hang, garbage, short, flood	what a broken compiler does
  *
  * why answers "SRC DST PORT", diff "was TEXT now TEXT".

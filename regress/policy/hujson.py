@@ -76,6 +76,9 @@ class Reader:
                 b[start:stop].decode("utf-8")
             except UnicodeDecodeError as e:
                 self.fail(start + e.start, "comment is not valid UTF-8")
+            nul = b.find(b"\0", start, stop)
+            if nul >= 0:
+                self.fail(nul, "NUL in a comment")
             self.n = stop
 
     def document(self):

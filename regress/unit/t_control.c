@@ -894,6 +894,7 @@ test_status(void **state)
 
 	p = cp_connect(&f->d, 0);
 	hello(f, p);
+	(void)strlcpy(f->d.file_no, "p:1:2: no", sizeof(f->d.file_no));
 	cp_say_type(p, M_CTL_STATUS);
 	assert_int_equal(f->asked, 1);
 	master_row(f);
@@ -906,9 +907,9 @@ test_status(void **state)
 	    "expired=0 waiting=0 delayed=0 replaced=0 no_room=0 batches=0 "
 	    "operations=0 behind=10 }\n"
 	    "CTL_SUMMARY id=2 tailnet=1 name=\"net0\" nodes=4 online=2 "
-	    "users=1 seq=50 policy=\"allow-all\"\n"
+	    "users=1 seq=50 policy=\"allow-all\" refused=\"p:1:2: no\"\n"
 	    "CTL_SUMMARY id=2 tailnet=2 name=\"net1\" nodes=4 online=2 "
-	    "users=1 seq=51 policy=\"deny-all\"\n"
+	    "users=1 seq=51 policy=\"deny-all\" refused=\"\"\n"
 	    "CTL_END id=2 count=3\n");
 	/* The tag is worth nothing any more, nor is an invented one. */
 	master_row(f);
@@ -1156,15 +1157,18 @@ test_policy_versions(void **state)
 	turn(f);
 	text = cp_said(p);
 	assert_non_null(strstr(text, "CTL_POLICY_VERSION id=2 version=7 kind=2 "
-	    "uid=1000 at=5 reason=\"r\" size=3 in_force=true\n"));
+	    "uid=1000 at=5 reason=\"r\" size=3 in_force=true "
+	    "alarm=false\n"));
 	assert_non_null(strstr(text, "version=6 "));
-	assert_non_null(strstr(text, "in_force=false\nCTL_END id=2 count=2\n"));
+	assert_non_null(strstr(text, "in_force=false alarm=false\n"
+	    "CTL_END id=2 count=2\n"));
 	f->tn[0].alarm = true;
 	cp_say_type(p, M_CTL_POLICY_GET);
 	turn(f);
 	text = cp_said(p);
 	assert_non_null(strstr(text, "version=7 "));
-	assert_non_null(strstr(text, "in_force=false\nCTL_POLICY_LINE id=3"));
+	assert_non_null(strstr(text, "in_force=false alarm=true\n"
+	    "CTL_POLICY_LINE id=3"));
 	msg_init(&m, M_CTL_POLICY_GET);
 	m.u.ctl_policy_get.version = 8;
 	cp_say(p, &m);

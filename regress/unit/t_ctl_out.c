@@ -462,6 +462,9 @@ test_keys(void **state)
 "]\n");
 }
 
+/* What the server says of the policy's file. */
+static const char *refused;
+
 static void
 show_status(struct out *o, unsigned int tailnets)
 {
@@ -501,10 +504,30 @@ show_status(struct out *o, unsigned int tailnets)
 		m.u.ctl_summary.users = 1;
 		m.u.ctl_summary.seq = 345;
 		m.u.ctl_summary.policy = slice_str("allow-all");
+		m.u.ctl_summary.refused = slice_str(refused);
 		show_row(s, &m);
 	}
 	show_end(s);
 	show_free(s);
+}
+
+static void
+test_refused(void **state)
+{
+	struct out o = out(false, 0);
+
+	(void)state;
+	refused = "/etc/p:3:7: no such \033 thing";
+	show_status(&o, 1);
+	assert_non_null(strstr((char *)o.text.p, "policy allow-all\n"
+	    "policy file refused: /etc/p:3:7: no such \\033 thing\n"));
+	buf_free(&o.text);
+	o = out(true, 0);
+	show_status(&o, 1);
+	assert_non_null(strstr((char *)o.text.p, "\"policy_file_refused\": "
+	    "\"/etc/p:3:7: no such \\u001b thing\""));
+	buf_free(&o.text);
+	refused = NULL;
 }
 
 static void
@@ -783,6 +806,7 @@ main(void)
 		T(test_nodes), T(test_nodes_fit), T(test_colour),
 		T(test_node_json), T(test_node_lines), T(test_users),
 		T(test_keys), T(test_status), T(test_counters),
+		T(test_refused),
 		T(test_exposure), T(test_answers), T(test_times), T(test_vis),
 	};
 

@@ -29,6 +29,7 @@ static struct {
 	const char	*no;		/* refuses changes */
 	bool		 no_lists;
 	bool		 bad;		/* a policy is refused */
+	bool		 alarm;
 	uint32_t	 line;
 	size_t		 sent;		/* octets of a policy */
 	struct buf	 asked;		/* msg_print of each request */
@@ -149,7 +150,8 @@ send_policy(const struct msg *to, void (*fn)(const struct msg *, void *),
 	m.u.ctl_policy_version.uid = 1000;
 	m.u.ctl_policy_version.at = NOW - 3600;
 	m.u.ctl_policy_version.size = 12;
-	m.u.ctl_policy_version.in_force = true;
+	m.u.ctl_policy_version.in_force = !srv.alarm;
+	m.u.ctl_policy_version.alarm = srv.alarm;
 	m.u.ctl_policy_version.reason = slice_str("te\033st");
 	if (to->type == M_CTL_POLICY_GET || to->type == M_CTL_POLICY_HISTORY)
 		fn(&m, arg);
@@ -562,6 +564,11 @@ test_policy_rows(void **state)
 	    "      7  60m ago  uid 1000      12  in force  te\\033st\n|");
 	assert_non_null(strstr(run("policy history -j", false),
 	    "\"uid\": 1000,"));
+	srv.alarm = true;
+	assert_non_null(strstr(run("policy history", false),
+	    "12  not compiled  te"));
+	assert_non_null(strstr(run("policy history -j", false),
+	    "\"alarm\": true,"));
 }
 
 /* Many that begin alike are not all named. */

@@ -405,6 +405,46 @@ t_configured_expiry(void **state)
 	assert_int_equal(n->r.expiry, now() + 60);
 }
 
+/* A tagged node does not expire, whatever its client asks for. */
+static void
+t_tagged_expiry(void **state)
+{
+	const char *key = ask_key(w, 0, true, false, 0, "tag:srv");
+	struct ask_reg a = { .machine = 1, .key = 1, .auth = key };
+	const struct msg *m;
+	uint64_t id, seq;
+
+	(void)state;
+	a.expiry = now() + 3600;
+	m = ask_reg(k, &a);
+	assert_int_equal(m->type, M_DB_REG_OK);
+	id = m->u.db_reg_ok.node;
+	assert_int_equal(node(id)->r.user, 0);
+	assert_int_equal(node(id)->r.expiry, 0);
+	/* Known, it asks once more; that changes nothing. */
+	a.auth = NULL;
+	a.expiry = now() + 60;
+	seq = ask_seq(w);
+	m = ask_reg(k, &a);
+	assert_int_equal(m->type, M_DB_REG_OK);
+	assert_true(m->u.db_reg_ok.machine_ok);
+	assert_false(m->u.db_reg_ok.key_expired);
+	assert_int_equal(node(id)->r.expiry, 0);
+	assert_int_equal(ask_seq(w), seq);
+	/* Renewed with another key of its own. */
+	a.auth = key;
+	a.old = 1;
+	a.key = 2;
+	m = ask_reg(k, &a);
+	assert_int_equal(m->u.db_reg_ok.node, id);
+	assert_int_equal(node(id)->r.node_key[4], 2);
+	assert_int_equal(node(id)->r.expiry, 0);
+	/* It may log out all the same. */
+	a.expiry = ASK_PAST;
+	assert_true(ask_reg(k, &a)->u.db_reg_ok.key_expired);
+	assert_int_equal(node(id)->r.expiry, now());
+}
+
 /* Same machine: same owner, same node; another owner, another node. */
 static void
 t_same_machine(void **state)
@@ -649,6 +689,7 @@ main(void)
 		T(t_renew_same_key),
 		T(t_expiry_by_client),
 		T(t_configured_expiry),
+		T(t_tagged_expiry),
 		T(t_same_machine),
 		T(t_tags),
 		T(t_ephemeral),

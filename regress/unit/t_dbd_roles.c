@@ -240,35 +240,82 @@ tag_node(uint64_t id, const char *tag)
 	return rc;
 }
 
-/* Administrators: any tag where the policy defines none, else a defined one. */
-static void
-t_admin(void **state)
+static int
+tag_key(const char *tag)
 {
 	struct key_spec spec;
 	struct key_made made;
 	struct buf b = { NULL, 0, 0 };
-	struct r_text t = { .v = S("tag:nowhere") };
+	struct r_text t = { .v = S(tag) };
+	int rc;
 
+	memset(&spec, 0, sizeof(spec));
+	msg_list_add(&spec.tags, &b, MR_TEXT, &t);
+	msg_list_close(&spec.tags, &b);
+	rc = op_key_create(d(), &spec, &made, 0, why, sizeof(why));
+	buf_free(&b);
+	dw_run(w);
+	return rc;
+}
+
+/* Administrators: any tag under a built-in policy, else a defined one. */
+static void
+t_admin(void **state)
+{
 	(void)state;
 	assert_int_equal(ask_join(k, 1, 1, key, "one"), 1);
 	assert_int_equal(tag_node(1, "tag:any"), 0);
+	assert_int_equal(tag_key("tag:any"), 0);
+	/* One that defines none is no exception. */
 	set_policy("allow");
-	assert_int_equal(tag_node(1, "tag:thing"), 0);
+	assert_int_equal(tag_node(1, "tag:thing"), -1);
+	assert_string_equal(why, "tag:thing: not defined in the policy's "
+	    "tagOwners");
+	assert_int_equal(tag_key("tag:thing"), -1);
+	assert_string_equal(why, "tag:thing: not defined in the policy's "
+	    "tagOwners");
 	set_policy("allow\nown tag:web nobody");
 	assert_int_equal(tag_node(1, "tag:other"), -1);
 	assert_string_equal(why, "tag:other: not defined in the policy's "
 	    "tagOwners");
-	assert_true(tagged(1, "tag:thing"));
+	assert_true(tagged(1, "tag:any"));
 	assert_int_equal(tag_node(1, "tag:web"), 0);
 	assert_true(tagged(1, "tag:web"));
-	memset(&spec, 0, sizeof(spec));
-	msg_list_add(&spec.tags, &b, MR_TEXT, &t);
-	msg_list_close(&spec.tags, &b);
-	assert_int_equal(op_key_create(d(), &spec, &made, 0, why,
-	    sizeof(why)), -1);
+	assert_int_equal(tag_key("tag:web"), 0);
+	assert_int_equal(tag_key("tag:nowhere"), -1);
 	assert_string_equal(why, "tag:nowhere: not defined in the policy's "
 	    "tagOwners");
-	buf_free(&b);
+}
+
+/* Nothing valid is in force: nobody knows which tags there are. */
+static void
+t_admin_alarm(void **state)
+{
+	struct tailnet *tn;
+
+	(void)state;
+	assert_int_equal(ask_join(k, 1, 1, key, "one"), 1);
+	set_policy("allow\nown tag:web alice");
+	assert_int_equal(store_begin(dw_store(w)), 0);
+	assert_int_equal(store_put_policy_blob(dw_store(w), 1,
+	    tailnet_default(d())->version, slice_str("nonsense")), 0);
+	assert_int_equal(store_commit(dw_store(w)), 0);
+	dw_policyc_allowed(w, false);
+	dw_restart(w, true);
+	tn = tailnet_default(d());
+	assert_true(tn->alarm);
+	assert_int_equal(tag_node(1, "tag:web"), -1);
+	assert_string_equal(why, "no valid policy is in force: no tag can be "
+	    "given");
+	assert_int_equal(tag_key("tag:web"), -1);
+	assert_string_equal(why, "no valid policy is in force: no tag can be "
+	    "given");
+	/* A key without tags can be made. */
+	(void)ask_key(w, alice, true, false, 0, NULL);
+	dw_policyc_allowed(w, true);
+	dw_pass(w, 60 * US_PER_S);
+	assert_false(tailnet_default(d())->alarm);
+	assert_int_equal(tag_node(1, "tag:web"), 0);
 }
 
 int
@@ -277,7 +324,7 @@ main(void)
 #define T(f)	cmocka_unit_test_setup_teardown(f, setup, ask_teardown)
 	const struct CMUnitTest tests[] = {
 		T(t_roles), T(t_roles_compile), T(t_request), T(t_lite),
-		T(t_admin),
+		T(t_admin), T(t_admin_alarm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -369,7 +369,7 @@ t_auto(void **state)
 	assert_int_equal(op_node_tag(d(), 1, &list, 0, why, sizeof(why)), 0);
 	dw_run(w);
 	dw_forget(k);
-	set_policy("allow\napprove 10.0.0.0/8 tag:r");
+	set_policy("allow\nown tag:r alice\napprove 10.0.0.0/8 tag:r");
 	assert_string_equal(approved(1), "10.1.0.0/16 ");
 	assert_string_equal(primary(1), "10.1.0.0/16 ");
 	assert_string_equal(approved(2), "");
@@ -388,6 +388,225 @@ t_auto(void **state)
 	assert_string_equal(approved(2), "10.1.0.0/16 ");
 	assert_null(dw_differs(k));
 	buf_free(&b);
+}
+
+/* A lite update that says the same of routes and something else. */
+static void
+say_more(uint32_t i, const char *host, const char *prefixes)
+{
+	struct ask_lite a = { .machine = i, .key = i, .disco = i,
+	    .host = host, .h2 = h2++ };
+	struct buf b = { NULL, 0, 0 }, routes = { NULL, 0, 0 };
+	struct msg m;
+
+	ask_lite_msg(k, &a, &m, &b);
+	m.u.db_map_lite.hostinfo.routes = list_of(&routes, prefixes);
+	(void)dw_send(k, &m);
+	dw_run(w);
+	assert_true(slice_eqs(node_find(d(), i)->r.hostinfo.hostname, host));
+	buf_free(&b);
+	buf_free(&routes);
+}
+
+/* Node 1 is tag:r's and advertises; its first route is taken back. */
+static void
+taken_back(struct buf *b)
+{
+	struct msg_list list = tags(b, "tag:r");
+
+	assert_int_equal(op_node_tag(d(), 1, &list, 0, why, sizeof(why)), 0);
+	set_policy("allow\nown tag:r alice\napprove 10.0.0.0/8 tag:r");
+	advertise(1, "10.1.0.0/16 10.2.0.0/16 0.0.0.0/0 ::/0");
+	assert_string_equal(approved(1), "10.1.0.0/16 10.2.0.0/16 ");
+	assert_int_equal(change(1, "10.1.0.0/16", false), 0);
+	assert_string_equal(approved(1), "10.2.0.0/16 ");
+}
+
+#define ALL	"10.1.0.0/16 10.2.0.0/16 0.0.0.0/0 ::/0"
+
+/* Both exit routes are taken back, whichever is named. */
+static void
+t_refused_exit(void **state)
+{
+	struct buf b = { NULL, 0, 0 };
+	struct msg_list list = tags(&b, "tag:r");
+
+	(void)state;
+	assert_int_equal(op_node_tag(d(), 1, &list, 0, why, sizeof(why)), 0);
+	set_policy("allow\nown tag:r alice\napprove exit tag:r");
+	advertise(1, ALL);
+	assert_string_equal(approved(1), "0.0.0.0/0 ::/0 ");
+	assert_int_equal(change(1, "::/0", false), 0);
+	say_more(1, "other", ALL);
+	assert_string_equal(approved(1), "");
+	buf_free(&b);
+}
+
+/* What an administrator takes back stays so whatever the node says. */
+static void
+t_refused(void **state)
+{
+	struct buf b = { NULL, 0, 0 };
+	struct ask_reg a = { .machine = 1, .key = 9, .old = 1,
+	    .host = "third" };
+	struct buf mb = { NULL, 0, 0 }, routes = { NULL, 0, 0 };
+	struct msg m;
+
+	(void)state;
+	taken_back(&b);
+	say_more(1, "other", ALL);
+	assert_string_equal(approved(1), "10.2.0.0/16 ");
+	/* One more route, and that alone. */
+	say_more(1, "other", ALL " 10.3.0.0/16");
+	assert_string_equal(approved(1), "10.2.0.0/16 10.3.0.0/16 ");
+	/* It registers again with a new key. */
+	a.auth = ask_key(w, 0, true, false, 0, "tag:r");
+	ask_reg_msg(k, &a, &m, &mb);
+	m.u.db_reg.hostinfo.routes = list_of(&routes, ALL " 10.3.0.0/16");
+	(void)dw_send(k, &m);
+	dw_run(w);
+	assert_int_equal(node_find(d(), 1)->r.node_key[4], 9);
+	assert_string_equal(approved(1), "10.2.0.0/16 10.3.0.0/16 ");
+	/* An administrator changes his mind, and again. */
+	assert_int_equal(change(1, "10.1.0.0/16", true), 0);
+	assert_string_equal(approved(1),
+	    "10.2.0.0/16 10.3.0.0/16 10.1.0.0/16 ");
+	assert_int_equal(change(1, "10.1.0.0/16", false), 0);
+	assert_string_equal(approved(1), "10.2.0.0/16 10.3.0.0/16 ");
+	buf_free(&mb);
+	buf_free(&routes);
+	buf_free(&b);
+}
+
+/* Until it is advertised anew, or another policy is set. */
+static void
+t_refused_no_more(void **state)
+{
+	struct buf b = { NULL, 0, 0 };
+
+	(void)state;
+	taken_back(&b);
+	advertise(1, "10.2.0.0/16 ::/0 0.0.0.0/0");
+	assert_string_equal(approved(1), "10.2.0.0/16 ");
+	advertise(1, ALL);
+	assert_string_equal(approved(1), "10.2.0.0/16 10.1.0.0/16 ");
+	set_policy("allow\nown tag:r alice\napprove exit tag:r");
+	assert_string_equal(approved(1),
+	    "10.2.0.0/16 10.1.0.0/16 0.0.0.0/0 ::/0 ");
+	/* Not advertised when it is taken back: that is anew, too. */
+	advertise(1, "");
+	set_policy("allow\nown tag:r alice\napprove 10.0.0.0/8 tag:r");
+	assert_int_equal(change(1, "10.1.0.0/16", false), 0);
+	advertise(1, "10.1.0.0/16");
+	assert_string_equal(approved(1),
+	    "10.2.0.0/16 0.0.0.0/0 ::/0 10.1.0.0/16 ");
+	assert_null(dw_differs(k));
+	buf_free(&b);
+}
+
+/* Users change and it is compiled again; we die and come back. */
+static void
+t_refused_stays(void **state)
+{
+	struct buf b = { NULL, 0, 0 };
+	uint64_t seq;
+
+	(void)state;
+	taken_back(&b);
+	seq = tailnet_default(d())->pol_seq;
+	assert_int_equal(op_user_rename(d(), alice, S("eve"), 0, why,
+	    sizeof(why)), 0);
+	dw_pass(w, 20 * US_PER_S);
+	assert_true(tailnet_default(d())->pol_seq != seq);
+	assert_string_equal(approved(1), "10.2.0.0/16 ");
+	dw_restart(w, true);
+	dw_reconnect(k);
+	dw_hello(k);
+	ask_stream(k, 1, h2++, 1, 1, 1);
+	say_more(1, "other", ALL);
+	assert_string_equal(approved(1), "10.2.0.0/16 ");
+	seq = tailnet_default(d())->pol_seq;
+	assert_int_equal(op_user_rename(d(), alice, S("alice"), 0, why,
+	    sizeof(why)), 0);
+	dw_pass(w, 20 * US_PER_S);
+	assert_true(tailnet_default(d())->pol_seq != seq);
+	assert_string_equal(approved(1), "10.2.0.0/16 ");
+	set_policy("allow\nown tag:r alice\napprove 10.0.0.0/8 tag:r");
+	assert_string_equal(approved(1), "10.2.0.0/16 10.1.0.0/16 ");
+	assert_null(dw_differs(k));
+	buf_free(&b);
+}
+
+/* A full start: who was offline before is not waited for. */
+static void
+t_window_full(void **state)
+{
+	(void)state;
+	ha();
+	offline(1);
+	offline(2);
+	offline(3);
+	assert_string_equal(primary(3), "10.1.0.0/16 ");
+	/* What was last seen is written by then. */
+	dw_pass(w, 3600 * US_PER_S);
+	dw_restart(w, true);
+	dw_reconnect(k);
+	dw_hello(k);
+	assert_true(node_find(d(), 3)->r.primary.count == 1);
+	ask_stream(k, 2, h2++, 2, 2, 2);
+	assert_string_equal(primary(2), "10.1.0.0/16 ");
+	assert_string_equal(primary(3), "");
+	/* One that was online is. */
+	dw_pass(w, 120 * US_PER_S);
+	dw_restart(w, true);
+	dw_reconnect(k);
+	dw_hello(k);
+	ask_stream(k, 1, h2++, 1, 1, 1);
+	dw_pass(w, 50 * US_PER_S);
+	assert_string_equal(primary(2), "10.1.0.0/16 ");
+	dw_pass(w, 70 * US_PER_S);
+	assert_string_equal(primary(1), "10.1.0.0/16 ");
+	assert_null(dw_differs(k));
+}
+
+static void
+expire(uint64_t id, int64_t at)
+{
+	assert_int_equal(op_node_expire(d(), id, at, 0, why, sizeof(why)), 0);
+	dw_run(w);
+}
+
+/* Online, and nobody speaks to it: the route goes to one that serves. */
+static void
+t_expired(void **state)
+{
+	int64_t now;
+
+	(void)state;
+	ha();
+	now = env_wall(d()->env);
+	/* At once, if an administrator says so. */
+	expire(3, 1);
+	assert_true(node_find(d(), 3)->r.online);
+	assert_string_equal(primary(3), "");
+	assert_string_equal(primary(1), "10.1.0.0/16 ");
+	/* When the time has come. */
+	expire(1, now + 100);
+	dw_pass(w, 99 * US_PER_S);
+	assert_string_equal(primary(1), "10.1.0.0/16 ");
+	dw_pass(w, 2 * US_PER_S);
+	assert_true(node_find(d(), 1)->r.online);
+	assert_string_equal(primary(1), "");
+	assert_string_equal(primary(2), "10.1.0.0/16 ");
+	/* Nobody is better: it stays, until one is good again. */
+	expire(2, 1);
+	assert_string_equal(primary(2), "10.1.0.0/16 ");
+	expire(3, 0);
+	assert_string_equal(primary(2), "");
+	assert_string_equal(primary(3), "10.1.0.0/16 ");
+	expire(1, 0);
+	assert_string_equal(primary(3), "10.1.0.0/16 ");
+	assert_null(dw_differs(k));
 }
 
 static void
@@ -443,7 +662,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(t_approve), T(t_exit), T(t_withdrawn), T(t_failover),
 		T(t_restart), T(t_restart_stale), T(t_window), T(t_auto),
-		T(t_auto_at_registration), T(t_many),
+		T(t_auto_at_registration), T(t_refused), T(t_refused_exit),
+		T(t_refused_no_more), T(t_refused_stays), T(t_window_full),
+		T(t_expired), T(t_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,7 +93,6 @@ accepted(void **state)
 	(void)state;
 	for (i = 0; i < nitems(t); i++)
 		takes(slice_str(t[i].in), t[i].out);
-	takes(slice_mem("// \0\n1", 6), "1");
 }
 
 static void
@@ -174,6 +173,8 @@ refused(void **state)
 	for (i = 0; i < nitems(t); i++)
 		refuses(slice_str(t[i].in), t[i].line, t[i].column, t[i].why);
 	refuses(slice_mem("\0", 1), 1, 1, value);
+	refuses(slice_mem("1\n// a\0\n", 8), 2, 5, "a NUL in a comment");
+	refuses(slice_mem("/*\0*/1", 6), 1, 3, "a NUL in a comment");
 	refuses(slice_mem("\"\0\"", 3), 1, 2,
 	    "a control character in a string");
 }
@@ -310,6 +311,48 @@ arena(void **state)
 	arena_free(NULL);
 }
 
+struct eater {
+	struct arena	*a;
+	size_t		 got;
+};
+
+static void
+eat(void *arg)
+{
+	struct eater *e = arg;
+
+	for (;;) {
+		(void)arena_array(e->a, 1000, 1);
+		e->got++;
+	}
+}
+
+static void
+nibble(void *arg)
+{
+	struct eater *e = arg;
+
+	(void)arena_alloc(e->a, 8);
+	e->got = 1;
+}
+
+/* What needs too much is left, and the arena can be freed or go on. */
+static void
+arena_full(void **state)
+{
+	struct eater e = { arena_new(100000), 0 };
+
+	(void)state;
+	assert_true(arena_run(e.a, nibble, &e));
+	assert_int_equal(e.got, 1);
+	e.got = 0;
+	assert_false(arena_run(e.a, eat, &e));
+	assert_in_range(e.got, 90, 100);
+	assert_true(arena_used(e.a) <= 100000);
+	assert_true(arena_run(e.a, nibble, &e));
+	arena_free(e.a);
+}
+
 int
 main(void)
 {
@@ -320,7 +363,8 @@ main(void)
 		cmocka_unit_test(places),
 		cmocka_unit_test(another_reader),
 		cmocka_unit_test(in_proportion),
-		cmocka_unit_test(arena)
+		cmocka_unit_test(arena),
+		cmocka_unit_test(arena_full)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

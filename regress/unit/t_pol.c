@@ -322,6 +322,65 @@ one_name(void **state)
 	refuses(&p, "two rows have one name");
 }
 
+/*
+ * A source that many point at costs little in a blob and much in each
+ * question about a node: so the sum is bounded, over all kinds of records.
+ */
+static void
+many_sources(void **state)
+{
+	enum { SELS = 10000, RULES = 400, REST = POL_MAX_SOURCES -
+	    RULES * SELS };
+	struct pol_sel *sel = xcalloc(SELS, sizeof(*sel));
+	uint32_t *number = xcalloc(SELS, sizeof(*number)), i;
+	struct pol_approver *a = xcalloc(RULES + 20, sizeof(*a));
+	struct pol_attr attr = { .src = 1 };
+	struct pol_src src[2] = { { number, SELS },
+	    { number, REST % SELS } };
+	struct buf b = { NULL, 0, 0 };
+	struct pol p, *made;
+	const char *err;
+
+	(void)state;
+	memset(&p, 0, sizeof(p));
+	for (i = 0; i < SELS; i++) {
+		number[i] = i;
+		sel[i].kind = POL_RANGE;
+		sel[i].text = slice_str("0.0.0.0");	/* not read again */
+		sel[i].lo.family = 4;
+		sel[i].lo.b[2] = (uint8_t)(i >> 8);
+		sel[i].lo.b[3] = (uint8_t)i;
+		sel[i].hi = sel[i].lo;
+	}
+	for (i = 0; i < RULES + 20; i++) {
+		a[i].exit = true;
+		a[i].prov.section = POL_APPROVERS;
+	}
+	p.sel = sel;
+	p.nsels = SELS;
+	p.src = src;
+	p.nsrcs = 2;
+	p.approver = a;
+	p.napprovers = RULES + REST / SELS;
+	attr.keys = slice_str("\"a\":null");
+	attr.prov.section = POL_ATTRS;
+	p.attr = &attr;
+	p.nattrs = 1;
+	pol_save(&b, &p);
+	if ((made = pol_load(b.p, b.n, &err)) == NULL)
+		fail_msg("%s", err);
+	pol_free(made);
+	buf_free(&b);
+	src[1].n++;
+	refuses(&p, "there are too many sources");
+	src[1].n = 1;
+	p.napprovers++;
+	refuses(&p, "there are too many sources");
+	free(a);
+	free(number);
+	free(sel);
+}
+
 static void
 builtin(void **state)
 {
@@ -385,6 +444,7 @@ main(void)
 		cmocka_unit_test(big_counts),
 		cmocka_unit_test(bad_orders),
 		cmocka_unit_test(one_name),
+		cmocka_unit_test(many_sources),
 		cmocka_unit_test(builtin),
 		cmocka_unit_test(ranges),
 	};

@@ -353,6 +353,41 @@ too_big(void **state)
 	polkit_free(k);
 }
 
+/* Rows that share long sources count each; pol_load() would refuse them. */
+static void
+too_many_sources(void **state)
+{
+	struct polkit *k = world();
+	struct buf b = { NULL, 0, 0 };
+	unsigned int i, protos;
+	int rc;
+
+	(void)state;
+	for (protos = 209; protos <= 210; protos++) {
+		buf_clear(&b);
+		buf_str(&b, "{\"grants\":[{\"dst\":[\"*\"],\"ip\":[\"1:*\"");
+		for (i = 2; i <= protos; i++)
+			buf_printf(&b, ",\"%u:*\"", i);
+		buf_str(&b, "],\"src\":[\"10.200.0.0\"");
+		for (i = 1; i < 20000; i++)
+			buf_printf(&b, ",\"10.200.%u.%u\"", i >> 8, i & 255);
+		buf_str(&b, "]}]}");
+		buf_u8(&b, 0);
+		rc = polkit_compile(k, (const char *)b.p, false);
+		if (protos * 20000 <= POL_MAX_SOURCES) {
+			if (rc != 0)
+				fail_msg("%s", polkit_why(k));
+			continue;
+		}
+		assert_int_equal(rc, -1);
+		assert_string_equal(polkit_why(k), "the policy is too big: "
+		    "its rules have more sources, ports or users in all than "
+		    "can be compiled");
+	}
+	buf_free(&b);
+	polkit_free(k);
+}
+
 /* What was taken once is compiled though users and domains are gone since. */
 static void
 stored(void **state)
@@ -389,6 +424,7 @@ main(void)
 		cmocka_unit_test(ssh),
 		cmocka_unit_test(attrs),
 		cmocka_unit_test(too_big),
+		cmocka_unit_test(too_many_sources),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -272,6 +272,30 @@ refuses(void **state)
 	stop(e);
 }
 
+/* What was taken once is compiled without its tests. */
+static void
+stored(void **state)
+{
+	struct end *e = start();
+	struct msg m;
+
+	(void)state;
+	msg_init(&m, M_POL_CONF);
+	m.u.pol_conf.what = 1;
+	m.u.pol_conf.stored = true;
+	(void)prefix_parse(&m.u.pol_conf.range4, slice_str("100.64.0.0/10"));
+	(void)prefix_parse(&m.u.pol_conf.range6,
+	    slice_str("fd7a:115c:a1e0::/48"));
+	feed(e, &m, 0);
+	give(e, RULES ",\"tests\":[{\"src\":\"a@example.com\",\"deny\":"
+	    "[\"tag:srv:22\"]}]}", false);
+	people(e);
+	go(e);
+	assert_int_equal(e->ok, 1);
+	assert_true(e->size != 0 && e->size == e->blob.n);
+	stop(e);
+}
+
 static void
 tests_fail(void **state)
 {
@@ -315,7 +339,7 @@ explains(void **state)
 	assert_int_equal(e->ok, 1);
 	buf_u8(&e->lines, 0);
 	assert_string_equal((const char *)e->lines.p,
-	    "acls[0], line 1: any protocol:22\n");
+	    "acls[0], line 1, column 37: any protocol:22\n");
 	stop(e);
 	e = start();
 	conf(e, 4, "", "");
@@ -326,7 +350,7 @@ explains(void **state)
 	assert_int_equal(e->ok, 1);
 	buf_u8(&e->lines, 0);
 	assert_string_equal((const char *)e->lines.p,
-	    "+ mine -> srv any:22\n");
+	    "+ mine -> srv any:22\n* tagOwners differs\n");
 	stop(e);
 }
 
@@ -380,6 +404,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(compiles),
 		cmocka_unit_test(refuses),
+		cmocka_unit_test(stored),
 		cmocka_unit_test(tests_fail),
 		cmocka_unit_test(explains),
 		cmocka_unit_test(long_text),

@@ -65,20 +65,22 @@ whys(void **state)
 	struct polkit *k = world();
 
 	(void)state;
-	why(k, "a1", "srv", 22, "acls[0], line 3: any protocol:22,80-90\n");
-	why(k, "a1", "srv", 0, "acls[0], line 3: any protocol:22,80-90\n"
-	    "acls[1], line 4: udp:53\n");
+	why(k, "a1", "srv", 22,
+	    "acls[0], line 3, column 1: any protocol:22,80-90\n");
+	why(k, "a1", "srv", 0,
+	    "acls[0], line 3, column 1: any protocol:22,80-90\n"
+	    "acls[1], line 4, column 1: udp:53\n");
 	why(k, "a@example.com", "100.64.0.4", 53,
-	    "acls[1], line 4: udp:53\n");
+	    "acls[1], line 4, column 1: udp:53\n");
 	why(k, "a1", "a2", 1234,
-	    "acls[0], line 3: any protocol:* (autogroup:self)\n");
+	    "acls[0], line 3, column 1: any protocol:* (autogroup:self)\n");
 	why(k, "a1", "b1", 0, "no rule lets a1 reach b1\n");
 	why(k, "b1", "h", 443,
-	    "grants[0], line 6: tcp:443 via tag:router\n");
+	    "grants[0], line 6, column 1: tcp:443 via tag:router\n");
 	why(k, "b1", "10.33.0.77", 80, "no rule lets b1 reach 10.33.0.77\n");
 	why(k, "b1", "tag:srv", 0,
-	    "grants[1], line 7: capabilities {\"a.b/c\":[1]}\n"
-	    "acls[1], line 4: udp:53\n");
+	    "grants[1], line 7, column 1: capabilities {\"a.b/c\":[1]}\n"
+	    "acls[1], line 4, column 1: udp:53\n");
 	polkit_free(k);
 }
 
@@ -90,7 +92,13 @@ unknown(void **state)
 	(void)state;
 	assert_int_equal(policy_why(slice_str(rules), &k->info, &k->topo,
 	    slice_str("nobody"), slice_str("srv"), 0, &k->out, &k->err), -1);
-	assert_non_null(strstr(polkit_why(k), "\"nobody\""));
+	assert_string_equal(polkit_why(k), "no node or host has the name "
+	    "\"nobody\": a user is written with @ at the end, \"nobody@\"");
+	buf_clear(&k->text);
+	assert_int_equal(policy_why(slice_str(rules), &k->info, &k->topo,
+	    slice_str("nobody@"), slice_str("srv"), 0, &k->out, &k->err), -1);
+	assert_string_equal(polkit_why(k),
+	    "user not found: token: \"nobody@\"");
 	buf_clear(&k->text);
 	assert_int_equal(policy_why(slice_str("{"), &k->info, &k->topo,
 	    slice_str("a1"), slice_str("srv"), 0, &k->out, &k->err), -1);
@@ -121,10 +129,11 @@ diffs(void **state)
 	const char *base = POL(ACL("\"a@example.com\"", "\"tag:srv:20-30\""));
 
 	(void)state;
-	diff(k, base, base, 0, "");
+	diff(k, base, base, 0, "no difference\n");
 	/* Said in another way, and in another order. */
 	diff(k, base, POL(ACL("\"a@example.com\"", "\"tag:srv:26-30\"") ","
-	    ACL("\"a@example.com\"", "\"tag:srv:20-25\"")), 0, "");
+	    ACL("\"a@example.com\"", "\"tag:srv:20-25\"")), 0,
+	    "no difference\n");
 	diff(k, base, POL(ACL("\"a@example.com\"", "\"tag:srv:20-22,24-31\"")),
 	    0, "- a1 -> srv any:23\n+ a1 -> srv any:31\n"
 	    "- a2 -> srv any:23\n+ a2 -> srv any:31\n");
@@ -159,6 +168,196 @@ diff_self(void **state)
 	polkit_free(k);
 }
 
+/* What is not about access is named at least. */
+static void
+diff_sections(void **state)
+{
+	static const struct {
+		const char	*was, *now, *want;
+	} t[] = {
+		{ "\"grants\":[{\"src\":[\"*\"],\"dst\":[\"*\"],\"app\":"
+		    "{\"a.b/c\":[1]}}]", "\"grants\":[{\"src\":[\"*\"],"
+		    "\"dst\":[\"*\"],\"app\":{\"a.b/c\":[2]}}]",
+		    "* app of grants differs\n" },
+		{ "\"ssh\":[{\"action\":\"accept\",\"src\":[\"a@example.com\"],"
+		    "\"dst\":[\"tag:srv\"],\"users\":[\"root\"]}]",
+		    "\"ssh\":[{\"action\":\"check\",\"src\":"
+		    "[\"a@example.com\"],\"dst\":[\"tag:srv\"],\"users\":"
+		    "[\"root\"]}]", "* ssh differs\n" },
+		{ "\"nodeAttrs\":[{\"target\":[\"*\"],\"attr\":[\"x\"]},"
+		    "{\"target\":[\"tag:srv\"],\"attr\":[\"y\"]}]",
+		    "\"nodeAttrs\":[{\"target\":[\"*\"],\"attr\":[\"y\"]},"
+		    "{\"target\":[\"tag:srv\"],\"attr\":[\"x\"]}]",
+		    "* nodeAttrs differs\n" },
+		{ "\"autoApprovers\":{\"routes\":{\"10.0.0.0/8\":[\"tag:srv\"]"
+		    "}}", "\"autoApprovers\":{\"routes\":{\"10.0.0.0/9\":"
+		    "[\"tag:srv\"]}}", "* autoApprovers differs\n" },
+		{ "\"hosts\":{\"q\":\"1.2.3.4\"}", "\"hosts\":{}",
+		    "no difference\n" }
+	};
+	struct polkit *k = world();
+	char text[2][600];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		(void)snprintf(text[0], sizeof(text[0]), "{" TAGS "%s}",
+		    t[i].was);
+		(void)snprintf(text[1], sizeof(text[1]), "{" TAGS "%s}",
+		    t[i].now);
+		diff(k, text[0], text[1], 0, t[i].want);
+		diff(k, text[1], text[0], 0, t[i].want);
+		diff(k, text[0], text[0], 0, "no difference\n");
+	}
+	diff(k, "{\"acls\":[],\"tagOwners\":{\"tag:x\":[]}}",
+	    "{\"tagOwners\":{\"tag:x\":[\"a@example.com\"]},\"acls\":["
+	    ACL("\"b@example.com\"", "\"100.64.0.4:1\"") "]}", 0,
+	    "+ b1 -> srv any:1\n* tagOwners differs\n");
+	polkit_free(k);
+}
+
+/* Nodes of one user, each with its own address in rules. */
+static struct polkit *
+crowd(unsigned int n)
+{
+	static char name[64][8];
+	struct polkit *k = polkit_new();
+	unsigned int i;
+
+	(void)polkit_user(k, "a@example.com", 0);
+	for (i = 0; i < n; i++) {
+		(void)snprintf(name[i], sizeof(name[i]), "n%u", i);
+		(void)polkit_node(k, name[i], 1, "", "");
+	}
+	return k;
+}
+
+static void
+ends_with(struct buf *b, const char *end)
+{
+	size_t n = strlen(end);
+
+	assert_true(b->n > n);
+	assert_memory_equal(b->p + b->n - n, end, n);
+}
+
+static void
+long_grant(struct buf *b)
+{
+	unsigned int i;
+
+	buf_str(b, "{\"src\":[\"*\"],\"dst\":[\"10.0.0.0/8\"],"
+	    "\"ip\":[\"1:*\"");
+	for (i = 2; i < 256; i++)
+		buf_printf(b, ",\"%u:*\"", i);
+	buf_str(b, "],\"via\":[\"tag:t\"");
+	for (i = 0; i < 100; i++)
+		buf_printf(b, ",\"tag:long%u\"", i);
+	buf_str(b, "]},");
+}
+
+/* dbd takes no more octets, however many lines were asked for. */
+static void
+no_longer(void **state)
+{
+	struct polkit *k = crowd(60);
+	struct buf b = { NULL, 0, 0 };
+	struct slice s;
+	unsigned int i;
+
+	(void)state;
+	buf_str(&b, "{\"acls\":[{\"action\":\"accept\",\"src\":[\"*\"],"
+	    "\"dst\":[\"100.64.0.0/10:1");
+	for (i = 2; i < 900; i++)
+		buf_printf(&b, ",%u", 2 * i);
+	buf_str(&b, "\"]}]}");
+	s = buf_slice_of(&b);
+	assert_int_equal(policy_diff(slice_str("{\"acls\":[]}"), s, &k->info,
+	    &k->topo, 100000, &k->out, &k->err), 0);
+	assert_true(k->out.n <= POLICY_OUT_MAX);
+	assert_true(k->out.n > POLICY_OUT_MAX - 10000);
+	ends_with(&k->out, "\n... and more\n");
+	buf_clear(&b);
+	/* Rows with long lines: a grant has one for each protocol. */
+	buf_str(&b, "{\"tagOwners\":{\"tag:t\":[]");
+	for (i = 0; i < 100; i++)
+		buf_printf(&b, ",\"tag:long%u\":[]", i);
+	buf_str(&b, "},\"grants\":[");
+	for (i = 0; i < 20; i++)
+		long_grant(&b);
+	buf_str(&b, "{\"src\":[],\"dst\":[],\"ip\":[\"*\"]}]}");
+	buf_clear(&k->out);
+	s = buf_slice_of(&b);
+	if (policy_why(s, &k->info, &k->topo, slice_str("n1"),
+	    slice_str("10.0.0.1"), 0, &k->out, &k->err) != 0)
+		fail_msg("%s", polkit_why(k));
+	assert_true(k->out.n <= POLICY_OUT_MAX);
+	assert_true(k->out.n > POLICY_OUT_MAX - 10000);
+	ends_with(&k->out, "\n... and more\n");
+	buf_free(&b);
+	polkit_free(k);
+}
+
+#define HOSTS	2000
+
+/* A rule for each host and port 22, or one for all; then what else there is. */
+static void
+host_rules(struct buf *b, bool merged, bool each_dst)
+{
+	unsigned int i;
+
+	buf_str(b, "{\"acls\":[{\"action\":\"accept\",\"dst\":[\"*:22\"],"
+	    "\"src\":[\"100.64.0.0\"");
+	for (i = 1; i < HOSTS; i++)
+		buf_printf(b, "%s\"100.64.%u.%u\"", merged ? "," :
+		    "]},{\"action\":\"accept\",\"dst\":[\"*:22\"],\"src\":[",
+		    i >> 8, i & 255);
+	buf_str(b, "]}");
+	for (i = 0; each_dst && i < HOSTS; i++)
+		buf_printf(b, ",{\"action\":\"accept\",\"src\":[\"*\"],"
+		    "\"dst\":[\"100.64.%u.%u:1\"]}", i >> 8, i & 255);
+	buf_str(b, "]}");
+}
+
+/*
+ * Many rules against one that says the same, for nodes that all differ: pairs
+ * that are alike are compared once, and if there are too many, it ends.
+ */
+static void
+same_at_length(void **state)
+{
+	struct polkit *k = polkit_new();
+	struct test_node *v = xcalloc(HOSTS, sizeof(*v));
+	struct buf b[2] = { { NULL, 0, 0 }, { NULL, 0, 0 } };
+	unsigned int i, many;
+
+	(void)state;
+	for (i = 0; i < HOSTS; i++) {
+		v[i].name = slice_str("n");
+		v[i].facts.user = 1;
+		v[i].facts.ip4.family = 4;
+		v[i].facts.ip4.b[0] = 100;
+		v[i].facts.ip4.b[1] = 64;
+		v[i].facts.ip4.b[2] = (uint8_t)(i >> 8);
+		v[i].facts.ip4.b[3] = (uint8_t)i;
+	}
+	k->topo.node = v;
+	k->topo.nnodes = HOSTS;
+	for (many = 0; many < 2; many++) {
+		for (i = 0; i < 2; i++) {
+			buf_clear(&b[i]);
+			host_rules(&b[i], i == 1, many == 1);
+		}
+		diff(k, text(&b[0]), text(&b[1]), 0, many == 0 ?
+		    "no difference\n" : "... and perhaps more: the policies "
+		    "are too far apart\n");
+	}
+	buf_free(&b[0]);
+	buf_free(&b[1]);
+	free(v);
+	polkit_free(k);
+}
+
 static void
 diff_bad(void **state)
 {
@@ -179,6 +378,9 @@ main(void)
 		cmocka_unit_test(unknown),
 		cmocka_unit_test(diffs),
 		cmocka_unit_test(diff_self),
+		cmocka_unit_test(diff_sections),
+		cmocka_unit_test(no_longer),
+		cmocka_unit_test(same_at_length),
 		cmocka_unit_test(diff_bad),
 	};
 

@@ -273,6 +273,52 @@ t_dawdlers(void **state)
 	assert_int_equal(w->nreqs, 0);
 }
 
+/*
+ * The first has all that one may have, and is read on when what it dawdled
+ * over is given up: its next 10 s end, too.
+ */
+static void
+t_first_again(void **state)
+{
+	struct networld *w = *state;
+	struct h2_client *client;
+	struct wire *a, *b;
+
+	(void)fill(w);
+	a = wire_open(w, 100);
+	ask(a, "/a", 60000);
+	assert_ptr_equal(w->net->first, a->conn);
+	ask(a, "/a", 60000);
+	half(a, 5, 60000);
+	assert_true(a->conn->held > MOST);
+	assert_false(conn_wants_input(a->conn));
+	b = wire_open(w, 101);
+	ask(b, "/b", 60000);
+	assert_false(conn_wants_input(b->conn));
+	/* It must not hear of streams that it knows nothing of. */
+	client = a->client;
+	a->client = NULL;
+	networld_pass(w, 11 * US_PER_S);
+	assert_int_equal(w->net->count.stalled, 1);
+	assert_true(conn_wants_input(a->conn));
+	assert_ptr_equal(w->net->first, a->conn);
+	a->client = client;
+	half(a, 7, 30000);
+	a->client = NULL;
+	assert_true(conn_wants_input(a->conn));
+	networld_pass(w, 10 * US_PER_S);
+	assert_int_equal(w->net->count.stalled, 2);
+	assert_false(conn_wants_input(a->conn));
+	assert_false(was_asked(w, "/b"));
+	assert_true(answer(w, "/a"));
+	assert_true(answer(w, "/a"));
+	assert_true(was_asked(w, "/b"));
+	assert_ptr_equal(w->net->first, b->conn);
+	assert_true(answer(w, "/b"));
+	assert_null(w->net->first);
+	a->client = client;
+}
+
 /* A body that comes octet by octet has as long as one that does not come. */
 static void
 t_trickle(void **state)
@@ -473,8 +519,8 @@ main(void)
 {
 #define T(t)	cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(t_line), T(t_dawdlers), T(t_trickle), T(t_own), T(t_gone),
-		T(t_plain), T(t_wiped)
+		T(t_line), T(t_dawdlers), T(t_first_again), T(t_trickle),
+		T(t_own), T(t_gone), T(t_plain), T(t_wiped)
 	};
 #undef T
 

@@ -238,6 +238,9 @@ on_patience(void *arg)
 	if (net->first == c && c->room != ROOM_SOON)
 		c->room = ROOM_DRAIN;
 	net_settle(net);
+	/* It may be about to be read on, and then has to be stopped again. */
+	if (net->first != NULL && !timer_pending(&net->patience))
+		timer_in(&net->patience, PATIENCE_US);
 }
 
 void
