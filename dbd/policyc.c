@@ -80,6 +80,17 @@ running(const struct policyc *pc)
 	    TAILQ_FIRST(&pc->jobs) : NULL;
 }
 
+/* The same where there is one: policyc was asked. */
+static struct job *
+asked(const struct policyc *pc)
+{
+	struct job *j = running(pc);
+
+	if (j == NULL)
+		fatalx("no job is with the policy compiler");
+	return j;
+}
+
 static void
 job_remove(struct policyc *pc, struct job *j)
 {
@@ -174,7 +185,7 @@ job_retest(struct tailnet *tn)
 static void
 job_end(struct policyc *pc, struct job_result *r)
 {
-	struct job *j = running(pc);
+	struct job *j = asked(pc);
 
 	timer_stop(&pc->deadline);
 	pc->link = NULL;
@@ -202,7 +213,7 @@ retry(struct policyc *pc)
 static void
 job_fail(struct policyc *pc, const char *why)
 {
-	const struct job *j = running(pc);
+	const struct job *j = asked(pc);
 	bool again = j->uid == UID_NONE && j->kind != JOB_RETEST;
 	struct job_result r;
 	char text[700];
@@ -448,7 +459,7 @@ dbd_pol_up(struct dbd *d, struct link *l)
 		link_eof(l);
 		return;
 	}
-	j = running(pc);
+	j = asked(pc);
 	pc->state = PC_BUSY;
 	pc->link = l;
 	timer_in(&pc->deadline, COMPILE_US);
@@ -524,7 +535,7 @@ static void
 on_answer(struct policyc *pc, const struct msg *m)
 {
 	const struct m_pol_no *no = &m->u.pol_no;
-	struct job *j = running(pc);
+	struct job *j = asked(pc);
 	struct link *l = pc->link;
 	struct job_result r;
 	uint64_t size;
@@ -561,7 +572,7 @@ dbd_pol_msg(struct dbd *d, struct link *l, const struct msg *m)
 
 	if (env_ended(d->env) || pc->link != l)
 		return;
-	j = running(pc);
+	j = asked(pc);
 	switch (m->type) {
 	case M_POL_BLOB:
 		on_part(pc, &j->blob, m->u.pol_blob.octets,
