@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/compat/compat.h"
@@ -18,6 +19,7 @@
 #include "master/rundir.h"
 
 #define CTL_BACKLOG	16
+#define LOCK_TRIES	50	/* 10 ms each */
 #define PID_TRIES	8
 
 static bool
@@ -171,10 +173,29 @@ still_there(int fd, const char *path)
 	    a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
+/* A master that was killed lets go of it a moment later. */
+static bool
+lock_soon(int fd)
+{
+	const struct timespec step = { 0, 10 * 1000 * 1000 };
+	struct flock lk;
+	unsigned int i;
+
+	memset(&lk, 0, sizeof(lk));
+	lk.l_type = F_WRLCK;
+	lk.l_whence = SEEK_SET;
+	for (i = 0; i < LOCK_TRIES; i++) {
+		if (i != 0)
+			(void)nanosleep(&step, NULL);
+		if (fcntl(fd, F_SETLK, &lk) == 0)
+			return true;
+	}
+	return false;
+}
+
 int
 pid_lock(const char *path, char *why, size_t whylen)
 {
-	struct flock lk;
 	char text[32];
 	unsigned int i;
 	int fd, n;
@@ -188,10 +209,7 @@ pid_lock(const char *path, char *why, size_t whylen)
 			(void)failed(path, why, whylen);
 			return -1;
 		}
-		memset(&lk, 0, sizeof(lk));
-		lk.l_type = F_WRLCK;
-		lk.l_whence = SEEK_SET;
-		if (fcntl(fd, F_SETLK, &lk) == -1) {
+		if (!lock_soon(fd)) {
 			say_running(fd, path, why, whylen);
 			(void)close(fd);
 			return -1;

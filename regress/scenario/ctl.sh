@@ -320,7 +320,7 @@ policies() {
 	want "policy history" 0 'line "^ *2 .*in force  a first try"' \
 	    'line "^ *1 .*server .*first start"' '! line "^ *3 "'
 	call policy set - 
-	want "policy set: nothing on standard input" 0 quiet
+	want "policy set: nothing on standard input" 1 'says "the policy is empty"'
 	call policy rollback 2
 	want "policy rollback" 0 'has "is in force"'
 	call policy get 99
