@@ -477,3 +477,29 @@ ip_node_ok(const struct ip *ip)
 	    !within(ip, "fd7a:115c:a1e0:b1a::/64") &&
 	    !within(ip, "fd7a:115c:a1e0:efe3::/64");
 }
+
+struct ip_num
+ip_num(const struct ip *ip)
+{
+	struct ip_num v = { 0, 0 };
+	size_t i;
+
+	if (ip->family == 4) {
+		for (i = 0; i < 4; i++)
+			v.lo = v.lo << 8 | ip->b[i];
+		return v;
+	}
+	for (i = 0; i < 8; i++) {
+		v.hi = v.hi << 8 | ip->b[i];
+		v.lo = v.lo << 8 | ip->b[8 + i];
+	}
+	return v;
+}
+
+int
+ip_num_cmp(struct ip_num a, struct ip_num b)
+{
+	if (a.hi != b.hi)
+		return a.hi < b.hi ? -1 : 1;
+	return a.lo < b.lo ? -1 : a.lo > b.lo;
+}

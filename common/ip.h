@@ -42,6 +42,16 @@ size_t	ip_print(char dst[IP_TEXT], const struct ip *);
 size_t	prefix_print(char dst[PREFIX_TEXT], const struct prefix *);
 size_t	ipport_print(char dst[IPPORT_TEXT], const struct ipport *);
 
+/* An address as a number: IPv4 in the low 32 bits of lo. */
+struct ip_num {
+	uint64_t	hi;
+	uint64_t	lo;
+};
+
+struct ip_num ip_num(const struct ip *);
+/* <0, 0, >0; both of one family. */
+int	ip_num_cmp(struct ip_num, struct ip_num);
+
 bool	ip_eq(const struct ip *, const struct ip *);
 int	ip_cmp(const struct ip *, const struct ip *);
 bool	ipport_eq(const struct ipport *, const struct ipport *);

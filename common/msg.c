@@ -755,3 +755,15 @@ msg_print(struct buf *b, const struct msg *m)
 		buf_str(b, " fd");
 	print_fields(b, row->fields, row->nfields, (const char *)&m->u);
 }
+
+bool
+msg_routes_have(const struct msg_list *list, const struct prefix *p)
+{
+	struct msg_list it = *list;
+	struct r_route r;
+
+	while (msg_list_next(&it, MR_ROUTE, &r))
+		if (prefix_eq(&r.v, p))
+			return true;
+	return false;
+}

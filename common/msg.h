@@ -109,6 +109,9 @@ void		 msg_print(struct buf *, const struct msg *);
  * advances *it; false at the end.  Copy the list first to walk it twice.
  */
 bool		 msg_list_next(struct msg_list *it, enum msg_rec, void *out);
+/* A list of MR_ROUTE has the prefix. */
+bool		 msg_routes_have(const struct msg_list *,
+		    const struct prefix *);
 /*
  * Appends a record to b and counts it in *list; when all are in, call
  * msg_list_close(), which points the list at b's octets.  b lives on.

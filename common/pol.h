@@ -163,6 +163,7 @@ struct pol {
 	void		*mem;
 };
 
+#define POLICY_TEXT_MAX	(1024u * 1024)	/* octets of a text */
 #define POL_MAX		(64u * 1024 * 1024)	/* octets of a blob */
 #define POL_MAX_COUNT	(1u << 18)	/* selectors, rows, ... of a policy */
 #define POL_MAX_ENTRIES	(1u << 20)	/* ports of all destinations of rows */

@@ -69,18 +69,18 @@ hit_user(uint64_t *at, const struct pol_index *x, uint64_t user)
 /* All ranges that overlap lo..hi. */
 static void
 hit_spans(uint64_t *words, const struct pol_span *v, uint32_t n,
-    struct pol_num lo, struct pol_num hi)
+    struct ip_num lo, struct ip_num hi)
 {
 	uint32_t mid;
 
 	while (n > 0) {
 		mid = n / 2;
-		if (pol_num_cmp(v[mid].max, lo) < 0)
+		if (ip_num_cmp(v[mid].max, lo) < 0)
 			return;
 		hit_spans(words, v, mid, lo, hi);
-		if (pol_num_cmp(v[mid].lo, hi) > 0)
+		if (ip_num_cmp(v[mid].lo, hi) > 0)
 			return;
-		if (pol_num_cmp(v[mid].hi, lo) >= 0)
+		if (ip_num_cmp(v[mid].hi, lo) >= 0)
 			set(words, v[mid].sel);
 		v += mid + 1;
 		n -= mid + 1;
@@ -90,12 +90,12 @@ hit_spans(uint64_t *words, const struct pol_span *v, uint32_t n,
 static void
 hit_addr(uint64_t *at, const struct pol_index *x, const struct ip *ip)
 {
-	struct pol_num v;
+	struct ip_num v;
 	size_t f = ip->family == 6;
 
 	if (ip->family == 0)
 		return;
-	v = pol_num(ip);
+	v = ip_num(ip);
 	hit_spans(at, x->span[f], x->nspans[f], v, v);
 }
 
@@ -112,7 +112,7 @@ hit_route(struct pol_hits *h, const struct pol *p, const struct prefix *r,
     const struct prefix range[2])
 {
 	const struct pol_index *x = p->index;
-	struct pol_num lo, hi;
+	struct ip_num lo, hi;
 	size_t f = r->addr.family == 6;
 
 	if (r->addr.family == 0)

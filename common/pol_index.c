@@ -4,37 +4,11 @@
 #include "common/pol_hit.h"
 #include "common/pol_int.h"
 
-struct pol_num
-pol_num(const struct ip *ip)
-{
-	struct pol_num v = { 0, 0 };
-	size_t i;
-
-	if (ip->family == 4) {
-		for (i = 0; i < 4; i++)
-			v.lo = v.lo << 8 | ip->b[i];
-		return v;
-	}
-	for (i = 0; i < 8; i++) {
-		v.hi = v.hi << 8 | ip->b[i];
-		v.lo = v.lo << 8 | ip->b[8 + i];
-	}
-	return v;
-}
-
-int
-pol_num_cmp(struct pol_num a, struct pol_num b)
-{
-	if (a.hi != b.hi)
-		return a.hi < b.hi ? -1 : 1;
-	return a.lo < b.lo ? -1 : a.lo > b.lo;
-}
-
 /* Ones below the first bits of so many. */
-static struct pol_num
+static struct ip_num
 host_ones(unsigned int bits, unsigned int all)
 {
-	struct pol_num v = { 0, 0 };
+	struct ip_num v = { 0, 0 };
 	unsigned int n = all - bits;
 
 	if (n >= 64)
@@ -49,12 +23,12 @@ host_ones(unsigned int bits, unsigned int all)
 }
 
 void
-pol_prefix_span(const struct prefix *p, struct pol_num *lo, struct pol_num *hi)
+pol_prefix_span(const struct prefix *p, struct ip_num *lo, struct ip_num *hi)
 {
-	struct pol_num ones;
+	struct ip_num ones;
 
 	ones = host_ones(p->bits, p->addr.family == 4 ? 32 : 128);
-	*lo = pol_num(&p->addr);
+	*lo = ip_num(&p->addr);
 	hi->hi = lo->hi | ones.hi;
 	hi->lo = lo->lo | ones.lo;
 }
@@ -63,11 +37,11 @@ bool
 pol_prefix_ok(const struct prefix *p)
 {
 	unsigned int all = p->addr.family == 4 ? 32 : 128;
-	struct pol_num lo, ones;
+	struct ip_num lo, ones;
 
 	if (p->bits > all)
 		return false;
-	lo = pol_num(&p->addr);
+	lo = ip_num(&p->addr);
 	ones = host_ones(p->bits, all);
 	return (lo.hi & ones.hi) == 0 && (lo.lo & ones.lo) == 0;
 }
@@ -76,7 +50,7 @@ int
 pol_prefix_bits(const struct ip *lo, const struct ip *hi)
 {
 	unsigned int all = lo->family == 4 ? 32 : 128, bits;
-	struct pol_num a = pol_num(lo), b = pol_num(hi), ones;
+	struct ip_num a = ip_num(lo), b = ip_num(hi), ones;
 
 	for (bits = 0; bits <= all; bits++) {
 		ones = host_ones(bits, all);
@@ -150,22 +124,22 @@ cmp_span(const void *a, const void *b)
 	const struct pol_span *x = a, *y = b;
 	int c;
 
-	if ((c = pol_num_cmp(x->lo, y->lo)) != 0)
+	if ((c = ip_num_cmp(x->lo, y->lo)) != 0)
 		return c;
 	return x->sel < y->sel ? -1 : x->sel > y->sel;
 }
 
 /* The highest end in v[0..n), which is set at every root below. */
-static struct pol_num
+static struct ip_num
 span_tree(struct pol_span *v, uint32_t n)
 {
 	uint32_t mid = n / 2;
-	struct pol_num max, m;
+	struct ip_num max, m;
 
 	max = v[mid].hi;
-	if (mid > 0 && pol_num_cmp(m = span_tree(v, mid), max) > 0)
+	if (mid > 0 && ip_num_cmp(m = span_tree(v, mid), max) > 0)
 		max = m;
-	if (mid + 1 < n && pol_num_cmp(m = span_tree(v + mid + 1,
+	if (mid + 1 < n && ip_num_cmp(m = span_tree(v + mid + 1,
 	    n - mid - 1), max) > 0)
 		max = m;
 	return v[mid].max = max;
@@ -235,8 +209,8 @@ index_ranges(struct pol *p, const uint32_t n[2])
 			continue;
 		f = s->lo.family == 6;
 		v = &x->span[f][x->nspans[f]++];
-		v->lo = pol_num(&s->lo);
-		v->hi = pol_num(&s->hi);
+		v->lo = ip_num(&s->lo);
+		v->hi = ip_num(&s->hi);
 		v->sel = i;
 	}
 	for (f = 0; f < 2; f++) {

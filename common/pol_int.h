@@ -18,19 +18,13 @@
 #define POL_F_SELF	0x02
 #define POL_F_LOCALS	0x04
 
-/* An address as a number. */
-struct pol_num {
-	uint64_t	 hi;
-	uint64_t	 lo;
-};
-
 /*
  * A POL_RANGE in a search tree of ranges in the order of lo: the middle of an
  * array is its root, and max the highest end below that root.
  */
 struct pol_span {
-	struct pol_num	 lo, hi;
-	struct pol_num	 max;
+	struct ip_num	 lo, hi;
+	struct ip_num	 max;
 	uint32_t	 sel;
 };
 
@@ -57,11 +51,9 @@ const char	*pol_index_make(struct pol *);
 /* Zeroed memory that lives as long as the policy. */
 void		*pol_take(struct pol *, size_t n, size_t size);
 
-struct pol_num	 pol_num(const struct ip *);
-int		 pol_num_cmp(struct pol_num, struct pol_num);
 /* First and last address of a prefix. */
-void		 pol_prefix_span(const struct prefix *, struct pol_num *lo,
-		    struct pol_num *hi);
+void		 pol_prefix_span(const struct prefix *, struct ip_num *lo,
+		    struct ip_num *hi);
 /* Its host bits are zero; the length fits the family. */
 bool		 pol_prefix_ok(const struct prefix *);
 /* lo..hi is exactly a prefix: its length; -1 if it is none. */

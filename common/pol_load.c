@@ -263,7 +263,7 @@ load_range(struct loader *l, struct pol_sel *s, uint8_t flags, uint8_t family)
 	s->inet = (flags & POL_F_INET) != 0;
 	if (l->r.bad)
 		return;
-	if (pol_num_cmp(pol_num(&s->lo), pol_num(&s->hi)) > 0 ||
+	if (ip_num_cmp(ip_num(&s->lo), ip_num(&s->hi)) > 0 ||
 	    (!span && pol_prefix_bits(&s->lo, &s->hi) == -1)) {
 		off(l, "a range is none");
 		return;

@@ -83,6 +83,20 @@ out_json_time(struct json *j, const char *key, int64_t at)
 }
 
 void
+out_json_u64(struct json *j, const char *key, uint64_t n)
+{
+	json_key(j, key);
+	json_u64(j, n);
+}
+
+void
+out_json_bool(struct json *j, const char *key, bool v)
+{
+	json_key(j, key);
+	json_bool(j, v);
+}
+
+void
 out_json_str(struct json *j, const char *key, struct slice s)
 {
 	json_key(j, key);

@@ -30,6 +30,9 @@ void	out_span(struct buf *, uint64_t seconds);
 
 /* A member with an RFC 3339 time, or null for 0. */
 void	out_json_time(struct json *, const char *key, int64_t at);
+/* A member with a number, or a boolean. */
+void	out_json_u64(struct json *, const char *key, uint64_t);
+void	out_json_bool(struct json *, const char *key, bool);
 /* A member with a string. */
 void	out_json_str(struct json *, const char *key, struct slice);
 /*

@@ -116,20 +116,6 @@ show_free(struct show *s)
 	free(s);
 }
 
-static void
-json_number(struct json *j, const char *key, uint64_t n)
-{
-	json_key(j, key);
-	json_u64(j, n);
-}
-
-static void
-json_flag(struct json *j, const char *key, bool v)
-{
-	json_key(j, key);
-	json_bool(j, v);
-}
-
 static const char *
 role_of(const struct r_user *u)
 {
@@ -146,11 +132,11 @@ row_user(struct show *s, const struct m_ctl_user *row)
 	struct json *j = &s->json;
 
 	json_obj(j);
-	json_number(j, "id", u->id);
+	out_json_u64(j, "id", u->id);
 	out_json_str(j, "name", u->name);
 	out_json_str(j, "display", u->display);
 	out_json_str(j, "role", slice_str(role_of(u)));
-	json_number(j, "nodes", row->nodes);
+	out_json_u64(j, "nodes", row->nodes);
 	out_json_time(j, "created", u->created);
 	json_end(j);
 
@@ -182,7 +168,7 @@ row_key(struct show *s, const struct m_ctl_key *k)
 	struct json *j = &s->json;
 
 	json_obj(j);
-	json_number(j, "id", k->id);
+	out_json_u64(j, "id", k->id);
 	out_json_str(j, "prefix", k->prefix);
 	json_key(j, "user_id");
 	if (k->user == 0)
@@ -190,10 +176,10 @@ row_key(struct show *s, const struct m_ctl_key *k)
 	else
 		json_u64(j, k->user);
 	out_json_str(j, "user", k->user_name);
-	json_flag(j, "reusable", k->reusable);
-	json_flag(j, "ephemeral", k->ephemeral);
-	json_number(j, "used", k->used);
-	json_flag(j, "revoked", k->revoked);
+	out_json_bool(j, "reusable", k->reusable);
+	out_json_bool(j, "ephemeral", k->ephemeral);
+	out_json_u64(j, "used", k->used);
+	out_json_bool(j, "revoked", k->revoked);
 	out_json_str(j, "state", slice_str(state));
 	texts_json(j, "tags", &k->tags);
 	out_json_time(j, "created", k->created);
@@ -235,14 +221,14 @@ row_proc(struct show *s, const struct m_ctl_proc *p)
 
 	json_obj(j);
 	out_json_str(j, "role", slice_str(role_name(p->role)));
-	json_number(j, "slot", p->slot);
-	json_number(j, "generation", p->generation);
-	json_number(j, "pid", p->pid);
+	out_json_u64(j, "slot", p->slot);
+	out_json_u64(j, "generation", p->generation);
+	out_json_u64(j, "pid", p->pid);
 	out_json_str(j, "state", slice_str(state_name(p->state)));
-	json_number(j, "uptime_seconds", p->uptime_s);
-	json_number(j, "starts", p->starts);
-	json_number(j, "streams", p->streams);
-	json_number(j, "sessions", p->sessions);
+	out_json_u64(j, "uptime_seconds", p->uptime_s);
+	out_json_u64(j, "starts", p->starts);
+	out_json_u64(j, "streams", p->streams);
+	out_json_u64(j, "sessions", p->sessions);
 	count_json(j, p);
 	json_end(j);
 
@@ -272,12 +258,12 @@ row_summary(struct show *s, const struct m_ctl_summary *t)
 	struct json *j = &s->second;
 
 	json_obj(j);
-	json_number(j, "id", t->tailnet);
+	out_json_u64(j, "id", t->tailnet);
 	out_json_str(j, "name", t->name);
-	json_number(j, "nodes", t->nodes);
-	json_number(j, "online", t->online);
-	json_number(j, "users", t->users);
-	json_number(j, "seq", t->seq);
+	out_json_u64(j, "nodes", t->nodes);
+	out_json_u64(j, "online", t->online);
+	out_json_u64(j, "users", t->users);
+	out_json_u64(j, "seq", t->seq);
 	out_json_str(j, "policy", t->policy);
 	if (t->refused.n != 0)
 		out_json_str(j, "policy_file_refused", t->refused);
@@ -307,13 +293,13 @@ row_exposed(struct show *s, const struct m_ctl_exposed *e)
 	struct json *j = &s->json;
 
 	json_obj(j);
-	json_number(j, "slot", e->slot);
-	json_number(j, "generation", e->generation);
-	json_number(j, "node_id", e->node);
+	out_json_u64(j, "slot", e->slot);
+	out_json_u64(j, "generation", e->generation);
+	out_json_u64(j, "node_id", e->node);
 	out_json_str(j, "name", e->name);
 	out_json_time(j, "first", e->first);
 	out_json_time(j, "last", e->last);
-	json_flag(j, "revoked", e->revoked);
+	out_json_bool(j, "revoked", e->revoked);
 	json_end(j);
 
 	number_cell(s->table, e->slot);
@@ -410,7 +396,7 @@ show_key(struct out *o, const struct m_ctl_key_made *k)
 	}
 	json_init(&j, &b);
 	json_obj(&j);
-	json_number(&j, "id", k->id);
+	out_json_u64(&j, "id", k->id);
 	out_json_str(&j, "key", k->secret);
 	out_json_time(&j, "expires", k->expiry);
 	json_end(&j);
@@ -436,7 +422,7 @@ show_done(struct out *o, uint64_t id, const char *what, struct slice text)
 	json_init(&j, &b);
 	json_obj(&j);
 	if (id != 0)
-		json_number(&j, "id", id);
+		out_json_u64(&j, "id", id);
 	if (text.n > 0)
 		out_json_str(&j, "text", text);
 	json_end(&j);

@@ -63,20 +63,6 @@ show_policy_free(struct show_policy *s)
 	free(s);
 }
 
-static void
-json_number(struct json *j, const char *key, uint64_t n)
-{
-	json_key(j, key);
-	json_u64(j, n);
-}
-
-static void
-json_flag(struct json *j, const char *key, bool v)
-{
-	json_key(j, key);
-	json_bool(j, v);
-}
-
 /* History. */
 
 static void
@@ -86,18 +72,18 @@ row_version(struct show_policy *s, const struct m_ctl_policy_version *v)
 	struct table *t = s->table;
 
 	json_obj(j);
-	json_number(j, "version", v->version);
+	out_json_u64(j, "version", v->version);
 	out_json_time(j, "set", v->at);
 	json_key(j, "uid");
 	if (v->uid == UINT32_MAX)
 		json_null(j);
 	else
 		json_u64(j, v->uid);
-	json_number(j, "octets", v->size);
+	out_json_u64(j, "octets", v->size);
 	out_json_str(j, "kind", slice_str(v->kind == 0 ? "deny-all" :
 	    v->kind == 1 ? "allow-all" : "text"));
-	json_flag(j, "in_force", v->in_force);
-	json_flag(j, "alarm", v->alarm);
+	out_json_bool(j, "in_force", v->in_force);
+	out_json_bool(j, "alarm", v->alarm);
 	out_json_str(j, "reason", v->reason);
 	json_end(j);
 
@@ -116,39 +102,27 @@ row_version(struct show_policy *s, const struct m_ctl_policy_version *v)
 
 /* Routes. */
 
-static bool
-in_list(const struct msg_list *list, const struct prefix *p)
-{
-	struct msg_list it = *list;
-	struct r_route r;
-
-	while (msg_list_next(&it, MR_ROUTE, &r))
-		if (prefix_eq(&r.v, p))
-			return true;
-	return false;
-}
-
 static void
 row_route(struct show_policy *s, const struct r_node *n,
     const struct prefix *p)
 {
-	bool advertised = in_list(&n->hostinfo.routes, p);
-	bool approved = in_list(&n->approved, p);
-	bool primary = in_list(&n->primary, p);
+	bool advertised = msg_routes_have(&n->hostinfo.routes, p);
+	bool approved = msg_routes_have(&n->approved, p);
+	bool primary = msg_routes_have(&n->primary, p);
 	char text[PREFIX_TEXT];
 	struct json *j = &s->json;
 	struct table *t = s->table;
 
 	(void)prefix_print(text, p);
 	json_obj(j);
-	json_number(j, "node_id", n->id);
+	out_json_u64(j, "node_id", n->id);
 	out_json_str(j, "node", n->name);
 	out_json_str(j, "route", slice_str(text));
-	json_flag(j, "advertised", advertised);
-	json_flag(j, "approved", approved);
-	json_flag(j, "primary", primary);
-	json_flag(j, "exit", p->bits == 0);
-	json_flag(j, "online", n->online);
+	out_json_bool(j, "advertised", advertised);
+	out_json_bool(j, "approved", approved);
+	out_json_bool(j, "primary", primary);
+	out_json_bool(j, "exit", p->bits == 0);
+	out_json_bool(j, "online", n->online);
 	json_end(j);
 
 	number_cell(t, n->id);
@@ -173,7 +147,7 @@ row_node(struct show_policy *s, const struct r_node *n)
 		row_route(s, n, &r.v);
 	it = n->approved;
 	while (msg_list_next(&it, MR_ROUTE, &r))
-		if (!in_list(&n->hostinfo.routes, &r.v))
+		if (!msg_routes_have(&n->hostinfo.routes, &r.v))
 			row_route(s, n, &r.v);
 }
 
@@ -226,7 +200,7 @@ end_json(struct show_policy *s)
 	json_init(&j, &b);
 	if (s->act == A_POLICY_GET) {
 		json_obj(&j);
-		json_number(&j, "version", s->version);
+		out_json_u64(&j, "version", s->version);
 		out_json_str(&j, "text", buf_slice_of(&s->text));
 		json_end(&j);
 	} else if (s->act == A_POLICY_WHY || s->act == A_POLICY_DIFF) {
@@ -265,10 +239,10 @@ bad_json(struct out *o, const struct m_ctl_policy_bad *m)
 
 	json_init(&j, &b);
 	json_obj(&j);
-	json_flag(&j, "ok", false);
-	json_flag(&j, "tests_failed", m->tests_failed);
-	json_number(&j, "line", m->line);
-	json_number(&j, "column", m->column);
+	out_json_bool(&j, "ok", false);
+	out_json_bool(&j, "tests_failed", m->tests_failed);
+	out_json_u64(&j, "line", m->line);
+	out_json_u64(&j, "column", m->column);
 	out_json_str(&j, "text", m->text);
 	json_key(&j, "detail");
 	json_arr(&j);
@@ -314,9 +288,9 @@ show_policy_ok(struct out *o, uint64_t version, const char *what)
 	}
 	json_init(&j, &b);
 	json_obj(&j);
-	json_flag(&j, "ok", true);
+	out_json_bool(&j, "ok", true);
 	if (version != 0)
-		json_number(&j, "version", version);
+		out_json_u64(&j, "version", version);
 	json_end(&j);
 	out_pretty(&o->text, buf_slice_of(&b));
 	buf_free(&b);

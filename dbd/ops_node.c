@@ -215,18 +215,6 @@ op_node_delete(struct dbd *d, uint64_t id, uint32_t uid, char *why, size_t n)
 
 /* Routes. */
 
-static bool
-in_list(const struct msg_list *list, const struct prefix *p)
-{
-	struct msg_list it = *list;
-	struct r_route r;
-
-	while (msg_list_next(&it, MR_ROUTE, &r))
-		if (prefix_eq(&r.v, p))
-			return true;
-	return false;
-}
-
 /* What was named, both exit routes if there is one. */
 static void
 add_named(struct msg_list *to, struct buf *b, const struct msg_list *named)
@@ -263,7 +251,7 @@ routes_check(const struct node *n, const struct msg_list *named, bool approve,
 	while (msg_list_next(&it, MR_ROUTE, &r)) {
 		if (r.v.addr.family == 0)
 			return no(why, len, "that is no route");
-		there = in_list(approve ? &n->r.hostinfo.routes :
+		there = msg_routes_have(approve ? &n->r.hostinfo.routes :
 		    &n->r.approved, &r.v);
 		if (there)
 			continue;
@@ -285,11 +273,11 @@ approved_new(const struct node *n, const struct msg_list *named, bool approve,
 
 	memset(list, 0, sizeof(*list));
 	while (msg_list_next(&it, MR_ROUTE, &r))
-		if (approve || !in_list(named, &r.v))
+		if (approve || !msg_routes_have(named, &r.v))
 			msg_list_add(list, b, MR_ROUTE, &r);
 	it = *named;
 	while (approve && msg_list_next(&it, MR_ROUTE, &r))
-		if (!in_list(&n->r.approved, &r.v))
+		if (!msg_routes_have(&n->r.approved, &r.v))
 			msg_list_add(list, b, MR_ROUTE, &r);
 	msg_list_close(list, b);
 }

@@ -8,7 +8,6 @@
 
 #include "dbd/dbd_int.h"
 
-#define POLICY_TEXT_MAX	(1024u * 1024)	/* octets */
 #define JOBS_MAX	16U		/* that wait */
 
 enum job_kind {

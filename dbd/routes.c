@@ -149,22 +149,11 @@ carrier_free(struct carrier *c)
 	free(rt);
 }
 
-static bool
-in_list(const struct msg_list *list, const struct prefix *p)
-{
-	struct msg_list it = *list;
-	struct r_route r;
-
-	while (msg_list_next(&it, MR_ROUTE, &r))
-		if (prefix_eq(&r.v, p))
-			return true;
-	return false;
-}
-
 bool
 route_effective(const struct r_node *r, const struct prefix *p)
 {
-	return in_list(&r->approved, p) && in_list(&r->hostinfo.routes, p);
+	return msg_routes_have(&r->approved, p) &&
+	    msg_routes_have(&r->hostinfo.routes, p);
 }
 
 bool
@@ -184,8 +173,8 @@ refused_prune(struct node *n)
 
 	for (at = 0; at < n->refused.n; at += sizeof(p)) {
 		memcpy(&p, n->refused.p + at, sizeof(p));
-		if (!in_list(&n->r.hostinfo.routes, &p) ||
-		    in_list(&n->r.approved, &p))
+		if (!msg_routes_have(&n->r.hostinfo.routes, &p) ||
+		    msg_routes_have(&n->r.approved, &p))
 			continue;
 		memcpy(n->refused.p + kept, &p, sizeof(p));
 		kept += sizeof(p);
@@ -200,8 +189,8 @@ routes_refuse(struct node *n, const struct msg_list *routes)
 	struct r_route r;
 
 	while (msg_list_next(&it, MR_ROUTE, &r))
-		if (in_list(&n->r.hostinfo.routes, &r.v) &&
-		    !in_list(&n->r.approved, &r.v))
+		if (msg_routes_have(&n->r.hostinfo.routes, &r.v) &&
+		    !msg_routes_have(&n->r.approved, &r.v))
 			refuse(n, &r.v);
 }
 
@@ -230,7 +219,7 @@ carry(struct node *n, const struct prefix *p)
 	c->route = rt;
 	TAILQ_INSERT_TAIL(&rt->carriers, c, of_route);
 	TAILQ_INSERT_TAIL(&n->carries, c, of_node);
-	if (rt->primary == NULL && in_list(&n->r.primary, p))
+	if (rt->primary == NULL && msg_routes_have(&n->r.primary, p))
 		rt->primary = n;
 	set_state(rt, ROUTE_DUE);
 }
@@ -247,7 +236,7 @@ routes_update(struct node *n)
 	if (n->r.published)
 		while (msg_list_next(&it, MR_ROUTE, &r))
 			if (r.v.addr.family != 0 && r.v.bits != 0 &&
-			    in_list(&n->r.hostinfo.routes, &r.v))
+			    msg_routes_have(&n->r.hostinfo.routes, &r.v))
 				carry(n, &r.v);
 	if (n->r.primary.count != 0 || !TAILQ_EMPTY(&n->carries))
 		unsettle(n);
@@ -438,7 +427,8 @@ recall_node(struct node *n)
 		return;
 	node_hits(tn, &n->r, &h);
 	while (msg_list_next(&it, MR_ROUTE, &r))
-		if (r.v.addr.family != 0 && !in_list(&n->r.approved, &r.v) &&
+		if (r.v.addr.family != 0 &&
+		    !msg_routes_have(&n->r.approved, &r.v) &&
 		    (tn->alarm || pol_approves(tn->pol, &h, &r.v)))
 			refuse(n, &r.v);
 	hits_free(&h);
@@ -472,7 +462,7 @@ approves(const struct tailnet *tn, const struct node *n,
 	    msg_list_next(&it, MR_ROUTE, &route)) {
 		if (route.v.addr.family == 0 ||
 		    !pol_approves(tn->pol, &h, &route.v) ||
-		    in_list(&r->approved, &route.v) ||
+		    msg_routes_have(&r->approved, &route.v) ||
 		    (n != NULL && is_refused(n, &route.v)))
 			continue;
 		msg_list_add(list, b, MR_ROUTE, &route);

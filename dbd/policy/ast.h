@@ -187,7 +187,6 @@ struct pol_error {
 	struct pos	 pos;
 };
 
-#define POLICY_TEXT_MAX	(1024u * 1024)	/* octets of a text */
 
 /*
  * Reads and checks a policy.  NULL and the error filled if it is refused: with

@@ -4,47 +4,16 @@
 #include "dbd/policy/emit_int.h"
 
 /* An address of either family in the order of both. */
-struct edge {
-	uint64_t	 hi;
-	uint64_t	 lo;
-};
-
 struct span {
-	struct edge	 lo, hi;
+	struct ip_num	 lo, hi;
 };
-
-static struct edge
-edge_of(const struct ip *ip)
-{
-	struct edge v = { 0, 0 };
-	size_t i;
-
-	if (ip->family == 4) {
-		for (i = 0; i < 4; i++)
-			v.lo = v.lo << 8 | ip->b[i];
-		return v;
-	}
-	for (i = 0; i < 8; i++) {
-		v.hi = v.hi << 8 | ip->b[i];
-		v.lo = v.lo << 8 | ip->b[8 + i];
-	}
-	return v;
-}
-
-static int
-edge_cmp(struct edge a, struct edge b)
-{
-	if (a.hi != b.hi)
-		return a.hi < b.hi ? -1 : 1;
-	return a.lo < b.lo ? -1 : a.lo > b.lo;
-}
 
 static int
 span_cmp(const void *a, const void *b)
 {
 	const struct span *x = a, *y = b;
 
-	return edge_cmp(x->lo, y->lo);
+	return ip_num_cmp(x->lo, y->lo);
 }
 
 /* v, in order, leaves no hole in lo..hi. */
@@ -53,17 +22,17 @@ covers(const struct span *v, size_t n, const char *lo_text,
     const char *hi_text)
 {
 	struct ip ip;
-	struct edge at, hi;
+	struct ip_num at, hi;
 	size_t i;
 
 	(void)ip_parse(&ip, slice_str(lo_text));
-	at = edge_of(&ip);
+	at = ip_num(&ip);
 	(void)ip_parse(&ip, slice_str(hi_text));
-	hi = edge_of(&ip);
-	for (i = 0; i < n && edge_cmp(v[i].lo, at) <= 0; i++) {
-		if (edge_cmp(v[i].hi, at) < 0)
+	hi = ip_num(&ip);
+	for (i = 0; i < n && ip_num_cmp(v[i].lo, at) <= 0; i++) {
+		if (ip_num_cmp(v[i].hi, at) < 0)
 			continue;
-		if (edge_cmp(v[i].hi, hi) >= 0)
+		if (ip_num_cmp(v[i].hi, hi) >= 0)
 			return true;
 		at = v[i].hi;
 		if (++at.lo == 0)
@@ -114,8 +83,8 @@ emit_covers_internet(const struct emit *e, const struct pol_dst *dst,
 		if (s->kind != POL_RANGE)
 			continue;
 		f = s->lo.family == 6;
-		v[f][count[f]].lo = edge_of(&s->lo);
-		v[f][count[f]++].hi = edge_of(&s->hi);
+		v[f][count[f]].lo = ip_num(&s->lo);
+		v[f][count[f]++].hi = ip_num(&s->hi);
 	}
 	all = all || spans_cover(v[0], count[0], v[1], count[1]);
 	free(v[0]);

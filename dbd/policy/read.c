@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/pol.h"
 #include "dbd/policy/read_int.h"
 
 #define nitems(x)	(sizeof(x) / sizeof((x)[0]))

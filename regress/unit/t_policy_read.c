@@ -9,6 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "common/pol.h"
 #include "dbd/policy/lex.h"
 #include "dbd/policy/who.h"
 #include "regress/lib/polread.h"

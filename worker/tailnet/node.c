@@ -224,18 +224,6 @@ has_route(const struct node_route *routes, unsigned int n,
 	return false;
 }
 
-static bool
-list_has(const struct msg_list *list, const struct prefix *p)
-{
-	struct msg_list it = *list;
-	struct r_route r;
-
-	while (msg_list_next(&it, MR_ROUTE, &r))
-		if (prefix_eq(&r.v, p))
-			return true;
-	return false;
-}
-
 /* Which subnet routes it is elected to carry. */
 static unsigned int
 update_primary(struct node *n, const struct msg_list *list)
@@ -246,7 +234,7 @@ update_primary(struct node *n, const struct msg_list *list)
 
 	for (i = 0; i < n->nroutes; i++) {
 		r = &n->routes[i];
-		is = !r->exit && list->count != 0 && list_has(list, &r->p);
+		is = !r->exit && msg_routes_have(list, &r->p);
 		if (r->primary != is)
 			got = NC_WHOLE | NC_SELF | NC_PRIMARY;
 		r->primary = is;
