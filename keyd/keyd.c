@@ -6,8 +6,10 @@
 #include "common/str.h"
 #include "common/ticket.h"
 #include "keyd/cells.h"
+#include "keyd/derp.h"
 #include "keyd/keyd.h"
 #include "keyd/responder.h"
+#include "keyd/signer.h"
 
 /*
  * A handshake of this age makes room for a new one when the bound is reached:
@@ -43,6 +45,17 @@ struct handshake {
 	size_t			 n;
 };
 
+/* A login to the relay that stands in line. */
+struct login {
+	TAILQ_ENTRY(login)	 line;
+	uint32_t		 conn;
+	uint32_t		 request;
+	uint8_t			 client[DERP_KEY];
+	uint8_t			 nonce[DERP_NONCE];
+	size_t			 n;
+	uint8_t			 box[];
+};
+
 RB_HEAD(conns, handshake);
 TAILQ_HEAD(line, handshake);
 
@@ -54,6 +67,8 @@ struct worker {
 	struct line		 waits;
 	struct line		 ready;		/* by age */
 	struct line		 proves;
+	TAILQ_HEAD(, login)	 logins;
+	bool			 login_was_last;	/* now an initiation */
 	uint32_t		 unconfirmed;	/* READY and PROVES */
 	struct timer		 room;		/* the oldest may yield */
 	uint64_t		 said_at;	/* 0: never */
@@ -66,12 +81,17 @@ struct scratch {
 	struct accepted		 accepted;
 	uint8_t			 random[NOISE_KEY];
 	uint8_t			 plain[NOISE_PLAIN];
+	uint8_t			 info[DERP_INFO_MAX];
+	struct derp_answer	 answer;
 };
 
 struct keyd {
 	struct env		*env;
 	struct keyd_conf	 conf;
 	struct responder	*responder;
+	struct derp		*derp;		/* NULL: no relay */
+	struct signer		*signer;
+	struct buf		 cert;		/* DER; empty: none */
 	struct secret		*boot;
 	struct secret		*scratch;
 	struct cells		*cells;
@@ -105,6 +125,7 @@ keyd_new(struct env *env, const struct keyd_conf *conf, struct secret *key,
 	k->conf = *conf;
 	k->responder = r;
 	k->boot = boot;
+	k->signer = signer_new();
 	k->scratch = secret_new(sizeof(struct scratch));
 	k->cells = cells_new(NOISE_KEY);
 	k->generation = generation;
@@ -139,12 +160,23 @@ handshake_free(struct handshake *h)
 }
 
 static void
+login_free(struct worker *w, struct login *g)
+{
+	TAILQ_REMOVE(&w->logins, g, line);
+	wipe(g->box, g->n);
+	free(g);
+}
+
+static void
 worker_free(struct worker *w)
 {
 	struct handshake *h;
+	struct login *g;
 
 	while ((h = RB_ROOT(&w->conns)) != NULL)
 		handshake_free(h);
+	while ((g = TAILQ_FIRST(&w->logins)) != NULL)
+		login_free(w, g);
 	timer_stop(&w->room);
 	TAILQ_REMOVE(&w->keyd->workers, w, turn);
 	free(w);
@@ -163,6 +195,9 @@ keyd_free(struct keyd *k)
 	secret_free(k->scratch);
 	secret_free(k->boot);
 	responder_free(k->responder);
+	derp_free(k->derp);
+	signer_free(k->signer);
+	buf_free(&k->cert);
 	free(k);
 }
 
@@ -196,6 +231,74 @@ worker_of(struct keyd *k, const struct link *l)
 	return NULL;
 }
 
+static void
+say_server(struct worker *w)
+{
+	const struct keyd *k = w->keyd;
+	struct msg m;
+
+	msg_init(&m, M_KEY_SERVER);
+	memcpy(m.u.key_server.public, keyd_public(k), NOISE_KEY);
+	if (k->derp != NULL)
+		memcpy(m.u.key_server.derp, derp_public(k->derp), DERP_KEY);
+	link_send(w->link, &m);
+}
+
+static void
+say_cert(struct worker *w)
+{
+	const struct keyd *k = w->keyd;
+	struct msg m;
+
+	if (k->cert.n == 0)
+		return;
+	msg_init(&m, M_KEY_CERT);
+	m.u.key_cert.key = SIGNER_SELF;
+	m.u.key_cert.der = buf_slice_of(&k->cert);
+	link_send(w->link, &m);
+}
+
+bool
+keyd_relay(struct keyd *k, struct secret *key, const char **why)
+{
+	struct worker *w;
+	struct derp *d;
+
+	if ((d = derp_new(k->env, key)) == NULL)
+		*why = "the key is zero";
+	else if (memcmp(derp_public(d), keyd_public(k), DERP_KEY) == 0)
+		*why = "the relay must have a key of its own, not the Noise "
+		    "key";
+	else {
+		derp_free(k->derp);
+		k->derp = d;
+		TAILQ_FOREACH(w, &k->workers, turn)
+			say_server(w);
+		return true;
+	}
+	derp_free(d);
+	return false;
+}
+
+const uint8_t *
+keyd_relay_public(const struct keyd *k)
+{
+	return k->derp == NULL ? NULL : derp_public(k->derp);
+}
+
+void
+keyd_signer(struct keyd *k, struct signer *s, const uint8_t *der, size_t n)
+{
+	struct worker *w;
+
+	signer_free(k->signer);
+	k->signer = s;
+	buf_clear(&k->cert);
+	buf_put(&k->cert, der, n);
+	TAILQ_FOREACH(w, &k->workers, turn)
+		say_cert(w);
+}
+
 /* keyd_turn() comes after each timer, and that is all there is to do. */
 static void
 on_room(void *arg)
@@ -207,7 +310,6 @@ void
 keyd_up(struct keyd *k, struct link *l)
 {
 	struct worker *w;
-	struct msg m;
 
 	w = xcalloc(1, sizeof(*w));
 	w->keyd = k;
@@ -216,11 +318,11 @@ keyd_up(struct keyd *k, struct link *l)
 	TAILQ_INIT(&w->waits);
 	TAILQ_INIT(&w->ready);
 	TAILQ_INIT(&w->proves);
+	TAILQ_INIT(&w->logins);
 	timer_init(&w->room, k->env, on_room, w);
 	TAILQ_INSERT_TAIL(&k->workers, w, turn);
-	msg_init(&m, M_KEY_SERVER);
-	memcpy(m.u.key_server.public, keyd_public(k), NOISE_KEY);
-	link_send(l, &m);
+	say_server(w);
+	say_cert(w);
 }
 
 void
@@ -333,6 +435,53 @@ on_drop(struct worker *w, const struct msg *m)
 	return 0;
 }
 
+/* The bound is the table's credit. */
+static int
+on_hello(struct worker *w, const struct msg *m)
+{
+	const struct m_key_derp_hello *in = &m->u.key_derp_hello;
+	struct login *g;
+
+	g = xmalloc(sizeof(*g) + in->box.n);
+	g->conn = in->conn;
+	g->request = m->id;
+	memcpy(g->client, in->client, sizeof(g->client));
+	memcpy(g->nonce, in->nonce, sizeof(g->nonce));
+	g->n = in->box.n;
+	memcpy(g->box, in->box.p, g->n);
+	TAILQ_INSERT_TAIL(&w->logins, g, line);
+	return 0;
+}
+
+int
+keyd_sig_msg(struct keyd *k, struct link *l, const struct msg *m)
+{
+	const struct m_sig_sign *in = &m->u.sig_sign;
+	uint8_t sig[SIGNER_SIG_MAX];
+	size_t n = sizeof(sig);
+	enum signer_refusal why;
+	struct msg r;
+
+	if (m->type != M_SIG_SIGN)
+		return -1;
+	why = signer_sign(k->signer, in->key, in->scheme,
+	    (const uint8_t *)in->octets.p, in->octets.n, sig, &n);
+	if (why == SIGNER_REFUSED_NOT) {
+		msg_init(&r, M_SIG_OK);
+		r.u.sig_ok.signature = slice_mem(sig, n);
+		k->counts.signatures++;
+	} else {
+		msg_init(&r, M_SIG_NO);
+		r.u.sig_no.why = (uint8_t)why;
+		log_debug("signature refused worker=%u key=%u scheme=%04x "
+		    "why=%d", (unsigned int)link_slot(l),
+		    (unsigned int)in->key, (unsigned int)in->scheme, (int)why);
+	}
+	r.id = m->id;
+	link_reply(l, &r);
+	return 0;
+}
+
 int
 keyd_msg(struct keyd *k, struct link *l, const struct msg *m)
 {
@@ -347,6 +496,8 @@ keyd_msg(struct keyd *k, struct link *l, const struct msg *m)
 		return on_confirm(w, m);
 	case M_KEY_NOISE_DROP:
 		return on_drop(w, m);
+	case M_KEY_DERP_HELLO:
+		return on_hello(w, m);
 	default:
 		return -1;
 	}
@@ -442,17 +593,18 @@ accept_next(struct worker *w, struct scratch *s)
 
 /* What is in the ticket of the peer comes from its link alone. */
 static void
-mint(struct r_ticket *t, const struct handshake *h)
+mint(struct r_ticket *t, const struct worker *w, uint8_t kind,
+    uint16_t capver, const uint8_t key[NOISE_KEY])
 {
-	struct keyd *k = h->worker->keyd;
+	struct keyd *k = w->keyd;
 
-	t->kind = TICKET_MACHINE;
-	t->slot = link_slot(h->worker->link);
-	t->generation = link_generation(h->worker->link);
+	t->kind = kind;
+	t->slot = link_slot(w->link);
+	t->generation = link_generation(w->link);
 	t->serial_gen = k->generation;
 	t->serial = ++k->serial;
-	t->capver = h->capver;
-	memcpy(t->key, h->machine, NOISE_KEY);
+	t->capver = capver;
+	memcpy(t->key, key, NOISE_KEY);
 	ticket_sign(t, secret_data(k->boot));
 }
 
@@ -476,10 +628,60 @@ confirm_next(struct worker *w, struct scratch *s)
 	ok->conn = h->conn;
 	ok->plain = slice_mem(s->plain, (size_t)n);
 	memcpy(ok->key_c2s, h->c2s, NOISE_KEY);
-	mint(&ok->ticket, h);
+	mint(&ok->ticket, w, TICKET_MACHINE, h->capver, h->machine);
 	w->keyd->counts.confirmed++;
 	link_reply(w->link, &s->m);
 	handshake_free(h);
+}
+
+static void
+hello_no(struct worker *w, const struct login *g, enum derp_refusal why)
+{
+	struct msg m;
+
+	log_debug("relay login refused worker=%u conn=%u why=%d",
+	    (unsigned int)link_slot(w->link), (unsigned int)g->conn, (int)why);
+	w->keyd->counts.refused++;
+	msg_init(&m, M_KEY_DERP_NO);
+	m.id = g->request;
+	m.u.key_derp_no.conn = g->conn;
+	m.u.key_derp_no.why = (uint8_t)why;
+	link_reply(w->link, &m);
+}
+
+static void
+login_next(struct worker *w, struct scratch *s)
+{
+	struct login *g = TAILQ_FIRST(&w->logins);
+	struct keyd *k = w->keyd;
+	enum derp_refusal why = DERP_REFUSED_NONE;
+	struct m_key_derp_ok *ok;
+
+	if (k->derp != NULL)
+		why = derp_login(k->derp, g->client, g->nonce, g->box, g->n,
+		    s->info, &s->answer);
+	if (why != DERP_REFUSED_NOT) {
+		hello_no(w, g, why);
+		login_free(w, g);
+		return;
+	}
+	msg_init(&s->m, M_KEY_DERP_OK);
+	s->m.id = g->request;
+	ok = &s->m.u.key_derp_ok;
+	ok->conn = g->conn;
+	ok->info = slice_mem(s->info, g->n - DERP_TAG);
+	memcpy(ok->nonce, s->answer.nonce, DERP_NONCE);
+	ok->box = slice_mem(s->answer.box, s->answer.nbox);
+	mint(&ok->ticket, w, TICKET_DERP, 0, g->client);
+	k->counts.relay_logins++;
+	link_reply(w->link, &s->m);
+	login_free(w, g);
+}
+
+static bool
+can_accept(struct worker *w)
+{
+	return !TAILQ_EMPTY(&w->waits) && (!is_full(w) || yields(w) != NULL);
 }
 
 static bool
@@ -487,11 +689,11 @@ worker_has_work(struct worker *w)
 {
 	const struct handshake *h;
 
-	if (!TAILQ_EMPTY(&w->proves))
+	if (!TAILQ_EMPTY(&w->proves) || !TAILQ_EMPTY(&w->logins))
 		return true;
 	if (TAILQ_EMPTY(&w->waits))
 		return false;
-	if (!is_full(w) || yields(w) != NULL)
+	if (can_accept(w))
 		return true;
 	if ((h = TAILQ_FIRST(&w->ready)) != NULL && !timer_pending(&w->room))
 		timer_at(&w->room, h->since + YIELD_US);
@@ -523,8 +725,14 @@ keyd_turn(struct keyd *k)
 	/* Records first: they end what stands against the bound. */
 	if (!TAILQ_EMPTY(&w->proves))
 		confirm_next(w, s);
-	else
+	else if (!TAILQ_EMPTY(&w->logins) &&
+	    (!w->login_was_last || !can_accept(w))) {
+		w->login_was_last = true;
+		login_next(w, s);
+	} else {
+		w->login_was_last = false;
 		accept_next(w, s);
+	}
 	wipe(s, sizeof(*s));
 	return next_worker(k) != NULL;
 }

@@ -1,6 +1,7 @@
 /*
  * keyd's core: operations, not primitives (architecture.md rule 3).  It holds
- * the Noise static key and runs the whole IK responder (protocol.md 1.5).
+ * the Noise static key and runs the whole IK responder (protocol.md 1.5), and
+ * the relay's key and signer, through which TLS keys sign.
  */
 
 #ifndef KEYD_KEYD_H
@@ -11,6 +12,7 @@
 #include "common/secret.h"
 
 struct keyd;
+struct signer;
 
 struct keyd_conf {
 	/*
@@ -36,8 +38,28 @@ void		 keyd_reconf(struct keyd *, const struct keyd_conf *);
 /* The public static key. */
 const uint8_t	*keyd_public(const struct keyd *);
 
-/* A worker's KEY link: KEY_SERVER is sent at once. */
+/*
+ * Takes over the relay's private key (32 octets), once; all workers are told
+ * its public one.  False, with the reason, if it is zero or the Noise key.
+ */
+bool		 keyd_relay(struct keyd *, struct secret *, const char **why);
+/* The relay's public key; NULL while there is none. */
+const uint8_t	*keyd_relay_public(const struct keyd *);
+/*
+ * Takes over the keys that sign from now on, and copies n octets of the
+ * certificate of SIGNER_SELF, which all workers are told; n 0: there is none.
+ */
+void		 keyd_signer(struct keyd *, struct signer *,
+		    const uint8_t *der, size_t n);
+
+/* A worker's KEY link: KEY_SERVER and KEY_CERT are sent at once. */
 void		 keyd_up(struct keyd *, struct link *);
+/*
+ * A message of a worker's SIG link, answered at once: 0, or -1 for a
+ * violation.
+ */
+int		 keyd_sig_msg(struct keyd *, struct link *,
+		    const struct msg *);
 /*
  * Queues the request; keyd_turn() works them off.  0, or -1 for a violation
  * (conn number in use, ...) that the caller turns into link_violation().
@@ -46,7 +68,7 @@ int		 keyd_msg(struct keyd *, struct link *, const struct msg *);
 void		 keyd_down(struct keyd *, struct link *);
 /*
  * Does at most one operation, links in turn; true if more are waiting, so
- * that the outer loop polls (SIG, one day) between two.
+ * that the outer loop polls (SIG) between two.
  */
 bool		 keyd_turn(struct keyd *);
 

@@ -3,17 +3,27 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <openssl/crypto.h>
+
 #include "common/child.h"
 #include "common/log.h"
 #include "common/noise.h"
 #include "common/secret.h"
 #include "common/str.h"
 #include "keyd/keyd.h"
+#include "keyd/pairs.h"
 #include "keyd/store.h"
 
-/* CFG_FILE kinds. */
-#define FILE_READ	1
+/* CFG_FILE's kinds. */
+#define FILE_READ	1	/* the Noise key, or an empty file for it */
 #define FILE_MAKE	2
+#define RELAY_READ	6	/* the relay's */
+#define RELAY_MAKE	7
+#define FILE_KEY	8	/* of a certificate */
+#define FILE_CERT	9
+
+/* Octets for OpenSSL's private keys: locked like all our secrets. */
+#define OPENSSL_HEAP	(256 * 1024)
 
 #define STAT_US		US_PER_S
 
@@ -21,7 +31,9 @@ struct keyd_main {
 	struct child		*child;
 	struct keyd		*core;		/* from the first stage on */
 	struct secret		*key;		/* until the core has them */
+	struct secret		*relay;
 	struct secret		*boot;
+	struct pairs		*pairs;
 	struct keyd_conf	 staged;
 	uint32_t		 epoch;		/* of staged; 0: none */
 	uint64_t		 generation;
@@ -52,15 +64,38 @@ on_key_down(struct link *l, enum link_why why, void *arg)
 }
 
 static void
+on_sig_msg(struct link *l, const struct msg *m, void *tag, void *arg)
+{
+	struct keyd_main *km = arg;
+
+	(void)tag;
+	if (keyd_sig_msg(km->core, l, m) == -1)
+		link_violation(l, LINK_BAD_ID);
+}
+
+static void
+on_sig_down(struct link *l, enum link_why why, void *arg)
+{
+	struct keyd_main *km = arg;
+
+	child_blame(km->child, l, why);
+	link_free(l);
+}
+
+static void
 link_open(struct keyd_main *km, const struct msg *m)
 {
+	bool sig = m->u.cfg_link.link == LINK_SIG;
 	struct link_conf conf;
+	struct link *l;
 
 	memset(&conf, 0, sizeof(conf));
-	conf.on_msg = on_key_msg;
-	conf.on_down = on_key_down;
+	conf.on_msg = sig ? on_sig_msg : on_key_msg;
+	conf.on_down = sig ? on_sig_down : on_key_down;
 	conf.arg = km;
-	keyd_up(km->core, child_link(km->child, m, &conf));
+	l = child_link(km->child, m, &conf);
+	if (!sig)
+		keyd_up(km->core, l);
 }
 
 /*
@@ -70,7 +105,8 @@ link_open(struct keyd_main *km, const struct msg *m)
 static void
 take_link(struct keyd_main *km, const struct msg *m)
 {
-	if (m->u.cfg_link.link != LINK_KEY ||
+	if ((m->u.cfg_link.link != LINK_KEY &&
+	    m->u.cfg_link.link != LINK_SIG) ||
 	    m->u.cfg_link.role != ROLE_WORKER)
 		fatalx("link of kind %u to role %u", m->u.cfg_link.link,
 		    m->u.cfg_link.role);
@@ -82,45 +118,62 @@ take_link(struct keyd_main *km, const struct msg *m)
 	km->early[km->nearly++] = *m;
 }
 
-static void
-make_key(struct keyd_main *km, int fd, const char *name)
+/* A new key: it is the caller's, and master puts its file into place. */
+static struct secret *
+make_key(struct keyd_main *km, int fd, unsigned int kind, const char *name)
 {
 	uint8_t pub[NOISE_KEY];
+	struct secret *key;
 	struct msg made;
 	char why[128];
 
-	km->key = keyfile_make(fd, ev_env(child_ev(km->child)), why,
-	    sizeof(why));
-	if (km->key == NULL)
-		fatalx("%s: cannot make the Noise key: %s", name, why);
-	noise_public(pub, secret_data(km->key));
+	key = keyfile_make(fd, ev_env(child_ev(km->child)), why, sizeof(why));
+	if (key == NULL)
+		fatalx("%s: cannot make the key: %s", name, why);
+	noise_public(pub, secret_data(key));
 	msg_init(&made, M_CFG_KEY_MADE);
+	made.u.cfg_key_made.kind = (uint8_t)kind;
 	memcpy(made.u.cfg_key_made.public, pub, sizeof(pub));
 	link_send(child_cfg(km->child), &made);
-	log_info("new Noise key made file=%s public=%s", name, log_key(pub));
+	log_info("new key made file=%s public=%s", name, log_key(pub));
+	return key;
 }
 
+static struct secret *
+take_key(struct keyd_main *km, const struct msg *m, bool make)
+{
+	const char *name = log_vis(m->u.cfg_file.name);
+	struct secret *key;
+	char why[128];
+
+	if (make)
+		return make_key(km, m->fd, m->u.cfg_file.kind, name);
+	if ((key = keyfile_read(m->fd, why, sizeof(why))) == NULL)
+		fatalx("%s: %s", name, why);
+	return key;
+}
+
+/* A key in use stays: another one would strand running clients. */
 static void
 take_file(struct keyd_main *km, const struct msg *m)
 {
 	const struct m_cfg_file *f = &m->u.cfg_file;
-	const char *name;
-	char why[128];
 
-	/* A key in use stays: another one would strand running clients. */
-	if (km->core != NULL || km->key != NULL) {
-		(void)close(m->fd);
-		return;
-	}
-	name = log_vis(f->name);
 	switch (f->kind) {
 	case FILE_READ:
-		km->key = keyfile_read(m->fd, why, sizeof(why));
-		if (km->key == NULL)
-			fatalx("%s: %s", name, why);
-		break;
 	case FILE_MAKE:
-		make_key(km, m->fd, name);
+		if (km->core == NULL && km->key == NULL)
+			km->key = take_key(km, m, f->kind == FILE_MAKE);
+		break;
+	case RELAY_READ:
+	case RELAY_MAKE:
+		if (km->relay == NULL && (km->core == NULL ||
+		    keyd_relay_public(km->core) == NULL))
+			km->relay = take_key(km, m, f->kind == RELAY_MAKE);
+		break;
+	case FILE_KEY:
+	case FILE_CERT:
+		pairs_file(km->pairs, f, m->fd);
 		break;
 	default:
 		fatalx("file of kind %u", f->kind);
@@ -177,6 +230,7 @@ on_cfg(struct child *c, const struct msg *m, void *tag, void *arg)
 		km->staged.pending_max = m->u.cfg_conf_keyd.pending_max;
 		km->staged.pending_ms = m->u.cfg_conf_keyd.pending_ms;
 		km->epoch = m->u.cfg_conf_keyd.epoch;
+		pairs_begin(km->pairs, m->u.cfg_conf_keyd.self_signed);
 		break;
 	case M_CFG_FILE:
 		take_file(km, m);
@@ -208,13 +262,26 @@ make_core(struct keyd_main *km)
 	km->nearly = 0;
 }
 
+/* From the core on, the relay's key is there to stay. */
+static bool
+take_relay(struct keyd_main *km, char *why, size_t whylen)
+{
+	struct secret *key = km->relay;
+	const char *wrong;
+
+	km->relay = NULL;
+	if (key == NULL || keyd_relay(km->core, key, &wrong))
+		return true;
+	(void)snprintf(why, whylen, "the relay's key file: %s", wrong);
+	return false;
+}
+
 static bool
 on_stage(struct child *c, uint32_t epoch, char *why, size_t whylen, void *arg)
 {
 	struct keyd_main *km = arg;
 	const char *wrong = NULL;
 
-	(void)c;
 	if (km->epoch != epoch)
 		wrong = "no configuration came";
 	else if (km->staged.pending_max == 0 || km->staged.pending_ms == 0)
@@ -225,8 +292,15 @@ on_stage(struct child *c, uint32_t epoch, char *why, size_t whylen, void *arg)
 		(void)snprintf(why, whylen, "%s", wrong);
 		return false;
 	}
-	if (km->core == NULL)
-		make_core(km);
+	if (!pairs_check(km->pairs, env_wall(ev_env(child_ev(c))), why,
+	    whylen))
+		return false;
+	if (km->core != NULL)
+		return take_relay(km, why, whylen);
+	make_core(km);
+	if (!take_relay(km, why, whylen))
+		return false;
+	pairs_commit(km->pairs, km->core);
 	return true;
 }
 
@@ -236,8 +310,10 @@ on_commit(struct child *c, uint32_t epoch, void *arg)
 	struct keyd_main *km = arg;
 
 	(void)c;
-	if (km->epoch == epoch)
-		keyd_reconf(km->core, &km->staged);
+	if (km->epoch != epoch)
+		return;
+	keyd_reconf(km->core, &km->staged);
+	pairs_commit(km->pairs, km->core);
 }
 
 static void
@@ -246,8 +322,10 @@ on_discard(struct child *c, uint32_t epoch, void *arg)
 	struct keyd_main *km = arg;
 
 	(void)c;
-	if (km->epoch == epoch)
-		km->epoch = 0;
+	if (km->epoch != epoch)
+		return;
+	km->epoch = 0;
+	pairs_begin(km->pairs, slice_str(""));
 }
 
 static void
@@ -268,7 +346,9 @@ on_stop(struct child *c, void *arg)
 	timer_stop(&km->stat_timer);
 	keyd_free(km->core);
 	secret_free(km->key);
+	secret_free(km->relay);
 	secret_free(km->boot);
+	pairs_free(km->pairs);
 	child_exit(c);
 }
 
@@ -303,5 +383,7 @@ main(int argc, char **argv)
 	/* While files can still be opened: OpenSSL may want its own. */
 	if (noise_init() == -1)
 		fatalx("the libraries lack an algorithm of Noise");
+	(void)CRYPTO_secure_malloc_init(OPENSSL_HEAP, 16);
+	km.pairs = pairs_new();
 	child_main(&ops, argc, argv, &km);
 }

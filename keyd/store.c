@@ -15,15 +15,14 @@
 /* Room for an octet too many, that is how a longer file is seen. */
 #define ROOM		(TEXT_LEN + 2)
 
-/* At most max octets up to the end of the file; -1 with errno. */
-static ssize_t
-read_all(int fd, char *to, size_t max)
+ssize_t
+file_read(int fd, void *to, size_t max)
 {
 	size_t n = 0;
 	ssize_t got;
 
 	while (n < max) {
-		got = read(fd, to + n, max - n);
+		got = read(fd, (char *)to + n, max - n);
 		if (got == 0)
 			break;
 		if (got > 0)
@@ -70,7 +69,7 @@ keyfile_read(int fd, char *why, size_t whylen)
 
 	text = secret_new(ROOM);
 	key = secret_new(NOISE_KEY);
-	n = read_all(fd, (char *)secret_data(text), ROOM);
+	n = file_read(fd, secret_data(text), ROOM);
 	if (n == -1)
 		wrong = strerror(errno);
 	else if (!parse(secret_data(key), (const char *)secret_data(text),

@@ -1,10 +1,15 @@
-/* The file of the Noise static key, through descriptors that master opened. */
+/* Files of keys, through descriptors that master opened. */
 
 #ifndef KEYD_STORE_H
 #define KEYD_STORE_H
 
+#include <sys/types.h>
+
 #include "common/env.h"
 #include "common/secret.h"
+
+/* At most max octets up to the end of the file; -1 with errno. */
+ssize_t		 file_read(int fd, void *to, size_t max);
 
 /*
  * Reads "privkey:" and 64 hex digits, with or without one newline (Headscale

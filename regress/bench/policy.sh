@@ -9,48 +9,17 @@
 # Limits hold where the swarm's calibration_us is 120; times are scaled by it.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 2
-bin=$(cd "${1:-out}" && pwd)
-shift
-sizes=${*:-100 300 1000 3000}
-swarm=${LAB_CACHE:-$HOME/.cache/headscaled-lab}/swarm
-[ -x "$swarm" ] || regress/lab/clients || exit 1
-dir=$(mktemp -d)
-chmod 755 "$dir"
 port=${PORT:-18472}
-url=http://127.0.0.1:$port
-sock=$dir/s/headscaled.sock
-export SWARM_PIDFILE=$dir/s/headscaled.pid
-ulimit -n "$(ulimit -Hn)"
-pid= run= rc=0 cal=120
-trap 'stop; rm -rf "$dir"' EXIT
+. regress/bench/lib.sh
 
-ctl() { "$bin/headscalectl" -s "$sock" "$@"; }
 start() {
 	local u
-	O=$bin DIR=$dir/s LISTEN=127.0.0.1:$port URL=$url DERPMAP='' \
-	    EXTRA='domains = { "example.com" }' sh etc/run.sh >"$dir/log" 2>&1 &
-	run=$!
-	for _ in $(seq 1 200); do
-		grep -q -- --auth-key "$dir/log" && break
-		kill -0 $run 2>/dev/null || { cat "$dir/log"; exit 1; }
-		sleep 0.05
-	done
-	pid=$(cat "$SWARM_PIDFILE")
+	serve 'domains = { "example.com" }'
 	keys=
 	for u in $(seq 0 9); do
 		ctl users add "u$u@example.com" >/dev/null
 		keys="$keys -key $(ctl keys create --user "u$u@example.com" --reusable | tail -1)"
 	done
-}
-stop() {
-	local p
-	[ -n "$pid" ] || return 0
-	p=$(cat "$SWARM_PIDFILE")
-	kill "$p" 2>/dev/null
-	wait "$run" 2>/dev/null
-	while kill -0 "$p" 2>/dev/null; do sleep 0.05; done
-	pid= run=
-	rm -rf "$dir/s"
 }
 # Everybody sees everybody; each user's port is a rule, the first one's changes.
 cat >"$dir/set" <<'S'
@@ -70,16 +39,10 @@ one() { # one N STEP ...
 	local n=$1
 	shift
 	start
-	# shellcheck disable=SC2086
 	ROUND=999 sh "$dir/set" >/dev/null || rc=1
-	"$swarm" -url "$url" $keys -n "$n" -pid "$pid" \
-	    -policy "sh $dir/set >/dev/null" "$@" >"$dir/json" 2>"$dir/err" ||
-	    { echo "swarm failed:"; tail -20 "$dir/err"; rc=1; }
+	# shellcheck disable=SC2086
+	play $keys -n "$n" -policy "sh $dir/set >/dev/null" "$@"
 	stop
-}
-get() { # get STEP FIELD [FACTOR]
-	jq -r "select(.step == \"$1\") | .$2 * ${3:-1} * 100 | round / 100" \
-	    "$dir/json" | head -1
 }
 row() { # row TEXT VALUE LIMIT
 	local said=ok

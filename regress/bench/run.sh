@@ -9,61 +9,23 @@
 # it.  The machine must be idle otherwise.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 2
-bin=$(cd "${1:-out}" && pwd)
-shift
-sizes=${*:-100 300 1000 3000}
-swarm=${LAB_CACHE:-$HOME/.cache/headscaled-lab}/swarm
-[ -x "$swarm" ] || regress/lab/clients || exit 1
-dir=$(mktemp -d)
-chmod 755 "$dir"
 port=${PORT:-18470}
-url=http://127.0.0.1:$port
-sock=$dir/s/headscaled.sock
-export SWARM_PIDFILE=$dir/s/headscaled.pid
-ulimit -n "$(ulimit -Hn)"
-pid= run= rc=0 cal=120
-trap 'stop; rm -rf "$dir"' EXIT
+. regress/bench/lib.sh
 
-start() {
-	O=$bin DIR=$dir/s LISTEN=127.0.0.1:$port URL=$url DERPMAP='' EXTRA=${EXTRA-} \
-	    sh etc/run.sh >"$dir/log" 2>&1 &
-	run=$!
-	for _ in $(seq 1 200); do
-		grep -q -- --auth-key "$dir/log" && break
-		kill -0 $run 2>/dev/null || { cat "$dir/log"; exit 1; }
-		sleep 0.05
-	done
-	key=$(grep -o -- '--auth-key=[^ ]*' "$dir/log" | cut -d= -f2)
-	pid=$(cat "$SWARM_PIDFILE")
-}
-stop() {
-	local p
-	[ -n "$pid" ] || return 0
-	p=$(cat "$SWARM_PIDFILE")
-	kill "$p" 2>/dev/null
-	wait "$run" 2>/dev/null
-	while kill -0 "$p" 2>/dev/null; do sleep 0.05; done
-	pid= run=
-	rm -rf "$dir/s"
-}
 one() { # one N STEP ...: a fresh server, one JSON object a step in $dir/json
 	local n=$1 watch
 	shift
-	start
+	serve "${EXTRA-}"
 	: >"$dir/streams"
 	while sleep 0.5; do
-		"$bin/headscalectl" -s "$sock" -j status 2>/dev/null |
+		ctl -j status 2>/dev/null |
 		    jq -c '[.processes[] | select(.role=="worker") | .streams] | [add, .]' >>"$dir/streams"
 	done &
 	watch=$!
-	"$swarm" -url "$url" -key "$key" -n "$n" -pid "$pid" \
-	    -restart "bash $PWD/regress/bench/restart.sh $bin $dir/s" "$@" \
-	    >"$dir/json" 2>"$dir/err" || { echo "swarm failed:"; tail -20 "$dir/err"; rc=1; }
+	play -key "$key" -n "$n" \
+	    -restart "bash $PWD/regress/bench/restart.sh $bin $dir/s" "$@"
 	kill $watch
 	wait $watch 2>/dev/null
-}
-get() { # get STEP FIELD [FACTOR]
-	jq -r "select(.step == \"$1\") | .$2 * ${3:-1} * 100 | round / 100" "$dir/json" | head -1
 }
 pss() { # of the server and its children, MB
 	local p sum=0
@@ -86,7 +48,7 @@ row() { # row TEXT VALUE le|ge|plain LIMIT [time]: prints and judges
 
 echo "| what | measured | limit | |"
 echo "|---|---|---|---|"
-start
+serve "${EXTRA-}"
 sleep 2
 row "memory (PSS) idle, MB" "$(pss)" le 16
 stop

@@ -5,43 +5,18 @@
 #	all.sh OUT [SCENARIO ...]
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 2
-here=$PWD/regress/lab
-bin=$(cd "${1:-out}" && pwd)
-shift
-export LAB_NAME=${LAB_NAME:-hsall} LAB_DIR=${LAB_DIR:-$(mktemp -d)}
-hosts=$here/hosts
-if [ "$(id -u)" -ne 0 ] || [ ! -c /dev/net/tun ]; then
-	echo "skipped: stock clients need root and /dev/net/tun"
-	exit 0
-fi
-mkdir -p "$LAB_DIR"
-chmod 755 "$LAB_DIR"
-rm -rf "$LAB_DIR/server" "$LAB_DIR"/server*.log "$LAB_DIR"/[0-9]*
-"$here/clients" >"$LAB_DIR/clients.log" 2>&1 ||
-    { tail -5 "$LAB_DIR/clients.log"; exit 1; }
-srv=$LAB_DIR/server
-sock=$srv/headscaled.sock
-url=http://10.99.0.1:8080
-key=
-versions=(1.102.3 1.104.5 1.80.3)
-. "$here/lib.sh"
-. "$here/server.sh"
-trap '"$hosts" down >/dev/null 2>&1; stop_server' EXIT
+lab=hsall
+. regress/lab/server.sh
 
 fresh() { # fresh HOST [VERSION]: without what it was before
 	"$hosts" stop "$1"
 	rm -f "$LAB_DIR/$1/tailscaled.state"
 	"$hosts" start "$1" "${2:-1.102.3}"
 }
-up() { # up HOST KEY [ARG ...]
-	local k=$1 a=$2
-	shift 2
-	"$hosts" join "$k" --login-server="$url" --auth-key="$a" --reset "$@"
-}
 new_key() { ctl keys create --user admin "$@" | tail -1; }
 seen() { [ "$(peer "$1" "$2" Online)" = "$3" ]; }
 named() { case $(peer "$1" "$2" DNSName) in "$3".*) return 0 ;; *) return 1 ;; esac; }
-gone() { [ "$(state "$1" | jq --arg n "$2" '[.Peer[]? | select(.HostName == $n)] | length')" -eq 0 ]; }
+gone() { is 0 known "$@"; }
 in_state() { [ "$(state "$1" | jq -r .BackendState)" = "$2" ]; }
 
 s_meet() {
@@ -66,13 +41,12 @@ s_ephemeral() {
 	fresh 4
 	check "ephemeral: host 4 joins" up 4 "$k"
 	check "ephemeral: host 1 sees it" within 10 seen 1 h4 true
-	kill -9 "$(cat "$LAB_DIR/4/pid")"
-	rm -f "$LAB_DIR/4/pid"
+	killed 4
 	check "ephemeral: killed, it vanishes" within 30 gone 1 h4
 }
 s_tagged() {
 	local k
-	k=$(ctl keys create --tags tag:server --reusable | tail -1)
+	k=$(tag_key tag:server)
 	fresh 5
 	check "tagged: host 5 joins" up 5 "$k"
 	check "tagged: has its tag" within 10 is tag:server self 5 'Tags[0]'
@@ -176,7 +150,7 @@ nodes_of() { ctl -j nodes list | jq -c --arg u "$1" '[.[] | select(.user == $u) 
 s_owner() {
 	local k old new mine
 	ctl users add bob >/dev/null
-	k=$(ctl keys create --user bob --reusable | tail -1)
+	k=$(user_key bob)
 	fresh 4
 	check "owner: host 4 joins as admin" up 4 "$key"
 	old=$(addr 4 4)
@@ -211,7 +185,7 @@ s_admin() {
 	    within 10 is tag:printer tag_of 1 12
 	check "admin: ... host 12 too" within 10 is tag:printer self 12 'Tags[0]'
 	ctl users add carol >/dev/null
-	k=$(ctl keys create --user carol --reusable | tail -1)
+	k=$(user_key carol)
 	check "admin: moved" ctl nodes move "$id" carol
 	check "admin: ... host 1 sees whose it is" within 10 is carol whois 1 12
 	check "admin: ... and no tag" within 10 is null tag_of 1 12
@@ -311,9 +285,7 @@ obeyed() { # obeyed K stream|lite FROM
 watch_host() { # watch_host K
 	while sleep 0.2; do
 		state "$1" | jq -r .BackendState >>"$LAB_DIR/$1/states"
-		"$hosts" exec "$1" ss -Htn state established \
-		    dst 10.99.0.1:8080 | awk '{ print $3 }' | sort |
-		    tr '\n' ' ' | grep . >>"$LAB_DIR/$1/ports"
+		connections "$1" | grep . >>"$LAB_DIR/$1/ports"
 	done
 }
 watched() { # watched K: from now on
@@ -374,7 +346,6 @@ s_refused() {
 
 [ $# -gt 0 ] || set -- meet rename expiry ephemeral tagged single collision \
     rotate owner admin records dns derpmap reload restart refused twelve
-"$hosts" up 12 && "$hosts" derp || exit 1
 records printer.tailnet.internal 10.1.2.3
 extra="timeouts { ephemeral = \"5s\" grace = \"3s\" }
 dns {
@@ -382,7 +353,7 @@ dns {
 	split \"corp.example.com\" { nameservers = { \"10.99.0.53\" } }
 	extra_records_file = \"$LAB_DIR/records.json\"
 }"
-start_server "$extra" || exit 1
+lab_up 12 "$extra"
 case " $* " in
 *" meet "*) ;;
 *)	for k in 1 2 3; do

@@ -13,45 +13,19 @@
 # at once.  Then all must be as it should within 5 s.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 2
-here=$PWD/regress/lab
-bin=$(cd "${1:-out}" && pwd) || exit 2
-kills=${2:-20}
-export LAB_NAME=${LAB_NAME:-hschaos} LAB_DIR=${LAB_DIR:-$(mktemp -d)}
-hosts=$here/hosts
+lab=hschaos
+. regress/lab/server.sh
+kills=${1:-20}
 swarm=${LAB_CACHE:-$HOME/.cache/headscaled-lab}/swarm
-if [ "$(id -u)" -ne 0 ] || [ ! -c /dev/net/tun ]; then
-	echo "skipped: stock clients need root and /dev/net/tun"
-	exit 0
-fi
-mkdir -p "$LAB_DIR"
-chmod 755 "$LAB_DIR"
-rm -rf "$LAB_DIR/server" "$LAB_DIR"/server.log "$LAB_DIR"/[0-9]* \
-    "$LAB_DIR/singles" "$LAB_DIR/between"
 [ -x "$bin/b/strike" ] || { echo "FAIL $bin/b/strike: make tests"; exit 1; }
-"$here/clients" >"$LAB_DIR/clients.log" 2>&1 ||
-    { tail -5 "$LAB_DIR/clients.log"; exit 1; }
-srv=$LAB_DIR/server
-sock=$srv/headscaled.sock
+rm -f "$LAB_DIR/singles" "$LAB_DIR/between"
 wal=$srv/db/headscaled.db-wal
-url=http://10.99.0.1:8080
-key=
 stock=4 simulated=${SIMULATED:-16}
 rate=${RATE:-20}	# changes a second
 versions=(1.102.3 1.104.5 1.80.3 1.102.3)
 limit=5			# seconds, for all to be right again
-. "$here/lib.sh"
-. "$here/server.sh"
-trap 'cleanup' EXIT
-trap 'exit 1' INT TERM
+trap '[ -z "${SWARM_PID-}" ] || kill "$SWARM_PID" 2>/dev/null; lab_end' EXIT
 
-cleanup() {
-	[ -z "${SWARM_PID-}" ] || kill "$SWARM_PID" 2>/dev/null
-	"$hosts" down >/dev/null 2>&1
-	stop_server
-}
-now() { echo "$EPOCHREALTIME"; }
-since() { awk "BEGIN{printf \"%.2f\", $EPOCHREALTIME - $1}"; }
-before() { awk "BEGIN{exit !($1 < $2)}"; }
 procs() { # procs ROLE SLOT FIELD: of these children; ROLE may be "all"
 	ctl -j status 2>/dev/null | jq -r --arg r "$1" --argjson s "$2" \
 	    ".processes[] | select(.role != \"master\" and (\$r == \"all\" or
@@ -135,8 +109,7 @@ stock_wrong() {
 ports() {
 	local k
 	for k in $(seq 1 $stock); do
-		echo "$k $("$hosts" exec "$k" ss -Htn state established \
-		    dst 10.99.0.1:8080 | awk '{print $3}' | sort | tr '\n' ' ')"
+		echo "$k $(connections "$k")"
 	done
 }
 
@@ -243,9 +216,8 @@ singles() { # singles ROLE
 	done >>"$LAB_DIR/between"
 }
 
-"$hosts" up $stock && "$hosts" derp || exit 1
-start_server 'workers = 2
-limits { node_burst = 100000 }' || exit 1
+lab_up $stock 'workers = 2
+limits { node_burst = 100000 }'
 for k in $(seq 1 $stock); do
 	"$hosts" start "$k" "${versions[$((k - 1))]}"
 	check "host $k (client ${versions[$((k - 1))]}) joins" join "$k"

@@ -50,17 +50,23 @@ socketserver.TCPServer((sys.argv[1], 8000), http.server.SimpleHTTPRequestHandler
 	rm -rf "$dir"
 	return $rc
 }
-join() { "$hosts" join "$1" --login-server="$url" --auth-key="$key" --reset; }
+up() { # up K KEY [ARG ...]: host K joins
+	local k=$1 a=$2
+	shift 2
+	"$hosts" join "$k" --login-server="$url" --auth-key="$a" --reset "$@"
+}
+join() { up "$1" "$key"; }
 
 # More for the scenarios.
 self() { state "$1" | jq -r ".Self.$2"; }
 peer() { # peer K HOSTNAME FIELD: of the online or offline peer of that name
 	state "$1" | jq -r --arg n "$2" "[.Peer[]? | select(.HostName == \$n)][0].$3"
 }
+known() { # known K HOSTNAME: how many peers have that name
+	state "$1" | jq --arg n "$2" '[.Peer[]? | select(.HostName == $n)] | length'
+}
 is() { # is WANTED COMMAND ...: prints exactly that
 	local want=$1
 	shift
 	[ "$("$@")" = "$want" ]
 }
-ctl() { "$bin/headscalectl" -s "$sock" "$@"; }
-node_id() { ctl -j nodes list | jq -r --arg n "$1" '.[] | select(.name == $n) | .id'; }

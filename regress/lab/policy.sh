@@ -8,30 +8,23 @@
 # is; 4 and 5 also on 10.77.0.1, and 6 on 203.0.113.9, which is the Internet.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 2
-here=$PWD/regress/lab
-bin=$(cd "${1:-out}" && pwd)
-export LAB_NAME=${LAB_NAME:-hspol} LAB_DIR=${LAB_DIR:-$(mktemp -d)}
-hosts=$here/hosts
-if [ "$(id -u)" -ne 0 ] || [ ! -c /dev/net/tun ]; then
-	echo "skipped: stock clients need root and /dev/net/tun"
-	exit 0
-fi
-mkdir -p "$LAB_DIR"
-chmod 755 "$LAB_DIR"
-rm -rf "$LAB_DIR/server" "$LAB_DIR"/server*.log "$LAB_DIR"/[0-9]*
-"$here/clients" >"$LAB_DIR/clients.log" 2>&1 ||
-    { tail -5 "$LAB_DIR/clients.log"; exit 1; }
-srv=$LAB_DIR/server
-sock=$srv/headscaled.sock
-url=http://10.99.0.1:8080
-key=
-versions=(1.102.3 1.104.5 1.80.3)
-. "$here/lib.sh"
-. "$here/server.sh"
+lab=hspol
+. regress/lab/server.sh
 webs=
-trap '"$hosts" down >/dev/null 2>&1; stop_server; kill $webs 2>/dev/null' EXIT
+trap 'lab_end; kill $webs 2>/dev/null' EXIT
+net=10.77.0.0/24
+# A router that falls silent is found out by what the server writes to it and
+# the kernel sees no answer to for USER_TIMEOUT: at the latest a keep-alive,
+# which may come 9 s late.  It counts as online for GRACE more.  All in seconds.
+keepalive=20 user_timeout=30 grace=10
+switch=2	# a router declared offline, clients use the other one
+silence=75	# all that: keepalive + 9 + user_timeout + grace + switch, or more
 
 policy() { # policy PORT OF-THE-WEB [MORE MEMBERS]: the policy's text
+	local grants=
+	[ -z "${may-read}" ] || grants='"grants": [{"src": ["group:dev"],
+		"dst": ["tag:web"],
+		"app": {"example.com/cap/books": [{"may": "'${may-read}'"}]}}],'
 	cat <<-P
 	{	// Who may do what in the lab.
 	"groups": {"group:dev": ["ann@example.com"]},
@@ -44,8 +37,7 @@ policy() { # policy PORT OF-THE-WEB [MORE MEMBERS]: the policy's text
 		{"action": "accept", "src": ["group:dev"],
 		 "dst": ["10.77.0.0/24:*", "autogroup:internet:*"]},
 	],
-	"grants": [{"src": ["group:dev"], "dst": ["tag:web"],
-		"app": {"example.com/cap/books": [{"may": "read"}]}}],
+	$grants
 	"ssh": [{"action": "accept", "src": ["group:dev"],
 		"dst": ["tag:web"], "users": ["autogroup:nonroot"]}],
 	"autoApprovers": {"routes": {"10.77.0.0/24": ["tag:router"]},
@@ -71,10 +63,10 @@ for port in (8000, 8001):
 ' "h$1" "$2" >/dev/null 2>&1 &
 	webs="$webs $!"
 }
-get() { # get K URL: what the page says
-	"$hosts" exec "$1" curl -sS -m 3 "http://$2/" 2>/dev/null
+get() { # get K URL [SECONDS]: what the page says
+	"$hosts" exec "$1" curl -sS -m "${3:-3}" "http://$2/" 2>/dev/null
 }
-gets() { is "$2" get "$1" "$3"; }	# gets K WANTED URL
+gets() { is "$2" get "$1" "$3" "${4-}"; }	# gets K WANTED URL [SECONDS]
 never() { # never SECONDS COMMAND ...: fails all the time
 	local end=$((SECONDS + $1))
 	shift
@@ -83,24 +75,21 @@ never() { # never SECONDS COMMAND ...: fails all the time
 	done
 	return 0
 }
-knows() { [ "$(state "$1" | jq --arg n "h$2" '[.Peer[]? | select(.HostName == $n)] | length')" -eq 1 ]; }
-lacks() { [ "$(state "$1" | jq --arg n "h$2" '[.Peer[]? | select(.HostName == $n)] | length')" -eq 0 ]; }
+knows() { is 1 known "$1" "h$2"; }
+lacks() { is 0 known "$1" "h$2"; }
 carries() { is "$3" peer "$1" "h$2" 'PrimaryRoutes[0]'; }
 offers_exit() { is "$2" peer "$1" h6 ExitNodeOption; }
 netmap() { "$hosts" ts "$1" debug netmap 2>/dev/null; }
 ssh_rules() { netmap "$1" | jq '.SSHPolicy.rules | length'; }
 granted() { # granted K PEER: the capability that the grant gives, at host K
 	"$hosts" ts "$1" whois --json "$(addr "$2" 4)" |
-	    jq -r '.CapMap["example.com/cap/books"][0].may'
+	    jq -r '.CapMap["example.com/cap/books"] |
+	    if . == null then "nothing" else .[0].may end'
 }
 set_policy() { policy "$@" | ctl policy set - -r "lab"; }
-member_key() { ctl keys create --user "$1" --reusable | tail -1; }
-tag_key() { ctl keys create --tags "$1" --reusable | tail -1; }
-up() { # up K KEY [ARG ...]
-	local k=$1 a=$2
-	shift 2
-	"$hosts" start "$k" "${versions[$((k % 3))]}"
-	"$hosts" join "$k" --login-server="$url" --auth-key="$a" "$@"
+enter() { # enter K KEY [ARG ...]: a client of its version joins
+	"$hosts" start "$1" "${versions[$(($1 % 3))]}"
+	up "$@"
 }
 forward() { "$hosts" exec "$1" sysctl -qw net.ipv4.ip_forward=1; }
 
@@ -109,20 +98,20 @@ joined() {
 	ctl users add ann@example.com >/dev/null
 	ctl users add bob@example.com >/dev/null
 	check "policy: set" set_policy 8000
-	check "ann's host 1 joins" up 1 "$(member_key ann@example.com)" \
+	check "ann's host 1 joins" enter 1 "$(user_key ann@example.com)" \
 	    --accept-routes
-	check "ann's host 2 joins" up 2 "$(member_key ann@example.com)"
-	check "bob's host 3 joins" up 3 "$(member_key bob@example.com)" \
+	check "ann's host 2 joins" enter 2 "$(user_key ann@example.com)"
+	check "bob's host 3 joins" enter 3 "$(user_key bob@example.com)" \
 	    --accept-routes
 	for k in 4 5 6; do
 		forward $k
 	done
-	check "router 4 joins" up 4 "$(tag_key tag:router)" \
+	check "router 4 joins" enter 4 "$(tag_key tag:router)" \
 	    --advertise-routes=10.77.0.0/24
-	check "router 5 joins" up 5 "$(tag_key tag:router)" \
+	check "router 5 joins" enter 5 "$(tag_key tag:router)" \
 	    --advertise-routes=10.77.0.0/24
 	check "web server and exit node 6 joins" \
-	    up 6 "$(tag_key tag:web,tag:exit)" --advertise-exit-node --ssh
+	    enter 6 "$(tag_key tag:web,tag:exit)" --advertise-exit-node --ssh
 	for k in 4 5; do
 		"$hosts" exec $k ip addr add 10.77.0.1/32 dev lo
 		web $k 10.77.0.1
@@ -148,26 +137,113 @@ ports() {
 	    within 10 is 1 ssh_rules 6
 	check "... and nobody else's has a rule" is 0 ssh_rules 1
 }
+
+# Failover: what happens to the route when router LOST is gone, until OTHER
+# does its work.  $lasted is how long it took until dbd knew of it.
+online() { # online K: for dbd
+	ctl -j nodes list | jq -e --arg n "h$1" \
+	    '.[] | select(.name == $n).online'
+}
+offline() { is false online "$1"; }
+# Until COMMAND succeeds: when it was last asked in vain, and when it did.
+await() { # await FILE SECONDS COMMAND ...
+	local file=$1 end=$((SECONDS + $2)) last=$EPOCHREALTIME t
+	shift 2
+	while t=$EPOCHREALTIME; ! "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $end ] || return 1
+		last=$t
+		sleep 0.02
+	done
+	echo "$last $EPOCHREALTIME" >"$file"
+}
+moment() { # moment FILE FIELD: of await's; nothing if it did not come
+	[ ! -e "$1" ] || cut -d' ' -f"$2" "$1"
+}
+span() { # span FROM TO: seconds; many if one of them did not come
+	if [ -n "$1" ] && [ -n "$2" ]; then
+		awk "BEGIN { printf \"%.2f\", $2 - $1 }"
+	else
+		echo 999
+	fi
+}
+failover() { # failover LOST OTHER SECONDS SINCE TEXT: declared in SECONDS
+	local d=$LAB_DIR/failover f k pids=() took
+	rm -rf "$d"
+	mkdir "$d"
+	await "$d/off" $(($3 + 5)) offline "$1" &
+	pids+=($!)
+	for k in 1 2; do
+		await "$d/shown$k" $(($3 + 10)) carries $k "$2" $net &
+		pids+=($!)
+	done
+	await "$d/used" $(($3 + 10)) gets 1 "h$2" 10.77.0.1:8000 0.5 &
+	pids+=($!)
+	wait "${pids[@]}"
+	# Declared after it was last seen online: the spans are not too short.
+	lasted=$(span "$4" "$(moment "$d/off" 2)")
+	check "$5: declared offline after $lasted s (at most $3)" \
+	    before "$lasted" "$3"
+	for f in shown1 shown2 used; do
+		took=$(span "$(moment "$d/off" 1)" "$(moment "$d/$f" 2)")
+		case $f in
+		shown*)	k=${f#shown} f="client ${versions[$((k % 3))]} sees $2 as primary" ;;
+		used)	f="a connection goes through $2" ;;
+		esac
+		check "... $took s later $f (at most $switch)" \
+		    before "$took" $switch
+	done
+}
+# Who carries the route, for host 1 and for dbd, until killed.
+carriers() {
+	while sleep 0.1; do
+		state 1 | jq -r --arg r $net '[.Peer[] |
+		    select(.PrimaryRoutes | index($r)) | .HostName] | join(" ")'
+		ctl -j routes list | jq -r --arg r $net '[.[] |
+		    select(.route == $r and .primary) | .node] | join(" ")'
+	done
+}
+returns() { # returns LOST OTHER COMMAND ...: to bring it back
+	local lost=$1 other=$2 watch
+	shift 2
+	carriers >"$LAB_DIR/carriers" &
+	watch=$!
+	"$@"
+	check "router $lost is back" within 60 is true peer 1 "h$lost" Online
+	check "... dbd says so" within 5 online "$lost"
+	sleep 4
+	kill $watch
+	wait $watch 2>/dev/null
+	check "... $other carried it all the time" \
+	    is "h$other" sort -u "$LAB_DIR/carriers"
+	check "... connections go through $other" \
+	    gets 1 "h$other" 10.77.0.1:8000
+}
 routes() {
-	local back
+	local since
 	check "both routers' routes are approved by the policy" is 2 eval \
-	    'ctl -j routes list | jq "[.[] | select(.route == \"10.77.0.0/24\" and .approved)] | length"'
-	check "the first router carries it" within 10 carries 1 4 10.77.0.0/24
+	    'ctl -j routes list | jq "[.[] | select(.route == \"$net\" and .approved)] | length"'
+	check "the first router carries it" within 10 carries 1 4 $net
 	check "ann reaches what is behind it" \
 	    within 20 gets 1 h4 10.77.0.1:8000
 	check "bob does not" never 4 gets 3 h4 10.77.0.1:8000
-	kill -9 "$(cat "$LAB_DIR/4/pid")"
-	rm -f "$LAB_DIR/4/pid"
-	check "router 4 dies: 5 carries it" within 20 carries 1 5 10.77.0.0/24
+	since=$EPOCHREALTIME
+	killed 4
+	failover 4 5 $((grace + 2)) "$since" "router 4 dies"
+	returns 4 5 "$hosts" start 4 "${versions[1]}"
+	check "an unapproved route is taken back" ctl routes unapprove h5 $net
+	check "... then 4 carries it" within 10 carries 1 4 $net
 	check "... and ann reaches what is behind it" \
-	    within 20 gets 1 h5 10.77.0.1:8000
-	"$hosts" start 4 "${versions[1]}"
-	check "router 4 is back" within 20 is true peer 1 h4 Online
-	back() { ! carries 1 5 10.77.0.0/24; }
-	check "... 5 still carries it" never 4 back
-	check "an unapproved route is taken back" ctl routes unapprove h5 \
-	    10.77.0.0/24
-	check "... then 4 carries it" within 10 carries 1 4 10.77.0.0/24
+	    within 20 gets 1 h4 10.77.0.1:8000
+	check "the route is approved again" ctl routes approve h5 $net
+	check "... 4 still carries it" never 3 carries 1 5 $net
+}
+silent() {
+	local since=$EPOCHREALTIME
+	"$hosts" cut 4
+	failover 4 5 $((silence - switch)) "$since" "router 4 falls silent"
+	check "... by the kernel's timeout, not by an end that it sent" \
+	    before $((user_timeout + grace - 1)) "$lasted"
+	returns 4 5 "$hosts" mend 4
 }
 exits() {
 	check "ann is offered the exit node" within 10 offers_exit 1 true
@@ -177,7 +253,17 @@ exits() {
 	"$hosts" ts 1 set --exit-node=
 }
 changes() {
-	local said
+	local said at
+	at=$(connections 6)
+	check "the grant says more: set" eval 'may=write set_policy 8000'
+	check "... whois at the server shows it" \
+	    within 10 is write granted 6 1
+	check "... there is no grant any more: set" eval 'may= set_policy 8000'
+	check "... whois at the server shows none" \
+	    within 10 is nothing granted 6 1
+	check "... the grant is back: set" set_policy 8000
+	check "... whois at the server shows it" within 10 is read granted 6 1
+	check "... all that on one connection" is "$at" connections 6
 	check "another port: set" set_policy 8001
 	check "... it connects" within 10 gets 1 h6 "$(addr 6 4):8001"
 	check "... the other does not" never 4 gets 1 h6 "$(addr 6 4):8000"
@@ -197,13 +283,12 @@ changes() {
 	said=$(ctl -j policy history | jq length)
 	check "history has them all" test "$said" -ge 4
 }
-"$hosts" down >/dev/null 2>&1
-"$hosts" up 6
-"$hosts" derp
-start_server 'domains = { "example.com" }' || exit 1
+lab_up 6 "domains = { \"example.com\" }
+timeouts { keepalive = $keepalive grace = $grace }"
 joined
 ports
 routes
+silent
 exits
 changes
 stop_server

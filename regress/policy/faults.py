@@ -15,49 +15,41 @@ def section(m, name, empty=()):
     return m.tree[name]
 
 
+def entry(m, name, good, parts):
+    """A good entry at any place of a section, but with these parts; what is
+    None is left out."""
+    made = {k: v for k, v in {**good, **parts}.items() if v is not None}
+    entries = section(m, name)
+    entries.insert(m.r.randrange(len(entries) + 1), made)
+
+
 def acl(m, **parts):
-    rule = {"action": "accept", "src": [m.user()], "dst": ["*:*"]}
-    rule.update(parts)
-    entries = section(m, "acls")
-    entries.insert(m.r.randrange(len(entries) + 1), rule)
+    entry(m, "acls", {"action": "accept", "src": [m.user()],
+                      "dst": ["*:*"]}, parts)
 
 
 def grant(m, **parts):
-    rule = {"src": [m.user()], "dst": ["*"], "ip": ["*"]}
-    rule.update(parts)
-    for k in [k for k in rule if rule[k] is None]:
-        del rule[k]
-    entries = section(m, "grants")
-    entries.insert(m.r.randrange(len(entries) + 1), rule)
+    entry(m, "grants", {"src": [m.user()], "dst": ["*"], "ip": ["*"]}, parts)
 
 
 def ssh(m, **parts):
-    rule = {"action": "accept", "src": [m.user()],
-            "dst": [m.r.choice(m.tags)], "users": ["root"]}
-    rule.update(parts)
-    for k in [k for k in rule if rule[k] is None]:
-        del rule[k]
-    entries = section(m, "ssh")
-    entries.insert(m.r.randrange(len(entries) + 1), rule)
+    entry(m, "ssh", {"action": "accept", "src": [m.user()],
+                     "dst": [m.r.choice(m.tags)], "users": ["root"]}, parts)
 
 
 def attr(m, **parts):
-    entry = {"target": [m.user()], "attr": ["x"]}
-    entry.update(parts)
-    entries = section(m, "nodeAttrs")
-    entries.insert(m.r.randrange(len(entries) + 1), entry)
+    entry(m, "nodeAttrs", {"target": [m.user()], "attr": ["x"]}, parts)
 
 
 def test(m, **parts):
-    entry = {"src": m.user(), "accept": ["1.1.1.1:22"]}
-    entry.update(parts)
-    section(m, "tests").append(entry)
+    section(m, "tests").append(
+        {"src": m.user(), "accept": ["1.1.1.1:22"], **parts})
 
 
 def sshtest(m, **parts):
-    entry = {"src": m.user(), "dst": [m.r.choice(m.tags)], "deny": ["root"]}
-    entry.update(parts)
-    section(m, "sshTests").append(entry)
+    section(m, "sshTests").append(
+        {"src": m.user(), "dst": [m.r.choice(m.tags)], "deny": ["root"],
+         **parts})
 
 
 # ---- faults of meaning, by the order in which they are looked for --------

@@ -16,6 +16,7 @@ import faults
 import lexis
 import naive
 import reading
+import trials
 
 NAMES = ("ann", "bob", "cyd", "dan", "eve", "fay", "gus", "hal", "ida", "jon",
          "kim", "lea")
@@ -428,7 +429,8 @@ class Maker:
 
     def judge(self):
         policy = reading.decode(json.dumps(self.tree))
-        return naive.Tailnet(policy, self.users, self.nodes)
+        return trials.Trial(
+            naive.Tailnet(policy, self.users, self.nodes))
 
     def tests(self):
         judge = self.judge()
@@ -456,9 +458,9 @@ class Maker:
                 dst = self.hostport(host, self.r.choice(
                     ("22", "80", "443", "8080", "53", "9999")))
                 try:
-                    alias, source = judge.test_source(t["src"])
-                    ok = judge.test_allows(
-                        reading.Record(proto=proto), alias, source, dst)
+                    source = judge.source(t["src"])
+                    ok = judge.allows(
+                        reading.Record(proto=proto), source, dst)
                 except lexis.Fault:
                     if not self.chance(0.03):
                         continue
@@ -486,8 +488,8 @@ class Maker:
                 dst = "autogroup:self"
             t["dst"] = [dst]
             try:
-                _, source = judge.test_source(t["src"])
-                nodes = judge.sshtest_nodes(dst, source)
+                source = judge.source(t["src"])
+                nodes = judge.ssh_nodes(dst, source)
             except lexis.Fault:
                 if self.chance(0.03):
                     t["deny"] = ["root"]
@@ -501,7 +503,7 @@ class Maker:
                     setattr(one, kind, [login])
                     try:
                         for n in nodes:
-                            judge.run_sshtest(one, source, n)
+                            judge.sshtest(one, source, n)
                         fits.append(kind)
                     except lexis.Fault:
                         pass

@@ -60,18 +60,13 @@ class Reader:
             if c != 0x2F:
                 return
             start = self.n
-            if b.startswith(b"//", start):
-                stop = b.find(b"\n", start)
-                if stop < 0:
-                    self.fail(start, "comment without end")
-                stop += 1
-            elif b.startswith(b"/*", start):
-                stop = b.find(b"*/", start + 2)
-                if stop < 0:
-                    self.fail(start, "comment without end")
-                stop += 2
-            else:
+            end = {b"//": b"\n", b"/*": b"*/"}.get(bytes(b[start:start + 2]))
+            if end is None:
                 self.fail(start, "invalid character '/'")
+            stop = b.find(end, start + 2)
+            if stop < 0:
+                self.fail(start, "comment without end")
+            stop += len(end)
             try:
                 b[start:stop].decode("utf-8")
             except UnicodeDecodeError as e:
@@ -174,36 +169,41 @@ class Reader:
         self.n = i + 1
         return s
 
-    def array(self, depth):
-        out = []
+    def empty(self, close):
+        """At an opening bracket: does close follow?  Then past both."""
         self.n += 1
         self.extra()
-        if self.peek() == 0x5D:
+        if self.peek() != close:
+            return False
+        self.n += 1
+        return True
+
+    def more(self, close, last):
+        """After an element or member: does another one follow?"""
+        self.extra()
+        c = self.peek()
+        if c == 0x2C:
             self.n += 1
-            return out
-        while True:
-            out.append(self.value(depth + 1))
             self.extra()
-            c = self.peek()
-            if c == 0x2C:
-                self.n += 1
-                self.extra()
-                c = self.peek()
-                if c != 0x5D:
-                    continue
-            if c != 0x5D:
-                self.fail(self.n, "invalid character after an element")
-            self.n += 1
-            return out
+            if self.peek() != close:
+                return True
+        elif c != close:
+            self.fail(self.n, "invalid character after " + last)
+        self.n += 1
+        return False
+
+    def array(self, depth):
+        out = []
+        more = not self.empty(0x5D)
+        while more:
+            out.append(self.value(depth + 1))
+            more = self.more(0x5D, "an element")
+        return out
 
     def object(self, depth):
         out = Object()
-        self.n += 1
-        self.extra()
-        if self.peek() == 0x7D:
-            self.n += 1
-            return out
-        while True:
+        more = not self.empty(0x7D)
+        while more:
             if self.peek() != 0x22:
                 self.fail(self.n, "invalid character at the start of a name")
             name = self.string()
@@ -214,18 +214,8 @@ class Reader:
             self.extra()
             self.peek()
             out.append((name, self.value(depth + 1)))
-            self.extra()
-            c = self.peek()
-            if c == 0x2C:
-                self.n += 1
-                self.extra()
-                c = self.peek()
-                if c != 0x7D:
-                    continue
-            if c != 0x7D:
-                self.fail(self.n, "invalid character after a member")
-            self.n += 1
-            return out
+            more = self.more(0x7D, "a member")
+        return out
 
 
 def read(text):

@@ -178,6 +178,10 @@ def parse_alias(s):
     raise Fault("invalid alias format: " + quote(s))
 
 
+def is_self(alias):
+    return alias.text == "autogroup:self"
+
+
 def domain_of(alias):
     return alias.text[len("user:*@"):]
 

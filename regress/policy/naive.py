@@ -16,7 +16,8 @@ sys.dont_write_bytecode = True
 
 import lexis
 import reading
-from lexis import Fault, inside, overlap
+import trials
+from lexis import Fault, inside, is_self, overlap
 from nodes import ANY4, ANY6, INTERNET, TAILNET, Node, covers_internet, \
     hits, keeps, routes_hit
 
@@ -566,6 +567,15 @@ class Tailnet:
         keys |= self.attributes(node)
         return {k: None for k in sorted(keys)}
 
+    def check_attr_users(self):
+        """12.1: a user that a nodeAttrs target names must exist."""
+        for entry in self.policy.attrs:
+            for a in entry.target:
+                if a.kind == "user" and \
+                        not reading.find_users(self.users, a.text):
+                    raise Fault("nodeAttrs target: user not found: token "
+                                + lexis.quote(a.text), loose=True)
+
     # ---- the whole answer ------------------------------------------------
 
     def answer(self):
@@ -702,142 +712,6 @@ class Tailnet:
                 out += of_user(node.owner)
         return out
 
-    # ---- 13: tests -------------------------------------------------------
-
-    def test_source(self, text):
-        """The addresses of a test's source; Fault if there are none."""
-        try:
-            alias = lexis.parse_alias(text)
-            self.known(alias)
-        except Fault:
-            raise Fault(reading.TESTS_FAILED) from None
-        found = self.resolve(alias)
-        if not found:
-            raise Fault(reading.TESTS_FAILED)
-        return alias, found
-
-    def known(self, a):
-        """Names in tests must mean something."""
-        p = self.policy
-        if a.kind == "user":
-            ok = bool(reading.find_users(self.users, a.text))
-        elif a.kind == "group":
-            ok = a.text in p.groups
-        elif a.kind == "tag":
-            ok = a.text in p.owners
-        elif a.kind == "host":
-            ok = a.text in p.hosts
-        elif a.kind == "autogroup":
-            ok = a.text in reading.AUTOGROUPS
-        else:
-            ok = True
-        if not ok:
-            raise Fault(reading.TESTS_FAILED)
-
-    def run_tests(self):
-        for t in self.policy.tests:
-            alias, source = self.test_source(t.src)
-            for wanted, lists in ((True, t.accept), (False, t.deny)):
-                for dst in lists:
-                    if self.test_allows(t, alias, source, dst) != wanted:
-                        raise Fault(reading.TESTS_FAILED)
-
-    def test_allows(self, t, alias, source, dst):
-        """13.2; the shape of dst was checked before.  Open: addresses that
-        lie side by side; each stands for itself here."""
-        host, ports = lexis.split_hostport(dst)
-        port = lexis.parse_ports(ports)[0][0]
-        a = lexis.parse_alias(host)
-        if is_self(a):
-            # Open: the devices of the users behind the source
-            owners = {n.user for n in self.nodes if n.user
-                      and hits(n, [r for r, _ in source])}
-            targets = [x for n in self.nodes if n.user in owners
-                       for x in n.addresses()]
-        else:
-            self.known(a)
-            targets = self.resolve(a)
-        if not targets:
-            raise Fault(reading.TESTS_FAILED)
-        wanted = (6, 17, 1, 58)
-        if t.proto != "":
-            wanted = (lexis.parse_protocol(t.proto.lower()),)
-        rules = self.test_rules([r for r, _ in targets])
-        for s, _ in source:
-            if not any(self.test_rule(rule, s, targets, port, wanted)
-                       for rule in rules):
-                return False
-        return True
-
-    def test_rules(self, targets):
-        """Rules without via; those of autogroup:self as compiled for the
-        nodes that are the destination."""
-        p = self.policy
-        keep = reading.Record(**vars(p))
-        if p.grants is not None:
-            keep.grants = [g for g in p.grants if not g.via]
-        other = Tailnet(keep, [], [])
-        other.users, other.nodes = self.users, self.nodes
-        nobody = Node({"id": -1, "name": ""}, {})
-        out = list(other.rules(nobody))
-        for n in self.nodes:
-            if hits(n, targets):
-                out += other.rules(n)
-        return [r for r in out if r.caps is None]
-
-    @staticmethod
-    def test_rule(rule, s, targets, port, wanted):
-        if rule.proto is not None and rule.proto not in wanted:
-            return False
-        if not any(overlap(s, r) for r in rule.src):
-            return False
-        return any(lo <= port <= hi and
-                   any(overlap(r, t) for t, _ in targets for r in ranges)
-                   for ranges, _, lo, hi in rule.dst)
-
-    def run_sshtests(self):
-        for t in self.policy.sshtests:
-            if not (t.accept or t.deny or t.check):
-                raise Fault(reading.TESTS_FAILED)
-            alias, source = self.test_source(t.src)
-            for dst in t.dst:
-                for node in self.sshtest_nodes(dst, source):
-                    self.run_sshtest(t, source, node)
-
-    def sshtest_nodes(self, dst, source):
-        a = lexis.parse_alias(dst)
-        if is_self(a):
-            owners = {n.user for n in self.nodes if n.user
-                      and hits(n, [r for r, _ in source])}
-            nodes = [n for n in self.nodes if n.user in owners]
-        else:
-            self.known(a)
-            found = self.resolve(a)
-            nodes = [n for n in self.nodes if hits(n, [r for r, _ in found])]
-        if not nodes:
-            raise Fault(reading.TESTS_FAILED)
-        return nodes
-
-    def run_sshtest(self, t, source, node):
-        rules = self.ssh(node)
-        checks = [r for r in rules if "holdAndDelegate" in r["action"]]
-        for wanted, users, which in ((True, t.accept, rules),
-                                     (False, t.deny, rules),
-                                     (True, t.check, checks)):
-            for user in users:
-                for _, s in source:
-                    if any(lets_in(r, s, user) for r in which) != wanted:
-                        raise Fault(reading.TESTS_FAILED)
-
-    def check_attr_users(self):
-        """12.1: a user that a nodeAttrs target names must exist."""
-        for entry in self.policy.attrs:
-            for a in entry.target:
-                if a.kind == "user" and \
-                        not reading.find_users(self.users, a.text):
-                    raise Fault("nodeAttrs target: user not found: token "
-                                + lexis.quote(a.text), loose=True)
-
 
 # ---- small questions -----------------------------------------------------
 
@@ -847,10 +721,6 @@ def srcips(sources):
     if "*" in strings:
         return ["*"]
     return sorted(strings, key=lambda s: s.encode())
-
-
-def is_self(alias):
-    return alias.text == "autogroup:self"
 
 
 def rank(alias):
@@ -875,16 +745,6 @@ def domain_of_user(user):
     return user["email"].rpartition("@")[2] if "@" in user["email"] else None
 
 
-def lets_in(rule, address, user):
-    """13.3: does an ssh rule let address in as user?"""
-    if {"nodeIP": address} not in rule["principals"] or user == "":
-        return False
-    users = rule["sshUsers"]
-    if user in users:
-        return users[user] != ""
-    return user != "root" and users.get("*", "") != ""
-
-
 OPEN = reading.Record(src=[lexis.parse_alias("*")],
                       dst=[(lexis.parse_alias("*"), [(0, 65535)])],
                       proto=None)
@@ -899,8 +759,7 @@ def evaluate(case):
         reading.check(policy, case["domains"], case["users"])
         tailnet = Tailnet(policy, case["users"], case["nodes"])
         tailnet.check_attr_users()
-        tailnet.run_tests()
-        tailnet.run_sshtests()
+        trials.run(tailnet)
     except Fault as f:
         answer = {"ok": False, "message": f.message, "nodes": {}}
         if f.loose:

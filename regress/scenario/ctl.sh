@@ -9,13 +9,12 @@
 # server that listens there.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 2
-out=$(cd "${1:?usage: ctl.sh OUT [SOCKET]}" && pwd) || exit 2
+. regress/scenario/lib.sh
 socket=${2-}
 ctl=$out/headscalectl
 unset COLUMNS NO_COLOR HEADSCALED_SOCKET
-dir=$(mktemp -d "${TMPDIR:-/tmp}/ctl.XXXXXX") || exit 2
-nodes=2000
-server= failed=0 rc=0
+begin
+dir=$t nodes_seeded=2000 failed=0
 
 # call ARG ...: runs it without a terminal; what came of it is in $rc, out, err
 call() {
@@ -45,63 +44,18 @@ want() {
 }
 
 start() {
-	local n=0
-	"$out/headscaled" -d -f "$dir/headscaled.conf" >>"$dir/log" 2>&1 \
-	    </dev/null &
-	server=$!
-	until "$ctl" -s "$socket" status >/dev/null 2>&1; do
-		n=$((n + 1))
-		if [ $n -gt 200 ] || ! kill -0 $server 2>/dev/null; then
-			echo "FAIL the server starts"
-			sed 's/^/      /' "$dir/log"
-			exit 1
-		fi
-		sleep 0.1
-	done
-}
-stop() {
-	[ -n "$server" ] || return 0
-	kill -TERM "$server" 2>/dev/null
-	wait "$server" 2>/dev/null
-	server=
-}
-cleanup() {
-	stop
-	rm -rf "$dir"
-}
-trap cleanup EXIT
-trap 'exit 1' INT TERM
-
-free_port() {
-	local p
-	for p in $(seq $((20000 + $$ % 20000)) 45000); do
-		(exec 3<>"/dev/tcp/127.0.0.1/$p") 2>/dev/null && continue
-		echo "$p"
-		return
-	done
+	serve >/dev/null 2>&1 && return
+	echo "FAIL the server starts"
+	sed 's/^/      /' "$log"
+	exit 1
 }
 own_server() {
-	mkdir -p "$dir/run/empty"
-	chmod 755 "$dir" "$dir/run"
-	chmod 555 "$dir/run/empty"
-	socket=$dir/run/headscaled.sock
-	cat >"$dir/headscaled.conf" <<-CONF
-	server_url = "http://127.0.0.1:9"
-	workers = 2
-	state_dir = "$dir/run"
-	run_dir = "$dir/run"
-	control_socket = "$socket"
-	pid_file = "$dir/run/headscaled.pid"
-	chroot = "$dir/run/empty"
-	libexec_dir = "$out"
-	listen "main" {
-	    address = "127.0.0.1"
-	    port = $(free_port)
-	}
-	CONF
+	config "$t/run"
+	socket=$t/s
 	start
 	stop
-	"$out/b/seed" "$(find "$dir/run" -name headscaled.db)" $nodes || exit 1
+	"$out/b/seed" "$(find "$t/run" -name headscaled.db)" $nodes_seeded ||
+	    exit 1
 	start
 }
 
@@ -199,9 +153,9 @@ the_server() {
 
 lists_of_nodes() {
 	call nodes list
-	want "nodes list: all of them" 0 "lines seed- $nodes" quiet
+	want "nodes list: all of them" 0 "lines seed- $nodes_seeded" quiet
 	call -j nodes list
-	want "nodes list -j" 0 "lines '\"stable_id\"' $nodes" \
+	want "nodes list -j" 0 "lines '\"stable_id\"' $nodes_seeded" \
 	    '! line "$(printf "\033")"' 'has "\\u001b[2Jevil\\n"'
 	COLUMNS=60 call nodes list
 	want "nodes list fits" 0 '! line "^.\{61\}"'
@@ -366,7 +320,7 @@ no_server
 [ -n "$socket" ] || own_server
 users_and_keys
 the_server
-if [ -n "$server" ]; then
+if [ -n "$pid" ]; then
 	lists_of_nodes
 	changes_of_nodes
 	roles_and_routes
@@ -377,7 +331,7 @@ if [ -n "$server" ]; then
 	start
 	call nodes list
 	want "all of it is there after a restart" 0 \
-	    "lines 'seed-\|printer' $((nodes - 1))" 'line printer'
+	    "lines 'seed-\|printer' $((nodes_seeded - 1))" 'line printer'
 	cp "$dir/log" "$dir/out"
 	want "the log says who changed what" 0 \
 	    "has 'control uid=$(id -u) request=CTL_NODE_DELETE id='"

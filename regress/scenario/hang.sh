@@ -6,65 +6,15 @@
 #
 #	hang.sh OUT
 set -uo pipefail
-out=$(cd "${1:?usage: hang.sh OUT}" && pwd) || exit 2
-rc=0
-t=$(mktemp -d)
-chmod 755 "$t"
-mkdir "$t/state" "$t/bin" "$t/empty"
-chmod 555 "$t/empty"
-cp "$out"/headscaled "$out"/headscaled-worker "$out"/headscaled-keyd \
-    "$out"/headscaled-dbd "$out"/headscaled-policyc "$out"/headscalectl "$out/b/joiner" "$t/bin" ||
-    exit 2
-port=$((20000 + RANDOM % 12000))
-cat >"$t/conf" <<CONF
-server_url = "http://127.0.0.1:$port"
-state_dir = "$t/state"
-run_dir = "$t"
-control_socket = "$t/s"
-pid_file = "$t/pid"
-chroot = "$t/empty"
-libexec_dir = "$t/bin"
-workers = 2
-listen "main" {
-	address = "127.0.0.1"
-	port = $port
-}
-CONF
-pid= stopped= names=() nodes=()
-finish() {
-	local n
-	[ -z "$stopped" ] || kill -CONT "$stopped" 2>/dev/null
-	for n in "${nodes[@]}"; do kill "$n" 2>/dev/null; done
-	[ -z "$pid" ] || { kill -TERM "$pid"; wait "$pid"; } 2>/dev/null
-	[ -z "${KEEP-}" ] || cp "$t/log" "$KEEP"
-	rm -rf "$t"
-}
-trap finish EXIT
-trap 'exit 1' INT TERM
+cd "$(dirname "$0")/../.." || exit 2
+. regress/scenario/lib.sh
+label='hang: '
+begin
+programs
+config "$t/state"
+stopped=
+undo() { [ -z "$stopped" ] || kill -CONT "$stopped" 2>/dev/null; }
 
-ok() { # ok TEXT COMMAND ...
-	local text=$1
-	shift
-	if "$@" >"$t/said" 2>&1; then
-		echo "ok hang: $text"
-	else
-		echo "FAIL hang: $text"
-		tail -5 "$t/said" | sed 's/^/      /'
-		tail -12 "$t/log" | sed 's/^/      log: /'
-		rc=1
-	fi
-}
-within() { # within TENTHS COMMAND ...: retry until it succeeds
-	local n=$1
-	shift
-	until "$@" >/dev/null 2>&1; do
-		n=$((n - 1))
-		[ $n -gt 0 ] || { "$@"; return; }
-		sleep 0.1
-	done
-}
-ctl() { "$t/bin/headscalectl" -s "$t/s" "$@"; }
-logged() { grep -q "$1" "$t/log"; }
 since() { awk "BEGIN { printf \"%.1f\", $EPOCHREALTIME - $1 }"; }
 below() { awk "BEGIN { exit !($1 < $2) }"; }
 # Several at once, each on a connection of its own: how long each took.
@@ -88,12 +38,6 @@ worker() { # worker SLOT FIELD
 	ctl -j status | jq -r --argjson s "$1" '.processes[] |
 	    select(.role == "worker" and .slot == $s) | .'"$2"
 }
-join() { # join NAME
-	"$t/bin/joiner" "$port" "$server" "$key" "$1" >"$t/$1.out" 2>&1 &
-	nodes+=($!)
-	names+=("$1")
-}
-has() { grep -q "^$2" "$t/$1.out"; }
 held() { # held SLOT: the names of the nodes whose streams it holds
 	ctl -j nodes list | jq -r --argjson s "$1" \
 	    '.[] | select(.online and .worker == $s).name'
@@ -104,24 +48,19 @@ grown() { # grown SLOT: joins nodes until it holds one
 	for n in $(seq 40); do
 		! holds "$1" || return 0
 		join "$2$n"
-		within 80 has "$2$n" map || return 1
+		within 80 heard "$2$n" map || return 1
 	done
 	holds "$1"
 }
-alive() { # alive NAME ...: their streams have not ended
+stay() { # stay NAME ...: their streams have not ended
 	local n
 	for n; do
-		! has "$n" gone || { echo "$n: $(tail -1 "$t/$n.out")"; return 1; }
+		! heard "$n" gone || { echo "$n: $(tail -1 "$t/$n.out")"; return 1; }
 	done
 }
 
-"$t/bin/headscaled" -d -f "$t/conf" >>"$t/log" 2>&1 &
-pid=$!
-ok "starts" within 100 ctl status
-ctl users add ann >/dev/null
-key=$(ctl keys create --user ann --reusable --expires 1h | tail -1)
-server=$(curl -fsS -m 5 "http://127.0.0.1:$port/key?v=131" |
-    jq -r .publicKey | cut -d: -f2)
+ok "starts" serve
+tailnet
 ok "nodes join on worker 1" grown 1 a
 ok "nodes join on worker 2" grown 2 b
 mapfile -t first < <(held 1)
@@ -153,8 +92,8 @@ while below "$(since "$t0")" 25; do
 done
 ok "who came later within 1 s, always" below "$took" 1
 join "new"
-ok "a node joins meanwhile" within 50 has new map
-ok "who is on worker 1 sees it" within 30 has "${first[0]}" "change.*new"
+ok "a node joins meanwhile" within 50 heard new map
+ok "who is on worker 1 sees it" within 30 heard "${first[0]}" "change.*new"
 ok "worker 2 is not dead yet" test "$(worker 2 pid)" = "$two"
 replaced() { [ "$(worker 2 state)" = ready ] &&
     [ "$(worker 2 pid)" != "$two" ]; }
@@ -164,10 +103,10 @@ ok "after $(since "$t0") s, not 30 to 35" eval "below 30 $(since "$t0") &&
     below $(since "$t0") 35"
 ok "the log says why" logged \
     "worker 2 is killed pid=$two: it has not answered for 30 s"
-gone() { local n; for n; do has "$n" gone || return 1; done; }
+gone() { local n; for n; do heard "$n" gone || return 1; done; }
 ok "its clients see their connections end" within 30 gone "${second[@]}"
 ok "worker 1 is the same" test "$(worker 1 pid)" = "$one"
-ok "no stream of worker 1 ended" alive "${first[@]}" new
+ok "no stream of worker 1 ended" stay "${first[@]}" new
 ok "nothing else died" test "$(grep -c ' died pid=' "$t/log")" -eq 1
 ok "the new worker 2 accepts" grown 2 c
 
@@ -186,10 +125,10 @@ kill -CONT "$two"
 stopped=
 ok "it goes on: the log says so" within 30 logged 'worker 2 answers again'
 join "last"
-ok "a node joins" within 50 has last map
-ok "who is on worker 2 sees it" within 30 has "${second[0]}" "change.*last"
+ok "a node joins" within 50 heard last map
+ok "who is on worker 2 sees it" within 30 heard "${second[0]}" "change.*last"
 sleep 1
 ok "it is the same worker" test "$(worker 2 pid)" = "$two"
-ok "no stream ended" alive "${first[@]}" "${second[@]}" new last
+ok "no stream ended" stay "${first[@]}" "${second[@]}" new last
 ok "nothing died" test "$(grep -c ' died pid=' "$t/log")" -eq 1
 exit $rc

@@ -6,29 +6,12 @@
 #	install.sh OUT
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 2
-out=${1:?usage: install.sh OUT}
-rc=0 pid=
-dir=$(mktemp -d /tmp/hs-install.XXXXXX) || exit 2
-chmod 755 "$dir"
+build=${1:?usage: install.sh OUT}
+mkdir -p "$build"
+. regress/scenario/lib.sh
+begin
+dir=$t
 
-finish() {
-	[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null
-	rm -rf "$dir"
-}
-trap finish EXIT
-
-ok() { # ok TEXT COMMAND ...
-	local text=$1
-	shift
-	if "$@" >"$dir/said" 2>&1; then
-		echo "ok $text"
-	else
-		echo "FAIL $text"
-		tail -5 "$dir/said" | sed 's/^/      /'
-		tail -5 "$dir/log" 2>/dev/null | sed 's/^/      log: /'
-		rc=1
-	fi
-}
 none() { ! "$@" | tee /dev/stderr | grep -q .; }
 as() {
 	if [ "$(id -u)" = 0 ] && ! id _hsworker; then
@@ -39,8 +22,8 @@ as() {
 }
 into() { # into PREFIX [DESTDIR]
 	# what is out of date is built with the umask that it always has
-	"${MAKE:-make}" -s O="$out" all &&
-	    (umask 077 && "${MAKE:-make}" -s O="$out" PREFIX="$1" DESTDIR="${2-}" install)
+	"${MAKE:-make}" -s O="$build" all &&
+	    (umask 077 && "${MAKE:-make}" -s O="$build" PREFIX="$1" DESTDIR="${2-}" install)
 }
 same() { # same PREFIX: nothing is left out
 	diff - <(cd "$1" && find . -type f -printf '%m %P\n' | sort) <<-LIST
@@ -59,27 +42,14 @@ same() { # same PREFIX: nothing is left out
 	755 libexec/headscaled/headscaled-dbd
 	755 libexec/headscaled/headscaled-keyd
 	755 libexec/headscaled/headscaled-policyc
+	755 libexec/headscaled/headscaled-stun
 	755 libexec/headscaled/headscaled-worker
 	755 sbin/headscalectl
 	755 sbin/headscaled
 	755 share/examples/headscaled/headscaled.rc
 	LIST
 }
-spare() { # a port that nobody listens on
-	local p
-	for _ in 1 2 3 4 5 6 7 8 9; do
-		p=$((20000 + RANDOM % 12000))
-		(exec 3<>/dev/tcp/127.0.0.1/$p) 2>/dev/null || { echo $p; return; }
-	done
-}
-serves() {
-	local n=0
-	until as "$p/sbin/headscalectl" -s "$dir/v/headscaled.sock" status; do
-		n=$((n + 1))
-		[ $n -lt 100 ] || return 1
-		sleep 0.1
-	done
-}
+serves() { within 100 as "$p/sbin/headscalectl" -s "$dir/v/headscaled.sock" status; }
 
 ok "make install with DESTDIR" into /opt/hs "$dir/stage"
 ok "all of it, and nothing else" same "$dir/stage/opt/hs"

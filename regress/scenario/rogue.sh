@@ -6,47 +6,21 @@
 #
 # Without "all" one attack of each kind is made; each that costs the double
 # its life costs about a second.
-set -u
-out=$(cd "${1:?usage: rogue.sh OUT [all]}" && pwd)
-t=$(mktemp -d)
-chmod 755 "$t"
-bin=$t/bin
-mkdir "$bin" "$t/state" "$t/empty"
-chmod 555 "$t/empty"
-cp "$out"/headscaled "$out"/headscaled-keyd "$out"/headscaled-dbd "$out"/headscaled-policyc \
-    "$out"/headscalectl "$bin"
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 2
+. regress/scenario/lib.sh
+begin
+programs
+cp "$bin/headscaled-worker" "$bin/headscaled-worker.real"
 cp "$out/b/rogue" "$bin/headscaled-worker"
-cp "$out/headscaled-worker" "$bin/headscaled-worker.real"
 : >"$bin/rogue.log"
 [ "${2-}" != all ] || touch "$bin/rogue.all"
-sock=$t/s
-port=$((20000 + $$ % 20000))
-cat >"$t/conf" <<CONF
-server_url = "http://127.0.0.1:$port"
-state_dir = "$t/state"
-run_dir = "$t"
-control_socket = "$sock"
-pid_file = "$t/pid"
-chroot = "$t/empty"
-libexec_dir = "$bin"
-workers = 3
-listen "main" {
-	address = "127.0.0.1"
-	port = $port
-}
-CONF
-"$bin/headscaled" -d -f "$t/conf" >"$t/log" 2>&1 &
-pid=$!
-trap 'kill -TERM $pid 2>/dev/null; wait $pid 2>/dev/null; rm -rf "$t"' EXIT
-trap 'exit 1' INT TERM
-ctl() { "$bin/headscalectl" -s "$sock" "$@"; }
-fail() { echo "FAIL rogue: $1"; tail -20 "$t/log"; exit 1; }
+undo() { cp "$bin/rogue.log" "$t/double.log"; }
+workers=3
+config "$t/state"
+fail() { echo "FAIL rogue: $1"; tail -20 "$log"; exit 1; }
 
-for _ in $(seq 200); do
-	ctl status >/dev/null 2>&1 && break
-	kill -0 $pid 2>/dev/null || fail "the server does not start"
-	sleep 0.1
-done
+serve >/dev/null 2>&1 || fail "the server does not start"
 ctl users add ann >/dev/null || fail "no user"
 # role pid of everything but the double
 others() {
@@ -88,7 +62,7 @@ else
 	echo "FAIL others: somebody else was killed"
 	diff <(echo "$before") <(echo "$after")
 fi
-deaths=$(grep -c 'worker 2 is killed' "$t/log")
+deaths=$(grep -c 'worker 2 is killed' "$log")
 due=$(($(grep -c '^begin' "$bin/rogue.log") - $(grep -c '^spared' "$bin/rogue.log")))
 if [ "$deaths" -eq "$due" ]; then
 	echo "ok each offence cost a life ($deaths)"
@@ -100,6 +74,5 @@ if command -v curl >/dev/null; then
 	curl -fsS -m 10 "http://127.0.0.1:$port/key?v=131" >/dev/null &&
 	    echo "ok the real worker serves" || echo "FAIL /key"
 fi
-[ -z "${KEEP-}" ] || cp "$t/log" "$bin/rogue.log" "$KEEP"
 ! grep -q '^FAIL' "$bin/rogue.log" && [ "$before" = "$after" ] &&
     [ "$deaths" -eq "$due" ]

@@ -5,33 +5,11 @@
 #
 #	start.sh OUT
 set -uo pipefail
-out=$(cd "${1:-out}" && pwd) || exit 2
-rc=0
-bin=$(mktemp -d /tmp/hs-start-bin.XXXXXX) || exit 2
-chmod 755 "$bin"
-cp "$out"/headscaled "$out"/headscaled-worker "$out"/headscaled-keyd \
-    "$out"/headscaled-dbd "$out"/headscaled-policyc "$out"/headscalectl "$bin" || exit 2
-chmod 755 "$bin"/*
-dir= pid=
+cd "$(dirname "$0")/../.." || exit 2
+. regress/scenario/lib.sh
+begin
+programs
 
-finish() {
-	[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null
-	rm -rf "$bin" ${dir:+"$dir"}
-}
-trap finish EXIT
-
-ok() { # ok TEXT COMMAND ...
-	local text=$1
-	shift
-	if "$@" >"$bin/said" 2>&1; then
-		echo "ok $mode: $text"
-	else
-		echo "FAIL $mode: $text"
-		tail -5 "$bin/said" | sed 's/^/      /'
-		tail -5 "$dir/log" 2>/dev/null | sed 's/^/      log: /'
-		rc=1
-	fi
-}
 says() { # says RC TEXT COMMAND ...: exits so and prints that
 	local want=$1 text=$2 said got
 	shift 2
@@ -43,19 +21,9 @@ says() { # says RC TEXT COMMAND ...: exits so and prints that
 	echo "exit $got, said: $said"
 	return 1
 }
-not() { ! "$@"; }
 counted() { # counted ROLE NAME: it is not 0
 	as "$bin/headscalectl" -s "$dir/headscaled.sock" status -v |
 	    grep -Eq "^$1 .* $2 +[1-9]"
-}
-within() { # within TENTHS COMMAND ...: retry until it succeeds
-	local n=$1
-	shift
-	until "$@" >/dev/null 2>&1; do
-		n=$((n - 1))
-		[ $n -gt 0 ] || { "$@"; return; }
-		sleep 0.1
-	done
 }
 as() {
 	if [ "$mode" = root ] || [ "$(id -u)" != 0 ]; then
@@ -64,32 +32,22 @@ as() {
 		setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
 	fi
 }
-logged() { grep -qF -- "$1" "$dir/log"; }
 mark() { : >"$dir/log"; }
-# One that has ended may wait for an init that takes its time.
-alive() { grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status"; }
 all_alive() {
 	local p
 	for p; do
 		alive "$p" || return 1
 	done
 }
-spare() { # a port that nobody listens on
+none_alive() {
 	local p
-	for _ in 1 2 3 4 5 6 7 8 9; do
-		p=$((20000 + RANDOM % 12000))
-		(exec 3<>/dev/tcp/127.0.0.1/$p) 2>/dev/null || { echo $p; return; }
+	for p; do
+		! alive "$p" || return 1
 	done
-}
-get() { # get PORT PATH
-	exec 5<>"/dev/tcp/127.0.0.1/$1" || return 1
-	printf 'GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n' "$2" >&5
-	timeout 3 cat <&5
-	exec 5>&-
 }
 healthy() { get "$1" /health 2>/dev/null | grep -q '"pass"'; }
 key() { get "$1" '/key?v=113' | grep -o 'publicKey":"mkey:[0-9a-f]*'; }
-child() { ps --ppid "$pid" -o pid=,args= | awk -v n="headscaled-$1:" '$2 == n {print $1; exit}'; }
+child() { children "$1" | head -1; }
 renewed() { # renewed ROLE OLDPID
 	local p
 	p=$(child "$1")
@@ -138,8 +96,9 @@ map() { # map HOST: a DERP map
 
 suite() {
 	local old old_key p others
-	mode=$1
-	dir=$(mktemp -d "/tmp/hs-start.XXXXXX") || exit 2
+	mode=$1 label="$1: "
+	dir=$(mktemp -d "$t/XXXXXX") || exit 2
+	log=$dir/log
 	chmod 755 "$dir"
 	port=$(spare) port2=$(spare)
 	: >"$dir/log"
@@ -288,8 +247,9 @@ suite() {
 	map other.example >"$dir/map"
 
 	# stop
+	others=$(ps --ppid "$pid" -o pid=)
 	ok "stop within 2 s" stopped_in_time
-	ok "no child is left" within 10 not pgrep -f "^headscaled-[a-z]*: .*$dir"
+	ok "no child is left" within 10 none_alive $others
 	ok "pid file and socket are gone" [ ! -e "$dir/headscaled.pid" -a ! -e "$dir/headscaled.sock" ]
 	ok "nobody listens" not healthy "$port"
 
@@ -297,9 +257,9 @@ suite() {
 	mark
 	ok "start again" start
 	ok "with the same key" [ "$(key "$port")" = "$old_key" ]
-	others=$(ps --ppid "$pid" -o pid= | tr '\n' ' ')
+	others=$(ps --ppid "$pid" -o pid=)
 	kill -9 "$pid"
-	ok "master killed: its children end" within 20 not ps -p "${others% }" 
+	ok "master killed: its children end" within 20 none_alive $others
 	ok "start after that: old pid file and socket do not matter" start
 	kill -9 "$pid"
 	ok "start at once after that" start

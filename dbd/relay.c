@@ -1,0 +1,406 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/ticket.h"
+#include "dbd/batch_int.h"
+#include "dbd/objects_int.h"
+#include "dbd/relay_int.h"
+
+/* Connections of one worker: more than it can have sockets for. */
+#define CONNS_MAX	65536
+
+enum relay_refusal {
+	RELAY_UNKNOWN = 1,	/* the numbers of DB_RELAY_NO */
+	RELAY_EXPIRED = 2
+};
+
+struct relay_key;
+
+/* One connection. */
+struct relay_conn {
+	TAILQ_ENTRY(relay_conn)	 of_worker;
+	TAILQ_ENTRY(relay_conn)	 of_key;
+	struct worker		*worker;
+	struct relay_key	*key;
+	struct ixlink		 by_serial;	/* worker */
+	uint64_t		 serial_gen;
+	uint64_t		 serial;
+};
+
+/* All connections of a key; the one that has it is the first. */
+struct relay_key {
+	struct ixlink		 by_key;	/* dbd */
+	struct relay_conn_list	 conns;
+	uint8_t			 key[KEY_LEN];
+	uint64_t		 tailnet;	/* 0: a guest */
+	uint64_t		 node;
+};
+
+/* The name of a connection among those of its worker. */
+struct serial {
+	uint64_t		 gen;
+	uint64_t		 n;
+};
+
+static struct relay_key *
+key_find(struct dbd *d, const uint8_t key[KEY_LEN])
+{
+	struct ixlink *l;
+	struct relay_key *k;
+
+	for (l = ix_find(&d->relay_keys, key, KEY_LEN); l != NULL;
+	    l = ix_more(l)) {
+		k = l->obj;
+		if (memcmp(k->key, key, KEY_LEN) == 0)
+			return k;
+	}
+	return NULL;
+}
+
+static struct relay_conn *
+conn_find(const struct worker *w, uint64_t gen, uint64_t serial)
+{
+	struct serial s = { gen, serial };
+	struct relay_conn *c;
+	struct ixlink *l;
+
+	for (l = ix_find(&w->relay_ix, &s, sizeof(s)); l != NULL;
+	    l = ix_more(l)) {
+		c = l->obj;
+		if (c->serial_gen == gen && c->serial == serial)
+			return c;
+	}
+	return NULL;
+}
+
+/* What workers are told. */
+
+static void
+say_at(struct worker *w, const struct relay_key *k)
+{
+	const struct relay_conn *c = TAILQ_FIRST(&k->conns);
+	struct m_db_relay_at *at;
+	struct msg m;
+
+	msg_init(&m, M_DB_RELAY_AT);
+	at = &m.u.db_relay_at;
+	memcpy(at->key, k->key, KEY_LEN);
+	at->tailnet = k->tailnet;
+	at->slot = c->worker->slot;
+	at->generation = c->worker->generation;
+	at->serial_gen = c->serial_gen;
+	at->serial = c->serial;
+	batch_reply(w->d, w->link, &m);
+}
+
+static void
+publish(struct dbd *d, const struct relay_key *k)
+{
+	struct worker *w;
+	struct msg m;
+
+	msg_init(&m, M_DB_RELAY_GONE);
+	memcpy(m.u.db_relay_gone.key, k->key, KEY_LEN);
+	m.u.db_relay_gone.tailnet = k->tailnet;
+	TAILQ_FOREACH(w, &d->workers, all) {
+		if (link_state(w->link) != MSG_RUN)
+			continue;	/* relay_hello() says it */
+		if (TAILQ_EMPTY(&k->conns))
+			batch_reply(d, w->link, &m);
+		else
+			say_at(w, k);
+	}
+}
+
+static void
+say_end(struct worker *w, uint64_t gen, uint64_t serial)
+{
+	struct msg m;
+
+	msg_init(&m, M_DB_RELAY_END);
+	m.u.db_relay_end.serial_gen = gen;
+	m.u.db_relay_end.serial = serial;
+	batch_reply(w->d, w->link, &m);
+}
+
+static void
+say_told(struct worker *w)
+{
+	struct msg m;
+
+	msg_init(&m, M_DB_RELAY_TOLD);
+	batch_reply(w->d, w->link, &m);
+}
+
+/* Connections. */
+
+static bool
+newer(const struct relay_conn *a, const struct relay_conn *b)
+{
+	if (a->serial_gen != b->serial_gen)
+		return a->serial_gen > b->serial_gen;
+	return a->serial > b->serial;
+}
+
+/* By age, the newest first; an older one may come late, in a hello. */
+static void
+conn_place(struct relay_key *k, struct relay_conn *c)
+{
+	struct relay_conn *at;
+
+	TAILQ_FOREACH(at, &k->conns, of_key)
+		if (newer(c, at)) {
+			TAILQ_INSERT_BEFORE(at, c, of_key);
+			return;
+		}
+	TAILQ_INSERT_TAIL(&k->conns, c, of_key);
+}
+
+static void
+conn_add(struct worker *w, const struct r_ticket *t, const struct node *n)
+{
+	struct serial s = { t->serial_gen, t->serial };
+	struct dbd *d = w->d;
+	struct relay_conn *c, *was;
+	struct relay_key *k;
+
+	if ((k = key_find(d, t->key)) == NULL) {
+		k = xcalloc(1, sizeof(*k));
+		memcpy(k->key, t->key, KEY_LEN);
+		TAILQ_INIT(&k->conns);
+		ix_add(&d->relay_keys, &k->by_key, k->key, KEY_LEN, k);
+	}
+	k->tailnet = n == NULL ? 0 : n->tn->id;
+	k->node = n == NULL ? 0 : n->r.id;
+	was = TAILQ_FIRST(&k->conns);
+	c = xcalloc(1, sizeof(*c));
+	c->worker = w;
+	c->key = k;
+	c->serial_gen = t->serial_gen;
+	c->serial = t->serial;
+	ix_add(&w->relay_ix, &c->by_serial, &s, sizeof(s), c);
+	TAILQ_INSERT_TAIL(&w->relay, c, of_worker);
+	conn_place(k, c);
+	if (TAILQ_FIRST(&k->conns) != was)
+		publish(d, k);
+}
+
+static void
+conn_del(struct relay_conn *c)
+{
+	struct relay_key *k = c->key;
+	struct worker *w = c->worker;
+	bool had = TAILQ_FIRST(&k->conns) == c;
+
+	ix_del(&w->relay_ix, &c->by_serial);
+	TAILQ_REMOVE(&w->relay, c, of_worker);
+	TAILQ_REMOVE(&k->conns, c, of_key);
+	free(c);
+	if (had && !w->d->freeing)
+		publish(w->d, k);
+	if (!TAILQ_EMPTY(&k->conns))
+		return;
+	ix_del(&w->d->relay_keys, &k->by_key);
+	free(k);
+}
+
+/*
+ * Whose ticket it is; *why is 0 if it may use the relay, and *np NULL then if
+ * it is a guest.
+ */
+static void
+admit(struct dbd *d, const uint8_t key[KEY_LEN], struct node **np,
+    enum relay_refusal *why)
+{
+	struct node *n = node_find_key(d, key);
+
+	*why = 0;
+	if (n == NULL) {
+		if (d->conf.verify_clients)
+			*why = RELAY_UNKNOWN;
+	} else if (node_expired(n, env_wall(d->env)))
+		*why = RELAY_EXPIRED;
+	*np = n;
+}
+
+/* The ticket is a relay client's and this worker's, and comes once. */
+static bool
+claim_ok(struct worker *w, const struct r_ticket *t)
+{
+	enum link_why why;
+
+	if (!ticket_check(t, secret_data(w->d->secret), TICKET_DERP, w->slot,
+	    w->generation) || conn_find(w, t->serial_gen, t->serial) != NULL)
+		why = LINK_FORGED;
+	else if (w->relay_ix.n >= CONNS_MAX)
+		why = LINK_OVERFLOW;
+	else
+		return true;
+	link_violation(w->link, why);
+	return false;
+}
+
+void
+on_relay_hold(struct worker *w, const struct msg *m)
+{
+	const struct r_ticket *t = &m->u.db_relay_hold.ticket;
+	enum relay_refusal why;
+	struct node *n;
+
+	if (!claim_ok(w, t))
+		return;
+	admit(w->d, t->key, &n, &why);
+	if (why != 0)
+		say_end(w, t->serial_gen, t->serial);
+	else
+		conn_add(w, t, n);
+}
+
+void
+on_relay_open(struct worker *w, const struct msg *m)
+{
+	const struct r_ticket *t = &m->u.db_relay_open.ticket;
+	enum relay_refusal why;
+	struct node *n;
+	struct msg r;
+
+	if (!claim_ok(w, t))
+		return;
+	admit(w->d, t->key, &n, &why);
+	if (why != 0) {
+		w->d->counts.refused++;
+		msg_init(&r, M_DB_RELAY_NO);
+		r.u.db_relay_no.why = (uint8_t)why;
+	} else {
+		conn_add(w, t, n);
+		w->d->counts.relay_logins++;
+		msg_init(&r, M_DB_RELAY_OK);
+		if (n != NULL) {
+			r.u.db_relay_ok.tailnet = n->tn->id;
+			r.u.db_relay_ok.node = n->r.id;
+		}
+	}
+	r.id = m->id;
+	batch_reply(w->d, w->link, &r);
+}
+
+/* One that we ended meanwhile is no fault. */
+void
+on_relay_close(struct worker *w, const struct msg *m)
+{
+	struct relay_conn *c;
+
+	c = conn_find(w, m->u.db_relay_close.serial_gen,
+	    m->u.db_relay_close.serial);
+	if (c != NULL)
+		conn_del(c);
+}
+
+void
+on_relay_active(struct worker *w, const struct msg *m)
+{
+	struct relay_conn *c;
+	struct relay_key *k;
+
+	c = conn_find(w, m->u.db_relay_active.serial_gen,
+	    m->u.db_relay_active.serial);
+	if (c == NULL || TAILQ_FIRST(&c->key->conns) == c)
+		return;
+	k = c->key;
+	TAILQ_REMOVE(&k->conns, c, of_key);
+	TAILQ_INSERT_HEAD(&k->conns, c, of_key);
+	publish(w->d, k);
+}
+
+void
+on_node_key(struct worker *w, const struct msg *m)
+{
+	const struct node *n = node_find_key(w->d, m->u.db_node_key.key);
+	struct msg r;
+
+	msg_init(&r, M_DB_NODE_KEY_OK);
+	r.id = m->id;
+	r.u.db_node_key_ok.allow = n != NULL &&
+	    !node_expired(n, env_wall(w->d->env));
+	batch_reply(w->d, w->link, &r);
+}
+
+/* Who comes and goes. */
+
+void
+relay_hello(struct worker *w)
+{
+	struct relay_conn *c;
+	struct worker *o;
+
+	TAILQ_FOREACH(o, &w->d->workers, all)
+		TAILQ_FOREACH(c, &o->relay, of_worker)
+			if (TAILQ_FIRST(&c->key->conns) == c)
+				say_at(w, c->key);
+	if (!w->d->in_window)
+		say_told(w);
+}
+
+void
+relay_window_over(struct dbd *d)
+{
+	struct worker *w;
+
+	TAILQ_FOREACH(w, &d->workers, all)
+		if (link_state(w->link) == MSG_RUN)
+			say_told(w);
+}
+
+void
+relay_worker_gone(struct worker *w)
+{
+	struct relay_conn *c;
+
+	while ((c = TAILQ_FIRST(&w->relay)) != NULL)
+		conn_del(c);
+}
+
+static void
+key_end(struct relay_key *k)
+{
+	struct relay_conn *c, *next;
+
+	/* With the last one the key itself goes. */
+	for (c = TAILQ_FIRST(&k->conns); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, of_key);
+		say_end(c->worker, c->serial_gen, c->serial);
+		conn_del(c);
+	}
+}
+
+void
+relay_look(struct dbd *d, const uint8_t key[KEY_LEN])
+{
+	struct relay_key *k;
+	enum relay_refusal why;
+	struct node *n;
+
+	if (d->freeing || (k = key_find(d, key)) == NULL)
+		return;
+	admit(d, key, &n, &why);
+	/* Another node than it was let in for has to log in again, too. */
+	if (why != 0 || (n == NULL ? k->node != 0 : k->node != n->r.id))
+		key_end(k);
+}
+
+void
+relay_conf_changed(struct dbd *d)
+{
+	struct relay_conn *c, *next;
+	struct worker *w;
+
+	if (!d->conf.verify_clients)
+		return;
+	TAILQ_FOREACH(w, &d->workers, all)
+		TAILQ_FOREACH_SAFE(c, &w->relay, of_worker, next)
+			if (c->key->node == 0) {
+				say_end(w, c->serial_gen, c->serial);
+				conn_del(c);
+			}
+}
