@@ -21,6 +21,7 @@ DIR	= ./run
 LISTEN	= 127.0.0.1:8080
 URL	= http://$(LISTEN)
 DERPMAP	=
+STUN	= 3478
 
 # make fuzz
 T	= 60
@@ -39,7 +40,8 @@ all: rules
 	@$(RULES) programs
 
 rules: $(GEN)
-	@sh common/mk/config.sh > $(O)/config
+	@CC='$(CC)' LINK='$(CFLAGS) $(LDFLAGS:-pie=)' sh common/mk/config.sh \
+	    > $(O)/config
 	@sh common/mk/rules.sh $(O)/config > $(O)/rules.mk
 
 $(GEN): common/msg.tbl common/msg.awk
@@ -64,7 +66,7 @@ deps-check:
 run: deps
 	@$(MAKE) O='$(O)' all
 	@O='$(O)' DIR='$(DIR)' LISTEN='$(LISTEN)' URL='$(URL)' \
-	    DERPMAP='$(DERPMAP)' sh etc/run.sh
+	    DERPMAP='$(DERPMAP)' STUN='$(STUN)' sh etc/run.sh
 
 check: deps-check
 	@O='$(O)' MAKE='$(MAKE)' SEEDS='$(SEEDS)' POLICIES='$(POLICIES)' \
@@ -91,8 +93,12 @@ bench: deps-check all
 	@bash regress/bench/run.sh $(O)
 
 bench-policy: deps-check all
-	@$(MAKE) O='$(O)' one F='$(O)/b/polbench' >/dev/null
+	@$(MAKE) O='$(O)' one F='$(O)/b/polbench $(O)/b/b_tailnet' >/dev/null
 	@bash regress/bench/policy.sh $(O)
+
+bench-derp: deps-check all
+	@$(MAKE) O='$(O)' one F='$(O)/b/derpload $(O)/b/b_tls' >/dev/null
+	@bash regress/bench/derp.sh $(O)
 
 # Touches no configuration: copy the sample, which comes with it.
 install: all
@@ -104,7 +110,7 @@ install: all
 	install -m 755 $(O)/headscaled $(O)/headscalectl \
 	    '$(DESTDIR)$(PREFIX)/sbin'
 	install -m 755 $(O)/headscaled-worker $(O)/headscaled-keyd \
-	    $(O)/headscaled-dbd $(O)/headscaled-policyc \
+	    $(O)/headscaled-dbd $(O)/headscaled-policyc $(O)/headscaled-stun \
 	    '$(DESTDIR)$(PREFIX)/libexec/headscaled'
 	install -m 644 man/*.5 '$(DESTDIR)$(PREFIX)/share/man/man5'
 	install -m 644 man/*.7 '$(DESTDIR)$(PREFIX)/share/man/man7'
@@ -134,4 +140,4 @@ clean:
 	rm -rf out out-*
 
 .PHONY: all rules tests fuzzers deps deps-check run check check-long captures \
-	sim fuzz bench bench-policy install one clean
+	sim fuzz bench bench-policy bench-derp install one clean

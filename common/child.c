@@ -218,7 +218,8 @@ child_main(const struct child_ops *ops, int argc, char **argv, void *arg)
 	memset(&c, 0, sizeof(c));
 	c.ops = ops;
 	c.arg = arg;
-	c.ev = ev_new();	/* before the filter: it makes descriptors */
+	/* Before the filter: it makes descriptors. */
+	c.ev = ops->role == ROLE_STUN ? ev_new_poll() : ev_new();
 	child_title(&c, "waits for master");
 	timer_init(&c.boot_due, ev_env(c.ev), on_boot_due, &c);
 	timer_in(&c.boot_due, BOOT_WAIT_US);
@@ -251,10 +252,13 @@ child_blame(struct child *c, const struct link *l, enum link_why why)
 {
 	struct msg m;
 
-	/* Dying is no offence, and master hears accusations downwards only. */
-	if (why == LINK_EOF || why == LINK_CLOSED ||
-	    link_peer(l) == ROLE_CTL ||
-	    role_rank(link_peer(l)) <= role_rank(c->ops->role))
+	/*
+	 * Dying is no offence, and master hears accusations downwards only:
+	 * of an equal (MESH) what it hears is that the link is down.
+	 */
+	if (link_peer(l) != c->ops->role && (why == LINK_EOF ||
+	    why == LINK_CLOSED || link_peer(l) == ROLE_CTL ||
+	    role_rank(link_peer(l)) <= role_rank(c->ops->role)))
 		return;
 	msg_init(&m, M_CFG_BLAME);
 	m.u.cfg_blame.role = (uint8_t)link_peer(l);

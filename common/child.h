@@ -52,7 +52,10 @@ void		 child_main(const struct child_ops *, int argc, char **argv,
 		    void *arg) __attribute__((__noreturn__));
 struct ev	*child_ev(struct child *);
 struct link	*child_cfg(struct child *);
-/* Tells master that a peer broke the rules; from on_down of a link. */
+/*
+ * Tells master that a peer broke the rules; from on_down of a link.  Of an
+ * equal (MESH) any end of the link is told: it is made again in a while.
+ */
 void		 child_blame(struct child *, const struct link *,
 		    enum link_why);
 /*

@@ -140,11 +140,15 @@ on_wake(evutil_socket_t fd, short what, void *arg)
  * All that libevent needs from the kernel (epoll, a timer, the pipe for
  * signals) is made here: a child calls this before its filter forbids it.
  */
-struct ev *
-ev_new(void)
+static struct ev *
+loop_new(bool poll_only)
 {
+	static const char *const others[] = {
+		"epoll", "kqueue", "devpoll", "evport", "select"
+	};
 	struct event_config *conf;
 	struct ev *ev;
+	size_t i;
 
 	/* A link's end is an error of write(2), not ours. */
 	(void)signal(SIGPIPE, SIG_IGN);
@@ -155,8 +159,11 @@ ev_new(void)
 	TAILQ_INIT(&ev->dirty);
 	TAILQ_INIT(&ev->sigs);
 	/* By its cheaper clock timers are late by 3 ms on average. */
-	if ((conf = event_config_new()) == NULL ||
-	    event_config_set_flag(conf, EVENT_BASE_FLAG_NOLOCK |
+	if ((conf = event_config_new()) == NULL)
+		fatalx("event loop cannot be made");
+	for (i = 0; poll_only && i < sizeof(others) / sizeof(others[0]); i++)
+		(void)event_config_avoid_method(conf, others[i]);
+	if (event_config_set_flag(conf, EVENT_BASE_FLAG_NOLOCK |
 	    EVENT_BASE_FLAG_IGNORE_ENV |
 	    EVENT_BASE_FLAG_PRECISE_TIMER) == -1 ||
 	    (ev->base = event_base_new_with_config(conf)) == NULL)
@@ -166,6 +173,18 @@ ev_new(void)
 		fatalx("event cannot be made");
 	ev->env = env_new(&real_ops, ev);
 	return ev;
+}
+
+struct ev *
+ev_new(void)
+{
+	return loop_new(false);
+}
+
+struct ev *
+ev_new_poll(void)
+{
+	return loop_new(true);
 }
 
 void

@@ -17,6 +17,11 @@ struct ev_fd;
 
 /* One a process.  Never NULL. */
 struct ev	*ev_new(void);
+/*
+ * The same for few descriptors: it waits by poll(2) alone, and needs no other
+ * call and no descriptor of its own for it.
+ */
+struct ev	*ev_new_poll(void);
 void		 ev_free(struct ev *);
 /* The world for the role's core; lives as long as the loop. */
 struct env	*ev_env(struct ev *);

@@ -14,6 +14,9 @@
 #define USER_TAGGED_LOGIN	"tagged-devices"
 #define USER_TAGGED_NAME	"Tagged Devices"
 
+/* DB_LITE_NO's status: to be asked again later. */
+#define LITE_LATER		503
+
 /* What a user is besides a member (policy.md 4.1: an owner is an admin too). */
 enum user_role {
 	USER_MEMBER = 0,

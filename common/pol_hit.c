@@ -269,19 +269,30 @@ via_dst(const struct pol *p, const struct pol_row *r, const struct pol_hits *v,
 	return all && b->exit && (r->flags & POL_ROW_INET) != 0;
 }
 
+/*
+ * The addresses of a's owner's untagged nodes have something of a and of b:
+ * then a self row that names this owner sends from one to the other.
+ */
 static bool
-same_owner(const struct pol_node *a, const struct pol_node *b)
+shares(const struct pol_node *a, const struct pol_node *b)
 {
-	return a->ntags == 0 && b->ntags == 0 && a->user != 0 &&
-	    a->user == b->user;
+	size_t i;
+
+	if (a->ntags != 0 || a->user == 0)
+		return false;
+	for (i = 0; i < b->nheld; i++)
+		if (b->held[i] == a->user)
+			return true;
+	return b->ntags == 0 && b->user == a->user;
 }
 
 static bool
 reaches(const struct pol *p, const struct pol_row *r,
-    const struct pol_hits *a, const struct pol_hits *b, bool same)
+    const struct pol_hits *a, const struct pol_hits *b, bool shared)
 {
+	/* Its sources name owners, each with all of the nodes. */
 	if ((r->flags & POL_ROW_SELF) != 0)
-		return same && hits_src_at(p, r->src, a);
+		return shared && hits_src_at(p, r->src, a);
 	if (!hits_src(p, r->src, a))
 		return false;
 	if ((r->flags & POL_ROW_VIA) != 0)
@@ -294,12 +305,12 @@ pol_visible(const struct pol *p, const struct pol_node *an,
     const struct pol_hits *a, const struct pol_node *bn,
     const struct pol_hits *b)
 {
-	bool same = same_owner(an, bn);
+	bool ab = shares(an, bn), ba = shares(bn, an);
 	uint32_t i;
 
 	for (i = 0; i < p->nrows; i++)
-		if (reaches(p, &p->row[i], a, b, same) ||
-		    reaches(p, &p->row[i], b, a, same))
+		if (reaches(p, &p->row[i], a, b, ab) ||
+		    reaches(p, &p->row[i], b, a, ba))
 			return true;
 	return false;
 }

@@ -18,6 +18,10 @@ struct pol_node {
 	struct ip	 ip4, ip6;	/* family 0: none */
 	const struct prefix *route;	/* approved, exit routes too */
 	size_t		 nroutes;
+	const uint64_t	*held;		/* pol_visible() alone: owners of whom
+					 * an untagged node lies in one of its
+					 * subnet routes */
+	size_t		 nheld;
 };
 
 /* Of one node; as octets equal if and only if the hits are. */
@@ -79,8 +83,9 @@ bool	 hits_via(const struct pol_row *, const struct pol_hits *);
 
 /*
  * policy.md 10.1 for two nodes under all rows, self and via included.  Hits of
- * wide routers are widened; what autogroup:self's rows mean for these is not
- * looked at.  O(rows): for explanations and tests.
+ * wide routers are widened, and it is said of whom they hold nodes: rows of
+ * autogroup:self name addresses, too (policy.md 7).  O(rows): for explanations
+ * and tests.
  */
 bool	 pol_visible(const struct pol *, const struct pol_node *,
 	    const struct pol_hits *, const struct pol_node *,

@@ -1,5 +1,10 @@
 #ifdef __linux__
 
+/*
+ * What each role may call.  The build makes programs for the kernel of it
+ * (sandbox_gen.c); no daemon has the maker of programs in it.
+ */
+
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -13,7 +18,6 @@
 #include <seccomp.h>
 
 #include "common/compat/compat.h"
-#include "common/log.h"
 #include "common/sandbox_int.h"
 
 #ifndef MFD_NOEXEC_SEAL
@@ -25,9 +29,12 @@
 #define K		BIT(ROLE_KEYD)
 #define D		BIT(ROLE_DBD)
 #define P		BIT(ROLE_POLICYC)
+#define S		BIT(ROLE_STUN)
+#define O		BIT(ROLE_OUT)
 #define WKD		(W | K | D)
-#define ALL		(WKD | P)
-#define MAX_TESTS	2
+#define ALL		(WKD | P | O)
+#define EACH		(ALL | S)	/* what no process does without */
+#define MAX_TESTS	3
 
 enum test_op {
 	T_END,
@@ -58,6 +65,8 @@ struct rule {
 #define NONE(n, a)	{ { T_NONE, n, a, 0 }, { T_END, 0, 0, 0 } }
 #define CMD(c)		IS(1, c)
 #define OPTION(l, o)	{ { T_IS, 1, l, 0 }, { T_IS, 2, o, 0 } }
+#define SOCKET(f, t)	{ { T_IS, 0, f, 0 }, \
+	{ T_FLAG, 1, t, SOCK_NONBLOCK | SOCK_CLOEXEC }, { T_IS, 2, 0, 0 } }
 
 /*
  * What each role may call, and with what.  A call that stands here but not for
@@ -65,16 +74,16 @@ struct rule {
  */
 static const struct rule rules[] = {
 	/* octets on descriptors that are open */
-	{ "read", ALL, ANY },
+	{ "read", EACH, ANY },
 	{ "readv", WKD, ANY },
 	{ "pread64", WKD, ANY },
-	{ "write", ALL, ANY },
-	{ "writev", ALL, ANY },
-	{ "close", ALL, ANY },
+	{ "write", EACH, ANY },
+	{ "writev", EACH, ANY },
+	{ "close", EACH, ANY },
 	{ "fstat", ALL, ANY },
 	{ "lseek", WKD, ANY },
-	{ "poll", ALL, ANY },
-	{ "ppoll", ALL, ANY },
+	{ "poll", EACH, ANY },
+	{ "ppoll", EACH, ANY },
 	{ "epoll_ctl", ALL, ANY },
 	{ "epoll_wait", ALL, ANY },
 	{ "epoll_pwait", ALL, ANY },
@@ -89,31 +98,41 @@ static const struct rule rules[] = {
 	{ "fcntl", ALL, { { T_IS, 1, F_SETFL, 0 },
 	    { T_FLAG, 2, O_NONBLOCK, O_RDWR } } },
 	/* links hand descriptors down; only dbd hands any on: snapshots */
-	{ "recvmsg", WKD, ANY },
-	{ "sendmsg", D, ANY },
+	{ "recvmsg", WKD | S | O, ANY },
+	/* stun: an answer, which says where it goes and whence */
+	{ "sendmsg", D | S, ANY },
 
 	/* clients, and for dbd the control socket */
 	{ "accept4", W | D, ANY },
-	{ "getsockname", W | D, ANY },
-	{ "getpeername", W | D, ANY },
-	{ "recvfrom", W, ANY },
+	{ "getsockname", W | D | O, ANY },
+	{ "getpeername", W | D | O, ANY },
+	{ "recvfrom", W | O, ANY },
 	/* a destination or MSG_FASTOPEN would connect us to anywhere */
-	{ "sendto", W, { { T_ONLY, 3, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE,
+	{ "sendto", W | O, { { T_ONLY, 3, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE,
 	    0 }, { T_IS, 4, 0, 0 } } },
 	{ "setsockopt", W, OPTION(SOL_SOCKET, SO_SNDBUF) },
 	{ "setsockopt", W, OPTION(SOL_SOCKET, SO_RCVBUF) },
 	{ "setsockopt", W, OPTION(SOL_SOCKET, SO_KEEPALIVE) },
 	{ "setsockopt", W, OPTION(SOL_SOCKET, SO_LINGER) },
-	{ "setsockopt", W, OPTION(IPPROTO_TCP, TCP_NODELAY) },
+	{ "setsockopt", W | O, OPTION(IPPROTO_TCP, TCP_NODELAY) },
 	{ "setsockopt", W, OPTION(IPPROTO_TCP, TCP_NOTSENT_LOWAT) },
 	{ "setsockopt", W, OPTION(IPPROTO_TCP, TCP_USER_TIMEOUT) },
 	{ "setsockopt", W, OPTION(IPPROTO_TCP, TCP_KEEPIDLE) },
 	{ "setsockopt", W, OPTION(IPPROTO_TCP, TCP_KEEPINTVL) },
 	{ "setsockopt", W, OPTION(IPPROTO_TCP, TCP_KEEPCNT) },
-	{ "getsockopt", W | D, OPTION(SOL_SOCKET, SO_ERROR) },
+	{ "getsockopt", W | D | O, OPTION(SOL_SOCKET, SO_ERROR) },
 	{ "getsockopt", W, OPTION(SOL_SOCKET, SO_SNDBUF) },
 	{ "getsockopt", W, OPTION(IPPROTO_TCP, TCP_INFO) },
 	{ "getsockopt", D, OPTION(SOL_SOCKET, SO_PEERCRED) },
+
+	/* out: to servers and resolvers; which ones it decides itself */
+	{ "socket", O, SOCKET(AF_INET, SOCK_STREAM) },
+	{ "socket", O, SOCKET(AF_INET, SOCK_DGRAM) },
+	{ "socket", O, SOCKET(AF_INET6, SOCK_STREAM) },
+	{ "socket", O, SOCKET(AF_INET6, SOCK_DGRAM) },
+	{ "connect", O, ANY },
+	/* out: its three files, renewed by master, are only read */
+	{ "openat", O, ONLY(2, O_CLOEXEC | O_LARGEFILE) },
 
 	/* keyd writes the key that it made into the file it was given */
 	{ "fsync", K | D, ANY },
@@ -153,27 +172,27 @@ static const struct rule rules[] = {
 	    MFD_NOEXEC_SEAL) },
 
 	/* memory, never to be executed */
-	{ "brk", ALL, ANY },
-	{ "mmap", ALL, NONE(2, PROT_EXEC) },
-	{ "mprotect", ALL, NONE(2, PROT_EXEC) },
-	{ "munmap", ALL, ANY },
-	{ "mremap", ALL, ANY },
-	{ "madvise", ALL, ANY },
+	{ "brk", EACH, ANY },
+	{ "mmap", EACH, NONE(2, PROT_EXEC) },
+	{ "mprotect", EACH, NONE(2, PROT_EXEC) },
+	{ "munmap", EACH, ANY },
+	{ "mremap", EACH, ANY },
+	{ "madvise", EACH, ANY },
 	{ "mlock", WKD, ANY },
 	{ "mlock2", WKD, ANY },
 	{ "munlock", WKD, ANY },
 
 	/* time, and what it is cheap to know of oneself */
-	{ "clock_gettime", ALL, ANY },
-	{ "clock_getres", ALL, ANY },
+	{ "clock_gettime", EACH, ANY },
+	{ "clock_getres", EACH, ANY },
 	{ "clock_nanosleep", WKD, ANY },
 	{ "nanosleep", WKD, ANY },
-	{ "gettimeofday", ALL, ANY },
-	{ "time", ALL, ANY },
-	{ "getrandom", ALL, ANY },
-	{ "getpid", ALL, ANY },
+	{ "gettimeofday", EACH, ANY },
+	{ "time", EACH, ANY },
+	{ "getrandom", EACH, ANY },
+	{ "getpid", EACH, ANY },
 	{ "getppid", ALL, ANY },
-	{ "gettid", ALL, ANY },
+	{ "gettid", EACH, ANY },
 	{ "getuid", ALL, ANY },
 	{ "geteuid", ALL, ANY },
 	{ "getgid", ALL, ANY },
@@ -186,29 +205,29 @@ static const struct rule rules[] = {
 	{ "prlimit64", ALL, { { T_IS, 0, 0, 0 }, { T_IS, 2, 0, 0 } } },
 
 	/* signals to ourselves: abort(3) */
-	{ "rt_sigaction", ALL, ANY },
-	{ "rt_sigprocmask", ALL, ANY },
-	{ "rt_sigreturn", ALL, ANY },
-	{ "restart_syscall", ALL, ANY },
-	{ "tgkill", ALL, { { T_PID, 0, 0, 0 }, { T_IS, 2, SIGABRT, 0 } } },
+	{ "rt_sigaction", EACH, ANY },
+	{ "rt_sigprocmask", EACH, ANY },
+	{ "rt_sigreturn", EACH, ANY },
+	{ "restart_syscall", EACH, ANY },
+	{ "tgkill", EACH, { { T_PID, 0, 0, 0 }, { T_IS, 2, SIGABRT, 0 } } },
 
-	{ "futex", ALL, ANY },
-	{ "exit", ALL, ANY },
-	{ "exit_group", ALL, ANY },
+	{ "futex", EACH, ANY },
+	{ "exit", EACH, ANY },
+	{ "exit_group", EACH, ANY },
 #ifdef SANDBOX_TEST_BUILD
-	{ "open", ALL, ANY },
-	{ "openat", ALL, ANY },
-	{ "readlink", ALL, ANY },
-	{ "readlinkat", ALL, ANY },
-	{ "stat", ALL, ANY },
-	{ "getcwd", ALL, ANY },
-	{ "ioctl", ALL, ANY },
-	{ "pipe", ALL, ANY },
-	{ "pipe2", ALL, ANY },
-	{ "prctl", ALL, ANY },
-	{ "sched_getaffinity", ALL, ANY },
-	{ "sigaltstack", ALL, ANY },
-	{ "tgkill", ALL, { { T_PID, 0, 0, 0 }, { T_END, 0, 0, 0 } } },
+	{ "open", EACH, ANY },
+	{ "openat", EACH, ANY },
+	{ "readlink", EACH, ANY },
+	{ "readlinkat", EACH, ANY },
+	{ "stat", EACH, ANY },
+	{ "getcwd", EACH, ANY },
+	{ "ioctl", EACH, ANY },
+	{ "pipe", EACH, ANY },
+	{ "pipe2", EACH, ANY },
+	{ "prctl", EACH, ANY },
+	{ "sched_getaffinity", EACH, ANY },
+	{ "sigaltstack", EACH, ANY },
+	{ "tgkill", EACH, { { T_PID, 0, 0, 0 }, { T_END, 0, 0, 0 } } },
 #endif
 };
 
@@ -243,18 +262,8 @@ static const char *const refused[] = {
 
 #define NITEMS(a)	(sizeof(a) / sizeof((a)[0]))
 
-#ifdef SANDBOX_TEST_BUILD
-int	__lsan_is_turned_off(void);
-
-static bool entered;
-
-/* The leak check traces its process from another one, which none here can. */
-int
-__lsan_is_turned_off(void)
-{
-	return entered;
-}
-#endif
+/* What went wrong first. */
+static const char *fault;
 
 /* The number of a call, or __NR_SCMP_ERROR if libseccomp has no such name. */
 static int
@@ -275,7 +284,7 @@ compare(const struct test *t)
 	case T_IS:
 	case T_PID:
 		c.op = SCMP_CMP_EQ;
-		c.datum_a = t->op == T_IS ? t->a : (uint64_t)getpid();
+		c.datum_a = t->op == T_IS ? t->a : SANDBOX_PID;
 		break;
 	case T_NOT:
 		c.op = SCMP_CMP_NE;
@@ -292,7 +301,7 @@ compare(const struct test *t)
 		c.datum_b = t->a;
 		break;
 	case T_END:
-		fatalx("sandbox: no test");
+		break;
 	}
 	return c;
 }
@@ -313,10 +322,8 @@ add(scmp_filter_ctx f, uint32_t action, const char *call,
 		n++;
 	}
 	rc = seccomp_rule_add_array(f, action, nr, n, cmp);
-	if (rc != 0 && rc != -EEXIST) {
-		errno = -rc;
-		fatal("sandbox: rule for %s", call);
-	}
+	if (rc != 0 && rc != -EEXIST && fault == NULL)
+		fault = call;
 }
 
 static scmp_filter_ctx
@@ -324,26 +331,14 @@ begin(uint32_t otherwise)
 {
 	scmp_filter_ctx f;
 
-	/* no_new_privs is set; the second load could not do it again. */
-	if ((f = seccomp_init(otherwise)) == NULL ||
-	    seccomp_attr_set(f, SCMP_FLTATR_CTL_NNP, 0) != 0 ||
-	    seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2) != 0 ||
+	if ((f = seccomp_init(otherwise)) == NULL)
+		return NULL;
+	if (seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2) == 0 &&
 	    seccomp_attr_set(f, SCMP_FLTATR_ACT_BADARCH,
-	    SCMP_ACT_KILL_PROCESS) != 0)
-		fatalx("sandbox: filter cannot be made");
-	return f;
-}
-
-static void
-load(scmp_filter_ctx f)
-{
-	int rc;
-
-	if ((rc = seccomp_load(f)) != 0) {
-		errno = -rc;
-		fatal("sandbox: filter cannot be loaded");
-	}
+	    SCMP_ACT_KILL_PROCESS) == 0)
+		return f;
 	seccomp_release(f);
+	return NULL;
 }
 
 static bool
@@ -367,7 +362,8 @@ make_inner(unsigned int bit)
 	scmp_filter_ctx f;
 	size_t i;
 
-	f = begin(SCMP_ACT_ERRNO(EPERM));
+	if ((f = begin(SCMP_ACT_ERRNO(EPERM))) == NULL)
+		return NULL;
 	for (i = 0; i < NITEMS(rules); i++)
 		if ((rules[i].roles & bit) != 0)
 			add(f, SCMP_ACT_ALLOW, rules[i].call, rules[i].tests);
@@ -397,7 +393,8 @@ make_outer(void)
 	scmp_filter_ctx f;
 	size_t i;
 
-	f = begin(SCMP_ACT_ERRNO(ENOSYS));
+	if ((f = begin(SCMP_ACT_ERRNO(ENOSYS))) == NULL)
+		return NULL;
 	for (i = 0; i < NITEMS(rules); i++)
 		add(f, SCMP_ACT_ALLOW, rules[i].call, NULL);
 	for (i = 0; i < NITEMS(files); i++)
@@ -409,22 +406,22 @@ make_outer(void)
 	return f;
 }
 
-void
-sandbox_filter(enum role role)
+int
+sandbox_export(enum role role, int fd, const char **why)
 {
-	scmp_filter_ctx inner, outer;
+	scmp_filter_ctx f;
+	int rc = -1;
 
-	if ((BIT(role) & ALL) == 0)
-		fatalx("sandbox: no rights are written down for %s",
-		    role_name(role));
-#ifdef SANDBOX_TEST_BUILD
-	log_warnx("sandbox: open for AddressSanitizer, do not use this build");
-	entered = true;
-#endif
-	inner = make_inner(BIT(role));
-	outer = make_outer();
-	load(inner);
-	load(outer);
+	fault = NULL;
+	if (role != ROLE_NONE && (BIT(role) & EACH) == 0)
+		return 0;
+	f = role == ROLE_NONE ? make_outer() : make_inner(BIT(role));
+	*why = fault;
+	if (f != NULL && fault == NULL)
+		rc = seccomp_export_bpf(f, fd);
+	if (f != NULL)
+		seccomp_release(f);
+	return rc == 0 ? 0 : -1;
 }
 
 #endif

@@ -33,7 +33,8 @@
 #define FS_ALL_2		((UINT64_C(1) << 14) - 1)	/* + refer */
 #define FS_ALL_3		((UINT64_C(1) << 15) - 1)	/* + truncate */
 #define FS_ALL_5		((UINT64_C(1) << 16) - 1)	/* + ioctl */
-#define NET_ALL_4		UINT64_C(3)	/* TCP: bind, connect */
+#define NET_BIND_4		UINT64_C(1)	/* TCP */
+#define NET_ALL_4		UINT64_C(3)	/* and connect */
 #define SCOPE_ALL_6		UINT64_C(3)	/* abstract sockets, signals */
 
 struct ll_ruleset {
@@ -118,8 +119,9 @@ ll_allow(int ruleset, const char *dir, uint64_t allowed)
 }
 
 /*
- * No file but in dbd's own folder, no bind and connect, no abstract socket and
- * no signal to anybody outside.  seccomp says the same by itself.
+ * No file but in dbd's own folder, and to be read in out's, no bind, nor
+ * connect but for out, no abstract socket and no signal to anybody outside.
+ * seccomp says the same by itself, but for where out's files are.
  */
 static void
 landlock(const struct sandbox_conf *conf)
@@ -135,6 +137,8 @@ landlock(const struct sandbox_conf *conf)
 	}
 	all.fs = ll_fs(abi);
 	all.net = abi >= 4 ? NET_ALL_4 : 0;
+	if (abi >= 4 && conf->role == ROLE_OUT)
+		all.net = NET_BIND_4;
 	all.scope = abi >= 6 ? SCOPE_ALL_6 : 0;
 	if (abi < 6)
 		log_info("landlock abi=%ld: seccomp alone keeps %ssignals away",
@@ -146,6 +150,8 @@ landlock(const struct sandbox_conf *conf)
 		ll_allow((int)fd, sandbox_folder(conf), all.fs & (FS_READ_FILE |
 		    FS_WRITE_FILE | FS_READ_DIR | FS_REMOVE_FILE |
 		    FS_MAKE_REG | FS_TRUNCATE));
+	if (conf->role == ROLE_OUT)
+		ll_allow((int)fd, sandbox_folder(conf), FS_READ_FILE);
 	if (syscall(LL_RESTRICT_SELF, (int)fd, 0) == -1)
 		fatal("landlock_restrict_self");
 	(void)close((int)fd);

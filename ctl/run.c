@@ -257,6 +257,9 @@ put_bad(struct run *r, const struct m_ctl_policy_bad *m)
 
 	if (r->cmd->act == A_POLICY_WHY)
 		file = grammar_name(A_POLICY_WHY);
+	else if (r->cmd->act == A_RELOAD)
+		file = "reload: the configuration is in force, but not its "
+		    "policy";
 	else if (file == NULL) {
 		(void)snprintf(version, sizeof(version), "version %.20s",
 		    r->cmd->arg[ARG_VERSION]);

@@ -5,6 +5,7 @@
 #define W	(1U << ROLE_WORKER)
 #define K	(1U << ROLE_KEYD)
 #define D	(1U << ROLE_DBD)
+#define S	(1U << ROLE_STUN)
 
 #define AT(field)	#field, offsetof(struct r_counters, field)
 
@@ -17,7 +18,7 @@ static const struct {
 	{ AT(handshakes), W | K },
 	{ AT(confirmed), W | K },
 	{ AT(failed), W },
-	{ AT(refused), W | K | D },
+	{ AT(refused), W | K | D | S },
 	{ AT(expired), K },
 	{ AT(held), W },
 	{ AT(registers), W | D },
@@ -32,6 +33,11 @@ static const struct {
 	{ AT(batches), D },
 	{ AT(operations), D },
 	{ AT(behind), D },
+	{ AT(signatures), K },
+	{ AT(relay_logins), W | K | D },
+	{ AT(relay_packets), W | S },
+	{ AT(relay_mesh), W },
+	{ AT(relay_dropped), W | S },
 };
 
 static const struct column columns[COUNT_COLUMNS] = {

@@ -462,6 +462,7 @@ dbd_turn(struct dbd *d)
 	struct held *h;
 
 	routes_settle(d);
+	control_settle(d);
 	batch_commit(d);
 	if (env_ended(d->env))
 		return;

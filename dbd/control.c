@@ -13,6 +13,7 @@
 #define HELLO_S		10
 #define IDLE_S		60
 #define ASKS_MAX	64U
+#define VERDICT_US	(45 * US_PER_S)	/* on the policy of a reload */
 
 #define WHY_LEN		256
 
@@ -290,6 +291,8 @@ on_exposure(struct conn *c, const struct msg *m)
 
 /* What only master knows. */
 
+static void	on_late(void *);
+
 static void
 ask(struct conn *c, const struct msg *m, const struct msg *question)
 {
@@ -303,6 +306,8 @@ ask(struct conn *c, const struct msg *m, const struct msg *question)
 	c->d->control->nasks++;
 	a = xcalloc(1, sizeof(*a));
 	a->conn = c;
+	a->d = c->d;
+	timer_init(&a->bound, c->d->env, on_late, a);
 	a->type = m->type;
 	a->id = m->id;
 	TAILQ_INSERT_TAIL(&c->d->control->asks, a, all);
@@ -414,34 +419,115 @@ status_end(struct dbd *d, struct ask *a)
 	batch_reply(d, a->conn->link, &m);
 }
 
+static void
+ask_free(struct ask *a)
+{
+	TAILQ_REMOVE(&a->d->control->asks, a, all);
+	a->d->control->nasks--;
+	timer_stop(&a->bound);
+	buf_free(&a->text);
+	free(a);
+}
+
+static void
+answer(struct ask *a, bool ok, struct slice text)
+{
+	struct msg m;
+
+	msg_init(&m, ok ? M_CTL_OK : M_CTL_NO);
+	m.id = a->id;
+	if (ok)
+		m.u.ctl_ok.text = text;
+	else
+		m.u.ctl_no.text = text.n > 0 ? text :
+		    slice_str("refused by master");
+	batch_reply(a->d, a->conn->link, &m);
+}
+
+/* All of the reload is in force but what the policy's file says. */
+static void
+answer_no_policy(struct ask *a, const char *why)
+{
+	struct msg m;
+
+	msg_init(&m, M_CTL_POLICY_BAD);
+	m.id = a->id;
+	m.u.ctl_policy_bad.text = slice_str(why);
+	batch_reply(a->d, a->conn->link, &m);
+}
+
+/* It has waited, or need not: the connection may be gone by now. */
+static void
+ask_end(struct ask *a, bool ok, struct slice text)
+{
+	struct dbd *d = a->d;
+
+	if (a->conn != NULL) {
+		a->conn->asking--;
+		timer_in(&a->conn->deadline, IDLE_S * US_PER_S);
+		if (ok && a->type == M_CTL_STATUS)
+			status_end(d, a);
+		else if (ok && a->type == M_CTL_RELOAD &&
+		    d->file_no[0] != '\0')
+			answer_no_policy(a, d->file_no);
+		else
+			answer(a, ok, text);
+	}
+	ask_free(a);
+}
+
+/* The text of the file is being compiled, or waits for that. */
+static bool
+is_undecided(const struct dbd *d)
+{
+	return d->conf.policy_file && d->file_due && d->file_no[0] == '\0';
+}
+
+static void
+on_late(void *arg)
+{
+	struct ask *a = arg;
+	char why[WHY_LEN];
+
+	(void)snprintf(why, sizeof(why), "%.120s: it is still being worked "
+	    "on: the status tells what comes of it",
+	    log_vis(a->d->conf.policy_name));
+	if (a->conn != NULL) {
+		a->conn->asking--;
+		timer_in(&a->conn->deadline, IDLE_S * US_PER_S);
+		answer_no_policy(a, why);
+	}
+	ask_free(a);
+}
+
+void
+control_settle(struct dbd *d)
+{
+	struct ask *a, *next;
+
+	if (d->control == NULL || is_undecided(d))
+		return;
+	TAILQ_FOREACH_SAFE(a, &d->control->asks, all, next)
+		if (a->waits)
+			ask_end(a, true, buf_slice_of(&a->text));
+}
+
+/* Master tells us to commit before it says that the reload is done. */
 void
 dbd_master_done(struct dbd *d, void *tag, const struct msg *done)
 {
 	const struct m_cfg_ctl_done *r = &done->u.cfg_ctl_done;
 	struct ask *a;
-	struct msg m;
 
 	if ((a = ask_find(d, tag)) == NULL)
 		return;
-	TAILQ_REMOVE(&d->control->asks, a, all);
-	d->control->nasks--;
-	if (a->conn != NULL) {
-		a->conn->asking--;
-		timer_in(&a->conn->deadline, IDLE_S * US_PER_S);
-		if (r->ok && a->type == M_CTL_STATUS) {
-			status_end(d, a);
-		} else {
-			msg_init(&m, r->ok ? M_CTL_OK : M_CTL_NO);
-			m.id = a->id;
-			if (r->ok)
-				m.u.ctl_ok.text = r->text;
-			else
-				m.u.ctl_no.text = r->text.n > 0 ? r->text :
-				    slice_str("refused by master");
-			batch_reply(d, a->conn->link, &m);
-		}
+	if (!r->ok || a->type != M_CTL_RELOAD || !is_undecided(d)) {
+		ask_end(a, r->ok, r->text);
+		return;
 	}
-	free(a);
+	buf_slice(&a->text, r->text);
+	a->waits = true;
+	timer_in(&a->bound, VERDICT_US);
 }
 
 /* Connections. */
@@ -602,10 +688,8 @@ ctlsock_free(struct dbd *d)
 		return;
 	while ((c = TAILQ_FIRST(&d->control->conns)) != NULL)
 		conn_free(c);
-	while ((a = TAILQ_FIRST(&d->control->asks)) != NULL) {
-		TAILQ_REMOVE(&d->control->asks, a, all);
-		free(a);
-	}
+	while ((a = TAILQ_FIRST(&d->control->asks)) != NULL)
+		ask_free(a);
 	free(d->control);
 	d->control = NULL;
 }

@@ -23,7 +23,7 @@ struct listing {
 	uint64_t	 tailnet;	/* of the last row */
 	uint64_t	 last;		/* its id */
 	uint32_t	 count;
-	struct buf	 rows;		/* exposures: u32 length, body */
+	struct buf	 rows;		/* rows_add(): all at once */
 	size_t		 at;		/* in rows */
 };
 
@@ -31,9 +31,13 @@ struct listing {
 struct ask {
 	TAILQ_ENTRY(ask) all;
 	struct conn	*conn;		/* NULL: it is gone */
+	struct dbd	*d;
 	enum msg_type	 type;		/* CTL_STATUS, ... */
 	uint32_t	 id;
 	uint32_t	 rows;
+	bool		 waits;		/* CTL_RELOAD: for its policy's file */
+	struct buf	 text;		/* what master said of it */
+	struct timer	 bound;		/* of that wait */
 };
 TAILQ_HEAD(ask_list, ask);
 
@@ -65,6 +69,8 @@ struct control {
  * at a time: the peer gets CTL_NO while another runs.
  */
 void	list_start(struct conn *, enum list_kind, const struct msg *m);
+/* Appends u32 length, body. */
+void	rows_add(struct buf *, const struct msg *);
 /* Ends it without an answer. */
 void	list_stop(struct conn *);
 /* The pump's timer: more rows if the peer has taken some. */

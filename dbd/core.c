@@ -8,6 +8,7 @@
 #include "dbd/handlers_int.h"
 #include "dbd/objects_int.h"
 #include "dbd/policy_int.h"
+#include "dbd/relay_int.h"
 #include "dbd/session_int.h"
 #include "dbd/worker_int.h"
 
@@ -177,6 +178,7 @@ indexes_init(struct dbd *d)
 {
 	ix_init(&d->nodes_by_id, d->env);
 	ix_init(&d->nodes_by_key, d->env);
+	ix_init(&d->relay_keys, d->env);
 	ix_init(&d->nodes_by_machine, d->env);
 	ix_init(&d->users_by_id, d->env);
 	ix_init(&d->keys_by_id, d->env);
@@ -248,6 +250,7 @@ dbd_free(struct dbd *d)
 	makers_free(d);
 	ix_free(&d->nodes_by_id);
 	ix_free(&d->nodes_by_key);
+	ix_free(&d->relay_keys);
 	ix_free(&d->nodes_by_machine);
 	ix_free(&d->users_by_id);
 	ix_free(&d->keys_by_id);
@@ -282,6 +285,7 @@ dbd_reconf(struct dbd *d, const struct dbd_conf *conf)
 				h->due = h->due || !h->left;
 	}
 	policy_conf_changed(d, domains);
+	relay_conf_changed(d);
 }
 
 void
@@ -392,6 +396,21 @@ dbd_db_msg(struct dbd *d, struct link *l, const struct msg *m)
 		break;
 	case M_DB_LEAVE:
 		on_leave(w, m);
+		break;
+	case M_DB_RELAY_HOLD:
+		on_relay_hold(w, m);
+		break;
+	case M_DB_RELAY_OPEN:
+		on_relay_open(w, m);
+		break;
+	case M_DB_RELAY_CLOSE:
+		on_relay_close(w, m);
+		break;
+	case M_DB_RELAY_ACTIVE:
+		on_relay_active(w, m);
+		break;
+	case M_DB_NODE_KEY:
+		on_node_key(w, m);
 		break;
 	default:
 		fatalx("%s: no handler", msg_name(m->type));

@@ -34,6 +34,8 @@ TAILQ_HEAD(exposed_list, exposed);
 TAILQ_HEAD(lite_list, lite_wait);
 struct reg_wait;
 TAILQ_HEAD(reg_list, reg_wait);
+struct relay_conn;
+TAILQ_HEAD(relay_conn_list, relay_conn);
 struct maker;
 TAILQ_HEAD(maker_list, maker);
 
@@ -65,6 +67,9 @@ struct worker {
 	struct exposed_list	 exposed;
 	struct lite_list	 waits;
 	struct reg_list		 reg_waits;	/* by age */
+	struct relay_conn_list	 relay;		/* relay.c */
+	struct index		 relay_ix;	/* by serial */
+	uint32_t		 nwaits;	/* less than half the credit */
 	uint32_t		 nreg_waits;
 	uint32_t		 hellos;	/* DB_HAVE and DB_RESUME */
 	uint32_t		 results;	/* since they were trimmed */
@@ -94,6 +99,7 @@ struct dbd {
 	struct index		 keys_by_id;
 	struct index		 keys_by_hash;
 	struct index		 makers_by_machine;
+	struct index		 relay_keys;
 	struct maker_list	 makers;	/* budget.c */
 	uint32_t		 nmakers;
 
@@ -138,6 +144,11 @@ struct dbd {
 	struct r_counters	 counts;
 };
 
+/*
+ * In control.c: answers who asked for a reload and waits for what comes of the
+ * policy's file, once that is decided.
+ */
+void	control_settle(struct dbd *);
 /* In control.c: frees d->control, whatever it is; NULL is fine. */
 void	ctlsock_free(struct dbd *);
 

@@ -336,6 +336,7 @@ take_conf(struct dbd_main *dm, const struct m_cfg_conf_dbd *m)
 	c->budget_refill_ms = m->budget_refill_ms;
 	c->queue_max = m->queue_max;
 	c->log_keep = m->log_keep;
+	c->verify_clients = m->verify_clients;
 	c->domains = m->domains;
 	buf_clear(&dm->domains);
 	buf_put(&dm->domains, m->domains.p, m->domains.n);

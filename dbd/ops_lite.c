@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/ids.h"
 #include "common/log.h"
 #include "common/ticket.h"
 #include "dbd/batch_int.h"
@@ -122,6 +123,7 @@ lite_forget(struct node *n, bool reply)
 	if (reply)
 		lite_ok(wait->worker, wait->id, false, true);
 	TAILQ_REMOVE(&wait->worker->waits, wait, all);
+	wait->worker->nwaits--;
 	buf_free(&wait->body);
 	free(wait);
 }
@@ -138,6 +140,7 @@ lite_defer(struct node *n, struct worker *w, const struct msg *m)
 	wait->id = m->id;
 	msg_encode(&wait->body, m);
 	TAILQ_INSERT_TAIL(&w->waits, wait, all);
+	w->nwaits++;
 	n->wait = wait;
 	n->tn->d->counts.waiting++;
 	n->tn->d->counts.delayed++;
@@ -219,7 +222,9 @@ on_map_lite(struct worker *w, const struct msg *m)
 		lite_ok(w, m->id, false, false);
 	else if (budget_take(n, &n->own))
 		lite_apply(n, w, m->id, &r, left_out);
-	else
+	else if (w->nwaits < msg_credit(M_DB_MAP_LITE) / 2)
 		lite_defer(n, w, m);
+	else
+		lite_no(w, m->id, LITE_LATER, "too many wait");
 	made_free(&made);
 }

@@ -300,11 +300,12 @@ op_node_routes(struct dbd *d, uint64_t id, const struct msg_list *routes,
 	approved_new(node, &named, approve, &r.approved, &all);
 	if (r.approved.count > ROUTES_MAX)
 		rc = no(why, n, "a node has at most 1024 routes");
-	else if (!node_same(node, &r))
+	else if (!node_same(node, &r)) {
+		if (!approve)
+			routes_refuse(node, &named);
 		change(node, &r, uid, approve ? "route.approve" :
 		    "route.unapprove");
-	if (!approve)
-		routes_refuse(node, &named);
+	}
 	buf_free(&b);
 	buf_free(&all);
 	return rc;

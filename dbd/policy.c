@@ -193,12 +193,17 @@ static void
 file_refused(struct dbd *d, uint32_t line, uint32_t column, struct slice text)
 {
 	char at[32] = "";
+	size_t n;
 
 	if (line != 0)
 		(void)snprintf(at, sizeof(at), ":%u:%u", line, column);
-	(void)snprintf(d->file_no, sizeof(d->file_no), "%s%s: %s",
-	    log_vis(d->conf.policy_name), at, log_vis(text));
-	log_warnx("%s: the policy of before stays", d->file_no);
+	(void)snprintf(d->file_no, sizeof(d->file_no), "%s%s: %.*s",
+	    log_vis(d->conf.policy_name), at, SLICE_FMT(text));
+	/* A piece of a character is none. */
+	for (n = strlen(d->file_no); n > 0 && !utf8_ok(d->file_no, n);)
+		d->file_no[--n] = '\0';
+	log_warnx("%s: the policy of before stays",
+	    log_vis(slice_str(d->file_no)));
 }
 
 static void

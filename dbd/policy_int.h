@@ -54,6 +54,7 @@ struct job {
 	void		*arg;
 
 	uint64_t	 gen;		/* users_gen when it was begun */
+	bool		 nodes;		/* policyc has them, or needs none */
 	struct buf	 blob;		/* what came so far */
 	struct buf	 out;
 };

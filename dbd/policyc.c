@@ -300,6 +300,22 @@ send_nodes(struct link *l, const struct tailnet *tn)
 	buf_free(&b);
 }
 
+/* Most policies have no tests, and most tailnets more nodes than rules. */
+static bool
+nodes_later(const struct job *j)
+{
+	return j->kind == JOB_SET || j->kind == JOB_CHECK;
+}
+
+static void
+send_go(struct link *l)
+{
+	struct msg m;
+
+	msg_init(&m, M_POL_GO);
+	(void)link_request(l, &m, NULL, 0);
+}
+
 static void
 send_conf(struct link *l, const struct job *j)
 {
@@ -320,6 +336,7 @@ send_conf(struct link *l, const struct job *j)
 	m.u.pol_conf.lines = j->lines;
 	m.u.pol_conf.stored = j->kind == JOB_AGAIN ||
 	    j->kind == JOB_RETEST || j->kind == JOB_WHY;
+	m.u.pol_conf.later = nodes_later(j);
 	link_send(l, &m);
 }
 
@@ -451,7 +468,6 @@ dbd_pol_up(struct dbd *d, struct link *l)
 {
 	struct policyc *pc = d->policyc;
 	struct job *j;
-	struct msg m;
 
 	/* Too late: nobody waits for it. */
 	if (env_ended(d->env) || (pc->state != PC_ASKED &&
@@ -469,10 +485,10 @@ dbd_pol_up(struct dbd *d, struct link *l)
 	send_text(l, &j->text, false);
 	send_text(l, &j->was, true);
 	send_users(l, j->tn);
-	if (j->kind != JOB_AGAIN)	/* nodes are for tests */
+	j->nodes = !nodes_later(j);
+	if (j->nodes && j->kind != JOB_AGAIN)	/* they are for tests */
 		send_nodes(l, j->tn);
-	msg_init(&m, M_POL_GO);
-	(void)link_request(l, &m, NULL, 0);
+	send_go(l);
 }
 
 void
@@ -564,6 +580,20 @@ on_answer(struct policyc *pc, const struct msg *m)
 	link_eof(l);		/* it has nothing more to do */
 }
 
+static void
+on_nodes(struct policyc *pc)
+{
+	struct job *j = asked(pc);
+
+	if (j->nodes || j->blob.n != 0) {
+		broken(pc, LINK_BAD_BODY);
+		return;
+	}
+	j->nodes = true;
+	send_nodes(pc->link, j->tn);
+	send_go(pc->link);
+}
+
 void
 dbd_pol_msg(struct dbd *d, struct link *l, const struct msg *m)
 {
@@ -580,6 +610,9 @@ dbd_pol_msg(struct dbd *d, struct link *l, const struct msg *m)
 		break;
 	case M_POL_LINE:
 		on_part(pc, &j->out, m->u.pol_line.octets, OUT_MAX);
+		break;
+	case M_POL_NODES:
+		on_nodes(pc);
 		break;
 	case M_POL_OK:
 	case M_POL_NO:

@@ -92,11 +92,11 @@ out_send(struct dbd *d, struct out *o)
 	}
 }
 
-/* The end of a stream is no word for a worker that says its hello. */
+/* Nothing is said to a worker that says its hello. */
 static bool
 too_early(const struct out *o)
 {
-	return o->type == M_DB_STREAM_END && link_state(o->link) == MSG_SETUP;
+	return link_state(o->link) == MSG_SETUP;
 }
 
 void

@@ -6,6 +6,7 @@
 #include "common/ticket.h"
 #include "dbd/batch_int.h"
 #include "dbd/handlers_int.h"
+#include "dbd/relay_int.h"
 #include "dbd/session_int.h"
 #include "dbd/worker_int.h"
 
@@ -113,4 +114,5 @@ on_hello_done(struct worker *w, const struct msg *m)
 		take_replica(w, &have);
 	}
 	buf_free(&w->have);
+	relay_hello(w);
 }

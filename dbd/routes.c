@@ -63,25 +63,33 @@ unsettle(struct node *n)
  * against the policy in force, which would approve them again.
  */
 
-static bool
-is_refused(const struct node *n, const struct prefix *p)
+static void
+refused_set(struct node *n, struct msg_list *list, struct buf *enc)
 {
-	struct prefix other;
-	size_t at;
+	msg_list_close(list, enc);
+	buf_free(&n->refused_enc);
+	n->refused = *list;
+	n->refused_enc = *enc;
+}
 
-	for (at = 0; at < n->refused.n; at += sizeof(other)) {
-		memcpy(&other, n->refused.p + at, sizeof(other));
-		if (prefix_eq(&other, p))
-			return true;
-	}
-	return false;
+/* Appends those of the list that are in the one and not in the other. */
+static void
+refused_add(struct msg_list *to, struct buf *b, const struct msg_list *list,
+    const struct msg_list *in, const struct msg_list *not)
+{
+	struct msg_list it = *list;
+	struct r_route r;
+
+	while (msg_list_next(&it, MR_ROUTE, &r))
+		if (msg_routes_have(in, &r.v) && !msg_routes_have(not, &r.v))
+			msg_list_add(to, b, MR_ROUTE, &r);
 }
 
 static void
-refuse(struct node *n, const struct prefix *p)
+refused_clear(struct node *n)
 {
-	if (!is_refused(n, p))
-		buf_put(&n->refused, p, sizeof(*p));
+	memset(&n->refused, 0, sizeof(n->refused));
+	buf_free(&n->refused_enc);
 }
 
 void
@@ -150,13 +158,6 @@ carrier_free(struct carrier *c)
 }
 
 bool
-route_effective(const struct r_node *r, const struct prefix *p)
-{
-	return msg_routes_have(&r->approved, p) &&
-	    msg_routes_have(&r->hostinfo.routes, p);
-}
-
-bool
 routes_same(const struct r_node *a, const struct r_node *b)
 {
 	return a->published == b->published &&
@@ -168,30 +169,35 @@ routes_same(const struct r_node *a, const struct r_node *b)
 static void
 refused_prune(struct node *n)
 {
-	struct prefix p;
-	size_t at, kept = 0;
+	struct buf b = { NULL, 0, 0 };
+	struct msg_list list = { 0 };
 
-	for (at = 0; at < n->refused.n; at += sizeof(p)) {
-		memcpy(&p, n->refused.p + at, sizeof(p));
-		if (!msg_routes_have(&n->r.hostinfo.routes, &p) ||
-		    msg_routes_have(&n->r.approved, &p))
-			continue;
-		memcpy(n->refused.p + kept, &p, sizeof(p));
-		kept += sizeof(p);
-	}
-	n->refused.n = kept;
+	if (n->refused.count == 0)
+		return;
+	refused_add(&list, &b, &n->refused, &n->r.hostinfo.routes,
+	    &n->r.approved);
+	refused_set(n, &list, &b);
+}
+
+void
+routes_recall(struct node *n, const struct msg_list *refused)
+{
+	struct buf b = { NULL, 0, 0 };
+	struct msg_list list = *refused;
+
+	buf_put(&b, refused->p, refused->n);
+	refused_set(n, &list, &b);
 }
 
 void
 routes_refuse(struct node *n, const struct msg_list *routes)
 {
-	struct msg_list it = *routes;
-	struct r_route r;
+	struct buf b = { NULL, 0, 0 };
+	struct msg_list list = n->refused;
 
-	while (msg_list_next(&it, MR_ROUTE, &r))
-		if (msg_routes_have(&n->r.hostinfo.routes, &r.v) &&
-		    !msg_routes_have(&n->r.approved, &r.v))
-			refuse(n, &r.v);
+	buf_put(&b, n->refused.p, n->refused.n);
+	refused_add(&list, &b, routes, &n->r.hostinfo.routes, &n->refused);
+	refused_set(n, &list, &b);
 }
 
 static bool
@@ -233,11 +239,9 @@ routes_update(struct node *n)
 
 	while ((c = TAILQ_FIRST(&n->carries)) != NULL)
 		carrier_free(c);
-	if (n->r.published)
-		while (msg_list_next(&it, MR_ROUTE, &r))
-			if (r.v.addr.family != 0 && r.v.bits != 0 &&
-			    msg_routes_have(&n->r.hostinfo.routes, &r.v))
-				carry(n, &r.v);
+	while (msg_list_next(&it, MR_ROUTE, &r))
+		if (elect_may(&n->r, &r.v))
+			carry(n, &r.v);
 	if (n->r.primary.count != 0 || !TAILQ_EMPTY(&n->carries))
 		unsettle(n);
 	refused_prune(n);
@@ -253,7 +257,7 @@ routes_drop(struct node *n)
 	if (n->unsettled)
 		TAILQ_REMOVE(&n->tn->unsettled, n, settle);
 	n->unsettled = false;
-	buf_free(&n->refused);
+	refused_clear(n);
 }
 
 void
@@ -278,26 +282,6 @@ routes_window_over(struct dbd *d)
 
 /* Election. */
 
-/* Nobody speaks to a node whose key has expired, online or not. */
-static bool
-is_usable(const struct node *n, int64_t now)
-{
-	return n->r.online && !node_expired(n, now);
-}
-
-static struct node *
-lowest(const struct route *rt, bool usable, int64_t now)
-{
-	const struct carrier *c;
-	struct node *best = NULL;
-
-	TAILQ_FOREACH(c, &rt->carriers, of_route)
-		if ((!usable || is_usable(c->node, now)) &&
-		    (best == NULL || c->node->r.id < best->r.id))
-			best = c->node;
-	return best;
-}
-
 /*
  * It may have been online until now, and nobody has heard of it yet.  After a
  * full start those that were are presumed to be so still, and no others.
@@ -316,19 +300,23 @@ elect(struct route *rt)
 {
 	struct node *was = rt->primary, *next;
 	int64_t now = env_wall(rt->tn->d->env);
+	const struct carrier *c;
+	const struct r_node *best = NULL;
 	char text[PREFIX_TEXT];
 
 	set_state(rt, ROUTE_IDLE);
-	if (was != NULL && is_usable(was, now))
+	if (was != NULL && elect_usable(&was->r, now))
 		return;
 	if (was != NULL && may_be_back(was, now)) {
 		set_state(rt, ROUTE_KEPT);
 		return;
 	}
-	if ((next = lowest(rt, true, now)) == NULL)
-		next = was != NULL ? was : lowest(rt, false, now);
-	if (next == was)
+	TAILQ_FOREACH(c, &rt->carriers, of_route)
+		best = elect_better(best, &c->node->r, now);
+	/* With nobody else it stays where it was, if that is anywhere. */
+	if (best == NULL)
 		return;
+	next = node_find(rt->tn->d, best->id);
 	rt->primary = next;
 	if (was != NULL)
 		unsettle(was);
@@ -411,43 +399,6 @@ node_hits(const struct tailnet *tn, const struct r_node *r,
 	hits_of(h, tn->pol, &facts, range);
 }
 
-/*
- * What the policy in force approves and is not approved was taken back before
- * our start.  In an alarm nobody knows: then all that waits goes on waiting.
- */
-static void
-recall_node(struct node *n)
-{
-	const struct tailnet *tn = n->tn;
-	struct msg_list it = n->r.hostinfo.routes;
-	struct pol_hits h;
-	struct r_route r;
-
-	if (it.count == 0 || (!tn->alarm && tn->pol->napprovers == 0))
-		return;
-	node_hits(tn, &n->r, &h);
-	while (msg_list_next(&it, MR_ROUTE, &r))
-		if (r.v.addr.family != 0 &&
-		    !msg_routes_have(&n->r.approved, &r.v) &&
-		    (tn->alarm || pol_approves(tn->pol, &h, &r.v)))
-			refuse(n, &r.v);
-	hits_free(&h);
-}
-
-/* Once, before anything is approved and while the policy is still the old. */
-static void
-recall(struct tailnet *tn)
-{
-	struct node *n;
-
-	if (tn->recalled)
-		return;
-	tn->recalled = true;
-	tn->auto_version = tn->version;
-	TAILQ_FOREACH(n, &tn->nodes, all)
-		recall_node(n);
-}
-
 static bool
 approves(const struct tailnet *tn, const struct node *n,
     const struct r_node *r, struct msg_list *list, struct buf *b)
@@ -463,7 +414,7 @@ approves(const struct tailnet *tn, const struct node *n,
 		if (route.v.addr.family == 0 ||
 		    !pol_approves(tn->pol, &h, &route.v) ||
 		    msg_routes_have(&r->approved, &route.v) ||
-		    (n != NULL && is_refused(n, &route.v)))
+		    (n != NULL && msg_routes_have(&n->refused, &route.v)))
 			continue;
 		msg_list_add(list, b, MR_ROUTE, &route);
 		more = true;
@@ -478,7 +429,6 @@ routes_auto(struct tailnet *tn, const struct node *n, struct r_node *r,
 {
 	struct msg_list list;
 
-	recall(tn);
 	if (r->hostinfo.routes.count == 0 || tn->pol->napprovers == 0)
 		return false;
 	list = r->approved;
@@ -497,18 +447,19 @@ routes_auto_all(struct tailnet *tn)
 	struct buf b = { NULL, 0, 0 };
 	struct r_node r;
 	struct node *n;
-	bool fresh = tn->auto_version != tn->version;
+	bool fresh = tn->auto_version != tn->version, free_again;
 
-	tn->recalled = true;
 	tn->auto_version = tn->version;
 	TAILQ_FOREACH(n, &tn->nodes, all) {
-		if (fresh)
-			buf_clear(&n->refused);
+		free_again = fresh && n->refused.count != 0;
+		if (free_again)
+			refused_clear(n);
 		r = n->r;
-		if (!routes_auto(tn, n, &r, &b))
-			continue;
-		node_set(n, &r);
-		put_node(n);
+		if (routes_auto(tn, n, &r, &b)) {
+			node_set(n, &r);
+			put_node(n);
+		} else if (free_again)
+			store_node(n);
 	}
 	buf_free(&b);
 }
@@ -524,9 +475,7 @@ routes_settle(struct dbd *d)
 	if (d->settling || env_ended(d->env))
 		return;
 	d->settling = true;
-	TAILQ_FOREACH(tn, &d->tailnets, all) {
-		recall(tn);
+	TAILQ_FOREACH(tn, &d->tailnets, all)
 		settle(tn);
-	}
 	d->settling = false;
 }

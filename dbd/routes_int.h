@@ -7,6 +7,7 @@
 #define DBD_ROUTES_INT_H
 
 #include "dbd/dbd_int.h"
+#include "dbd/elect.h"
 
 /* A tailnet's table of routes and what is due in it. */
 void	routes_init(struct tailnet *);
@@ -28,7 +29,7 @@ void	routes_window_over(struct dbd *);
  * At the end of a turn, before the commit: elects for each route that may have
  * to move, and has the nodes that it touches published.  A carrier that is
  * online and whose key has not expired stays; else it is the one of lowest id
- * of which that is true; if there is none, the one that was, or the lowest.
+ * of which that is true; if there is none, the one that was, if one was.
  * While the window after dbd's own death is open a route stays at a node that
  * may still come back.
  */
@@ -47,14 +48,13 @@ bool	routes_auto(struct tailnet *, const struct node *, struct r_node *r,
  */
 void	routes_auto_all(struct tailnet *);
 /*
- * An administrator took these back: those that the node advertises are not
+ * An administrator takes these back: those that the node advertises are not
  * approved by the policy until it advertises them anew or another version is
- * in force.  After a start what was refused is told from what the policy in
- * force approves.
+ * in force.  The caller stores it with the node, which loses them from what is
+ * approved by the same operation.
  */
 void	routes_refuse(struct node *, const struct msg_list *routes);
-
-/* The node advertises it and it is approved. */
-bool	route_effective(const struct r_node *, const struct prefix *);
+/* What was refused for the node before our start, as it is stored. */
+void	routes_recall(struct node *, const struct msg_list *refused);
 
 #endif

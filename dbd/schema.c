@@ -180,10 +180,19 @@ static const char version3[] =
     "ALTER TABLE routes ADD COLUMN elected INTEGER NOT NULL DEFAULT 0;\n"
     "ALTER TABLE policy_versions ADD COLUMN blob BLOB;\n";
 
+/*
+ * Routes that an administrator took back.  Those of before stand nowhere: what
+ * waits for its approval then goes on waiting, as if it were one of them.
+ */
+static const char version4[] =
+    "ALTER TABLE routes ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;\n"
+    "UPDATE routes SET refused = 1 WHERE advertised <> 0 AND approved = 0;\n";
+
 static const struct schema_step all_steps[] = {
 	{ 1, version1 },
 	{ 2, version2 },
-	{ 3, version3 }
+	{ 3, version3 },
+	{ 4, version4 }
 };
 
 _Static_assert(sizeof(all_steps) / sizeof(all_steps[0]) == STORE_VERSION,

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "dbd/batch_int.h"
 #include "dbd/handlers_int.h"
+#include "dbd/relay_int.h"
 #include "dbd/routes_int.h"
 #include "dbd/session_int.h"
 #include "dbd/worker_int.h"
@@ -286,6 +287,7 @@ on_expiry(void *arg)
 	put_node(n);
 	op_end(d);
 	routes_look(n);
+	relay_look(d, n->r.node_key);
 }
 
 void
@@ -296,8 +298,12 @@ expiry_arm(struct node *n)
 	routes_look(n);
 	timer_stop(&n->expiry);
 	left = n->r.expiry - env_wall(n->tn->d->env);
-	if (n->r.expiry == 0 || left <= 0)
+	if (n->r.expiry == 0)
 		return;
+	if (left <= 0) {
+		relay_look(n->tn->d, n->r.node_key);
+		return;
+	}
 	/* The wall clock may jump: look again from time to time. */
 	if (left > 3600)
 		left = 3600;

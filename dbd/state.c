@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "dbd/handlers_int.h"
 #include "dbd/objects_int.h"
+#include "dbd/relay_int.h"
 #include "dbd/routes_int.h"
 #include "dbd/session_int.h"
 
@@ -198,6 +199,7 @@ tailnet_add(struct dbd *d, const struct tailnet_row *row)
 	memcpy(tn->batch, row->batch, sizeof(tn->batch));
 	tn->policy = row->policy;
 	tn->version = row->version;
+	tn->auto_version = row->version;
 	tn->pol = pol_builtin(row->policy == POLICY_ALLOW_ALL);
 	tn->created = row->created;
 	routes_init(tn);
@@ -415,6 +417,7 @@ node_add(struct tailnet *tn, const struct node_row *row)
 	n->key_id = row->key_id;
 	n->mapped = row->mapped;
 	n->renamed = row->renamed;
+	routes_recall(n, &row->refused);
 	n->own.tokens = tn->d->conf.budget_burst;
 	n->own.refilled = env_now(tn->d->env);
 	n->regs = n->own;
@@ -435,13 +438,17 @@ node_set(struct node *n, const struct r_node *r)
 {
 	struct r_node next = *r;
 	bool same = routes_same(&n->r, r);
+	uint8_t key[KEY_LEN];
 
 	next.online = n->r.online;
 	next.last_seen = n->r.last_seen;
+	memcpy(key, n->r.node_key, KEY_LEN);
 	node_unindex(n);
 	node_take(n, &next);
 	if (!same)
 		routes_update(n);
+	if (memcmp(key, n->r.node_key, KEY_LEN) != 0)
+		relay_look(n->tn->d, key);
 }
 
 void
@@ -463,6 +470,7 @@ node_free(struct node *n)
 	ix_del(&d->nodes_by_id, &n->by_id);
 	TAILQ_REMOVE(&n->tn->nodes, n, all);
 	n->tn->nnodes--;
+	relay_look(d, n->r.node_key);
 	buf_free(&n->enc);
 	free(n);
 }
@@ -477,6 +485,7 @@ node_row(const struct node *n, struct node_row *row)
 	row->key_id = n->key_id;
 	row->mapped = n->mapped;
 	row->renamed = n->renamed;
+	row->refused = n->refused;
 }
 
 /* Addresses at rest. */

@@ -85,7 +85,8 @@ struct node {
 	TAILQ_HEAD(, carrier)	 carries;	/* routes.c */
 	bool			 unsettled;	/* in the tailnet's list of */
 	TAILQ_ENTRY(node)	 settle;	/* primaries to look at */
-	struct buf		 refused;	/* routes.c: taken back */
+	struct msg_list		 refused;	/* routes.c: taken back */
+	struct buf		 refused_enc;	/* of it */
 
 	struct budget		 own;		/* for its own changes */
 	struct budget		 regs;		/* for its registrations */
@@ -151,7 +152,6 @@ struct tailnet {
 	struct route_list	 routes_due;	/* to elect for */
 	struct route_list	 routes_kept;	/* while a window is open */
 	struct node_list	 unsettled;
-	bool			 recalled;	/* what is refused in it */
 	uint32_t		 auto_version;	/* that it is refused under */
 	struct pool		 pool4;
 	struct pool		 pool6;

@@ -21,7 +21,7 @@
 struct store;
 
 /* The newest schema version that this program knows. */
-#define STORE_VERSION	3
+#define STORE_VERSION	4
 
 /*
  * Opens or makes the SQLite database at path, migrates it forward (each step
@@ -108,7 +108,7 @@ int	store_put_tailnet(struct store *, const struct tailnet_row *);
 int	store_put_user(struct store *, const struct user_row *);
 /* Its auth keys go with it; refused while it owns nodes. */
 int	store_del_user(struct store *, uint64_t tailnet, uint64_t id);
-/* Routes (hostinfo.routes and approved) go to their own table with it. */
+/* Its routes of all lists go to their own table with it. */
 int	store_put_node(struct store *, const struct node_row *);
 int	store_del_node(struct store *, uint64_t tailnet, uint64_t id);
 /* Lazily written session facts; no log row, no seq. */

@@ -283,6 +283,7 @@ store_free(struct store *s)
 	buf_free(&s->hostinfo);
 	buf_free(&s->approved);
 	buf_free(&s->primary);
+	buf_free(&s->refused);
 	free(s->path);
 	free(s);
 }

@@ -43,9 +43,10 @@ struct route {
 	uint32_t	advertised;
 	uint32_t	approved;	/* 0, or its place from 1 */
 	uint32_t	elected;	/* the node carries it */
+	uint32_t	refused;	/* an administrator took it back */
 };
 
-enum route_list { ADVERTISED, APPROVED, ELECTED };
+enum route_list { ADVERTISED, APPROVED, ELECTED, REFUSED };
 
 struct routes {
 	struct route	*v;
@@ -79,6 +80,8 @@ routes_take(struct routes *rs, const struct msg_list *list,
 			to->approved = ++place;
 		else if (kind == ELECTED)
 			to->elected = 1;
+		else if (kind == REFUSED)
+			to->refused = 1;
 		else
 			to->advertised = 1;
 	}
@@ -86,14 +89,15 @@ routes_take(struct routes *rs, const struct msg_list *list,
 
 /* Sorted, one for each prefix.  The caller frees v. */
 static void
-routes_of(struct routes *rs, const struct r_node *node)
+routes_of(struct routes *rs, const struct node_row *row)
 {
+	const struct r_node *node = &row->node;
 	struct route *last, *r;
 	size_t i, n = 0;
 
 	memset(rs, 0, sizeof(*rs));
 	n = node->hostinfo.routes.count + node->approved.count +
-	    node->primary.count;
+	    node->primary.count + row->refused.count;
 	if (n == 0)
 		return;
 	rs->v = xcalloc(n, sizeof(rs->v[0]));
@@ -101,6 +105,7 @@ routes_of(struct routes *rs, const struct r_node *node)
 	routes_take(rs, &node->hostinfo.routes, ADVERTISED);
 	routes_take(rs, &node->approved, APPROVED);
 	routes_take(rs, &node->primary, ELECTED);
+	routes_take(rs, &row->refused, REFUSED);
 	qsort(rs->v, rs->n, sizeof(rs->v[0]), route_cmp);
 	for (i = 0; i < rs->n; i++) {
 		r = &rs->v[i];
@@ -111,6 +116,7 @@ routes_of(struct routes *rs, const struct r_node *node)
 		}
 		last->advertised |= r->advertised;
 		last->elected |= r->elected;
+		last->refused |= r->refused;
 		if (last->approved == 0 || (r->approved != 0 &&
 		    r->approved < last->approved))
 			last->approved = r->approved;
@@ -131,8 +137,8 @@ routes_same(struct store *s, const struct node_row *row,
 	int rc;
 
 	q_init(&q, s, ST_ROUTE_LIST, "routes of node", "SELECT prefix,"
-	    " advertised, approved, elected FROM routes WHERE tailnet_id = ?"
-	    " AND node_id = ? ORDER BY prefix");
+	    " advertised, approved, elected, refused FROM routes"
+	    " WHERE tailnet_id = ? AND node_id = ? ORDER BY prefix");
 	q_u64(&q, row->tailnet);
 	q_u64(&q, row->node.id);
 	while ((rc = q_row(&q)) == 1 && same) {
@@ -141,7 +147,8 @@ routes_same(struct store *s, const struct node_row *row,
 		same = r != NULL && slice_eqs(prefix, r->text) &&
 		    q_get_u64(&q) == r->advertised &&
 		    q_get_u64(&q) == r->approved &&
-		    q_get_u64(&q) == r->elected;
+		    q_get_u64(&q) == r->elected &&
+		    q_get_u64(&q) == r->refused;
 	}
 	return q_end(&q, rc == -1 ? -1 : same && n == rs->n);
 }
@@ -162,14 +169,15 @@ routes_write(struct store *s, const struct node_row *row,
 	for (i = 0; i < rs->n; i++) {
 		q_init(&q, s, ST_ROUTE_ADD, "add route",
 		    "INSERT INTO routes (tailnet_id, node_id, prefix,"
-		    " advertised, approved, elected)"
-		    " VALUES (?, ?, ?, ?, ?, ?)");
+		    " advertised, approved, elected, refused)"
+		    " VALUES (?, ?, ?, ?, ?, ?, ?)");
 		q_u64(&q, row->tailnet);
 		q_u64(&q, row->node.id);
 		q_text(&q, slice_str(rs->v[i].text));
 		q_u64(&q, rs->v[i].advertised);
 		q_u64(&q, rs->v[i].approved);
 		q_u64(&q, rs->v[i].elected);
+		q_u64(&q, rs->v[i].refused);
 		if (q_write(&q) == -1)
 			return -1;
 	}
@@ -182,43 +190,63 @@ routes_put(struct store *s, const struct node_row *row)
 	struct routes rs;
 	int rc;
 
-	routes_of(&rs, &row->node);
+	routes_of(&rs, row);
 	if ((rc = routes_same(s, row, &rs)) == 0)
 		rc = routes_write(s, row, &rs);
 	free(rs.v);
 	return rc == -1 ? -1 : 0;
 }
 
-static int
-routes_load(struct store *s, uint64_t tailnet, struct r_node *node)
+static bool
+route_read(struct store *s, struct query *q, struct node_row *row)
 {
+	struct r_node *node = &row->node;
+	bool approved, elected, refused;
 	struct r_route r;
+
+	if (!prefix_parse(&r.v, q_get_text(q, 1, PREFIX_TEXT)))
+		return false;
+	approved = q_get_u64(q) != 0;
+	elected = q_get_bool(q);
+	refused = q_get_bool(q);
+	if (approved)
+		msg_list_add(&node->approved, &s->approved, MR_ROUTE, &r);
+	if (approved && elected)
+		msg_list_add(&node->primary, &s->primary, MR_ROUTE, &r);
+	if (refused)
+		msg_list_add(&row->refused, &s->refused, MR_ROUTE, &r);
+	return !q->bad && node->approved.count <= ROUTES_MAX &&
+	    row->refused.count <= ROUTES_MAX;
+}
+
+static int
+routes_load(struct store *s, struct node_row *row)
+{
+	struct r_node *node = &row->node;
 	struct query q;
 	int rc;
 
 	memset(&node->approved, 0, sizeof(node->approved));
 	memset(&node->primary, 0, sizeof(node->primary));
+	memset(&row->refused, 0, sizeof(row->refused));
 	buf_clear(&s->approved);
 	buf_clear(&s->primary);
-	q_init(&q, s, ST_ROUTE_APPROVED, "load routes", "SELECT prefix,"
-	    " elected FROM routes WHERE tailnet_id = ? AND node_id = ?"
-	    " AND approved > 0 ORDER BY approved");
-	q_u64(&q, tailnet);
+	buf_clear(&s->refused);
+	q_init(&q, s, ST_ROUTE_LOAD, "load routes", "SELECT prefix,"
+	    " approved, elected, refused FROM routes WHERE tailnet_id = ?"
+	    " AND node_id = ? AND (approved > 0 OR refused > 0)"
+	    " ORDER BY approved, prefix");
+	q_u64(&q, row->tailnet);
 	q_u64(&q, node->id);
-	while ((rc = q_row(&q)) == 1) {
-		if (node->approved.count == ROUTES_MAX ||
-		    !prefix_parse(&r.v, q_get_text(&q, 1, PREFIX_TEXT))) {
+	while ((rc = q_row(&q)) == 1)
+		if (!route_read(s, &q, row)) {
 			log_warnx("store: node %llu: bad routes",
 			    (unsigned long long)node->id);
 			return q_end(&q, -1);
 		}
-		msg_list_add(&node->approved, &s->approved, MR_ROUTE, &r);
-		if (q_get_bool(&q))
-			msg_list_add(&node->primary, &s->primary, MR_ROUTE,
-			    &r);
-	}
 	msg_list_close(&node->approved, &s->approved);
 	msg_list_close(&node->primary, &s->primary);
+	msg_list_close(&row->refused, &s->refused);
 	return q_end(&q, rc);
 }
 
@@ -271,7 +299,7 @@ node_read(struct store *s, struct query *q, struct node_row *row)
 	n->capver = (uint16_t)q_get_max(q, UINT16_MAX);
 	n->home_derp = (uint16_t)q_get_max(q, UINT16_MAX);
 	row->key_id = q_get_id(q);
-	if (node_lists(s, q, n) && routes_load(s, row->tailnet, n) == 0 &&
+	if (node_lists(s, q, n) && routes_load(s, row) == 0 &&
 	    msg_rec_ok(MR_NODE, n))
 		return 0;
 	log_warnx("store: node %llu cannot be read",

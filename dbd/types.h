@@ -41,6 +41,10 @@ struct node_row {
 	uint64_t	 key_id;	/* auth key that made it; 0 none */
 	bool		 mapped;	/* has completed a first map */
 	bool		 renamed;	/* an administrator chose its name */
+	struct msg_list	 refused;	/* of r_route: an administrator took
+					 * them back; no policy approves them
+					 * until they are advertised anew or
+					 * another version is in force */
 };
 
 struct authkey_row {

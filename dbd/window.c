@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dbd/batch_int.h"
+#include "dbd/relay_int.h"
 #include "dbd/routes_int.h"
 #include "dbd/session_int.h"
 
@@ -75,6 +76,7 @@ window_close(struct dbd *d)
 			if (n->presumed)
 				not_back(n, now);
 	routes_window_over(d);
+	relay_window_over(d);
 	d->map_due = true;
 }
 

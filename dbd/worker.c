@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "dbd/batch_int.h"
 #include "dbd/handlers_int.h"
+#include "dbd/relay_int.h"
 #include "dbd/session_int.h"
 #include "dbd/worker_int.h"
 
@@ -55,7 +56,9 @@ worker_add(struct dbd *d, struct link *l)
 	TAILQ_INIT(&w->exposed);
 	TAILQ_INIT(&w->waits);
 	TAILQ_INIT(&w->reg_waits);
+	TAILQ_INIT(&w->relay);
 	ix_init(&w->exposed_ix, d->env);
+	ix_init(&w->relay_ix, d->env);
 	TAILQ_INSERT_TAIL(&d->workers, w, all);
 	forget_results(d, w);
 	if (!timer_pending(&d->sweep))
@@ -93,6 +96,7 @@ worker_free(struct worker *w)
 	struct session *s;
 	struct held *h;
 
+	relay_worker_gone(w);
 	batch_forget(d, w->link);
 	while ((wait = TAILQ_FIRST(&w->waits)) != NULL)
 		lite_forget(wait->node, false);
@@ -103,6 +107,7 @@ worker_free(struct worker *w)
 		held_drop(h);
 	exposed_end_all(w);
 	ix_free(&w->exposed_ix);
+	ix_free(&w->relay_ix);
 	buf_free(&w->have);
 	TAILQ_REMOVE(&d->workers, w, all);
 	free(w);

@@ -1,18 +1,38 @@
 #!/bin/sh
 # What `make run` starts: a server in the foreground with all that it has
-# under $DIR.  EXTRA is appended to the configuration (tests use it).
+# under $DIR.  Without a DERPMAP it is a relay, too, which serves /derp on
+# LISTEN both in plain and over TLS with a certificate that it made itself, and
+# answers STUN on the same host, on UDP port STUN ("off": it does not).  EXTRA
+# is appended to the configuration, RELAY to what it says of the relay (tests
+# use them).
 set -eu
 : "${O:=out}" "${DIR:=./run}" "${LISTEN:=127.0.0.1:8080}"
-: "${URL:=http://$LISTEN}" "${DERPMAP:=}" "${EXTRA:=}"
+: "${URL:=http://$LISTEN}" "${DERPMAP:=}" "${STUN:=3478}" "${EXTRA:=}"
+: "${RELAY:=}"
 umask 022
 mkdir -p "$DIR" "$DIR/empty"
 dir=$(cd "$DIR" && pwd)
 bin=$(cd "$O" && pwd)
 chmod 755 "$dir"
 chmod 555 "$dir/empty"
-host=${LISTEN%:*} port=${LISTEN##*:}
-host=${host#[} host=${host%]}
+at=${LISTEN%:*} port=${LISTEN##*:}
+host=${at#[} host=${host%]}
 conf=$dir/headscaled.conf
+taken() { # taken PORT: somebody has it, on any address (Linux)
+	awk -v p=":$(printf %04X "$1")\$" '$2 ~ p { n = 1 } END { exit !n }' \
+	    /proc/net/udp /proc/net/udp6 2>/dev/null
+}
+tls=false stun=none
+if [ -z "$DERPMAP" ]; then
+	tls=either
+	if [ "$STUN" = off ]; then
+		:
+	elif taken "$STUN"; then
+		echo "UDP port $STUN is taken: no STUN (STUN=PORT names another)"
+	else
+		stun=$at:$STUN
+	fi
+fi
 {
 	cat <<-CONF
 	# Written by make run; the next make run writes it again.
@@ -25,17 +45,32 @@ conf=$dir/headscaled.conf
 	listen "main" {
 	    address = "$host"
 	    port = $port
+	    tls = $tls
 	}
 	CONF
 	if [ -n "$DERPMAP" ]; then
 		case $DERPMAP in /*) ;; *) DERPMAP=$(pwd)/$DERPMAP ;; esac
 		echo "derp { map_file = \"$DERPMAP\" }"
+	else
+		cat <<-CONF
+		# For tests: clients are told not to look at the certificate.
+		tls { self_signed = true }
+		derp {
+		    server {
+		        enabled = true
+		        region_code = "run"
+		        region_name = "make run, for tests only"
+		        stun_listen = "$stun"
+		        plain = true
+		        insecure_for_tests = true
+		        $RELAY
+		    }
+		}
+		CONF
 	fi
 	[ -z "$EXTRA" ] || printf '%s\n' "$EXTRA"
 } >"$conf.new"
 mv "$conf.new" "$conf"
-[ -n "$DERPMAP" ] || echo "no DERPMAP: clients stay in Starting until they" \
-    "have a relay (see README)"
 
 "$bin/headscaled" -d -f "$conf" &
 pid=$!

@@ -5,11 +5,9 @@
 #include "common/log.h"
 #include "common/str.h"
 #include "common/ticket.h"
+#include "keyd/acme.h"
 #include "keyd/cells.h"
-#include "keyd/derp.h"
-#include "keyd/keyd.h"
-#include "keyd/responder.h"
-#include "keyd/signer.h"
+#include "keyd/keyd_int.h"
 
 /*
  * A handshake of this age makes room for a new one when the bound is reached:
@@ -83,22 +81,6 @@ struct scratch {
 	uint8_t			 plain[NOISE_PLAIN];
 	uint8_t			 info[DERP_INFO_MAX];
 	struct derp_answer	 answer;
-};
-
-struct keyd {
-	struct env		*env;
-	struct keyd_conf	 conf;
-	struct responder	*responder;
-	struct derp		*derp;		/* NULL: no relay */
-	struct signer		*signer;
-	struct buf		 cert;		/* DER; empty: none */
-	struct secret		*boot;
-	struct secret		*scratch;
-	struct cells		*cells;
-	uint64_t		 generation;
-	uint64_t		 serial;
-	TAILQ_HEAD(, worker)	 workers;	/* next to be served first */
-	struct r_counters	 counts;
 };
 
 static int
@@ -197,6 +179,7 @@ keyd_free(struct keyd *k)
 	responder_free(k->responder);
 	derp_free(k->derp);
 	signer_free(k->signer);
+	acme_free(k->acme);
 	buf_free(&k->cert);
 	free(k);
 }
@@ -291,6 +274,7 @@ keyd_signer(struct keyd *k, struct signer *s, const uint8_t *der, size_t n)
 {
 	struct worker *w;
 
+	signer_share_acme(k->signer, s);
 	signer_free(k->signer);
 	k->signer = s;
 	buf_clear(&k->cert);

@@ -11,6 +11,9 @@
 #include "common/link.h"
 #include "common/secret.h"
 
+#include <openssl/types.h>
+
+struct acme;
 struct keyd;
 struct signer;
 
@@ -51,6 +54,17 @@ const uint8_t	*keyd_relay_public(const struct keyd *);
  */
 void		 keyd_signer(struct keyd *, struct signer *,
 		    const uint8_t *der, size_t n);
+
+/*
+ * Takes over ACME's part (keyd/acme.h) and the key of its certificate; NULL:
+ * there is none any more.  dbd is told the thumbprint.
+ */
+void		 keyd_acme(struct keyd *, struct acme *, EVP_PKEY *cert);
+/* The ACME link to dbd; NULL: it is down. */
+void		 keyd_acme_link(struct keyd *, struct link *);
+/* A message of it: 0, or -1 for a violation. */
+int		 keyd_acme_msg(struct keyd *, struct link *,
+		    const struct msg *);
 
 /* A worker's KEY link: KEY_SERVER and KEY_CERT are sent at once. */
 void		 keyd_up(struct keyd *, struct link *);

@@ -4,12 +4,14 @@
 #include <unistd.h>
 
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
 
 #include "common/child.h"
 #include "common/log.h"
 #include "common/noise.h"
 #include "common/secret.h"
 #include "common/str.h"
+#include "keyd/acme.h"
 #include "keyd/keyd.h"
 #include "keyd/pairs.h"
 #include "keyd/store.h"
@@ -21,6 +23,10 @@
 #define RELAY_MAKE	7
 #define FILE_KEY	8	/* of a certificate */
 #define FILE_CERT	9
+#define ACCOUNT_READ	10	/* of the ACME account */
+#define ACCOUNT_MAKE	11
+#define ACME_READ	12	/* of the certificate had by ACME */
+#define ACME_MAKE	13
 
 /* Octets for OpenSSL's private keys: locked like all our secrets. */
 #define OPENSSL_HEAP	(256 * 1024)
@@ -34,11 +40,16 @@ struct keyd_main {
 	struct secret		*relay;
 	struct secret		*boot;
 	struct pairs		*pairs;
+	EVP_PKEY		*account;	/* of ACME; NULL: none came */
+	EVP_PKEY		*acme_cert;
+	struct buf		 acme_conf;	/* encoded record, staged */
+	struct acme		*acme;		/* staged; NULL: none */
 	struct keyd_conf	 staged;
 	uint32_t		 epoch;		/* of staged; 0: none */
 	uint64_t		 generation;
 	struct msg		*early;		/* links before the core */
 	size_t			 nearly;
+	struct link		*acme_link;	/* NULL: down */
 	struct timer		 stat_timer;
 	struct r_counters	 said;		/* to master */
 };
@@ -83,19 +94,55 @@ on_sig_down(struct link *l, enum link_why why, void *arg)
 }
 
 static void
+on_acme_msg(struct link *l, const struct msg *m, void *tag, void *arg)
+{
+	struct keyd_main *km = arg;
+
+	(void)tag;
+	if (keyd_acme_msg(km->core, l, m) == -1)
+		link_violation(l, LINK_BAD_ID);
+}
+
+static void
+on_acme_down(struct link *l, enum link_why why, void *arg)
+{
+	struct keyd_main *km = arg;
+
+	if (km->acme_link == l) {
+		km->acme_link = NULL;
+		keyd_acme_link(km->core, NULL);
+	}
+	child_blame(km->child, l, why);
+	link_free(l);
+}
+
+static void
 link_open(struct keyd_main *km, const struct msg *m)
 {
-	bool sig = m->u.cfg_link.link == LINK_SIG;
 	struct link_conf conf;
 	struct link *l;
 
 	memset(&conf, 0, sizeof(conf));
-	conf.on_msg = sig ? on_sig_msg : on_key_msg;
-	conf.on_down = sig ? on_sig_down : on_key_down;
 	conf.arg = km;
-	l = child_link(km->child, m, &conf);
-	if (!sig)
-		keyd_up(km->core, l);
+	switch (m->u.cfg_link.link) {
+	case LINK_SIG:
+		conf.on_msg = on_sig_msg;
+		conf.on_down = on_sig_down;
+		(void)child_link(km->child, m, &conf);
+		break;
+	case LINK_ACME:
+		conf.on_msg = on_acme_msg;
+		conf.on_down = on_acme_down;
+		l = child_link(km->child, m, &conf);
+		link_free(km->acme_link);
+		km->acme_link = l;
+		keyd_acme_link(km->core, l);
+		break;
+	default:
+		conf.on_msg = on_key_msg;
+		conf.on_down = on_key_down;
+		keyd_up(km->core, child_link(km->child, m, &conf));
+	}
 }
 
 /*
@@ -105,9 +152,11 @@ link_open(struct keyd_main *km, const struct msg *m)
 static void
 take_link(struct keyd_main *km, const struct msg *m)
 {
-	if ((m->u.cfg_link.link != LINK_KEY &&
-	    m->u.cfg_link.link != LINK_SIG) ||
-	    m->u.cfg_link.role != ROLE_WORKER)
+	bool worker = m->u.cfg_link.link == LINK_KEY ||
+	    m->u.cfg_link.link == LINK_SIG;
+
+	if ((!worker && m->u.cfg_link.link != LINK_ACME) ||
+	    m->u.cfg_link.role != (worker ? ROLE_WORKER : ROLE_DBD))
 		fatalx("link of kind %u to role %u", m->u.cfg_link.link,
 		    m->u.cfg_link.role);
 	if (km->core != NULL) {
@@ -153,6 +202,28 @@ take_key(struct keyd_main *km, const struct msg *m, bool make)
 	return key;
 }
 
+/* Likewise of a key in PEM. */
+static EVP_PKEY *
+take_pem(struct keyd_main *km, const struct msg *m, bool make)
+{
+	const char *name = log_vis(m->u.cfg_file.name);
+	struct msg made;
+	EVP_PKEY *key;
+	char why[128];
+
+	key = make ? pemfile_make(m->fd, why, sizeof(why)) :
+	    pemfile_read(m->fd, why, sizeof(why));
+	if (key == NULL)
+		fatalx("%s: %s", name, why);
+	if (!make)
+		return key;
+	msg_init(&made, M_CFG_KEY_MADE);
+	made.u.cfg_key_made.kind = m->u.cfg_file.kind;
+	link_send(child_cfg(km->child), &made);
+	log_info("new key made file=%s", name);
+	return key;
+}
+
 /* A key in use stays: another one would strand running clients. */
 static void
 take_file(struct keyd_main *km, const struct msg *m)
@@ -174,6 +245,16 @@ take_file(struct keyd_main *km, const struct msg *m)
 	case FILE_KEY:
 	case FILE_CERT:
 		pairs_file(km->pairs, f, m->fd);
+		break;
+	case ACCOUNT_READ:
+	case ACCOUNT_MAKE:
+		if (km->account == NULL)
+			km->account = take_pem(km, m, f->kind == ACCOUNT_MAKE);
+		break;
+	case ACME_READ:
+	case ACME_MAKE:
+		if (km->acme_cert == NULL)
+			km->acme_cert = take_pem(km, m, f->kind == ACME_MAKE);
 		break;
 	default:
 		fatalx("file of kind %u", f->kind);
@@ -231,6 +312,9 @@ on_cfg(struct child *c, const struct msg *m, void *tag, void *arg)
 		km->staged.pending_ms = m->u.cfg_conf_keyd.pending_ms;
 		km->epoch = m->u.cfg_conf_keyd.epoch;
 		pairs_begin(km->pairs, m->u.cfg_conf_keyd.self_signed);
+		buf_clear(&km->acme_conf);
+		msg_rec_encode(&km->acme_conf, MR_ACME,
+		    &m->u.cfg_conf_keyd.acme);
 		break;
 	case M_CFG_FILE:
 		take_file(km, m);
@@ -276,6 +360,39 @@ take_relay(struct keyd_main *km, char *why, size_t whylen)
 	return false;
 }
 
+/* What keyd does for ACME is made of the names that were staged. */
+static bool
+stage_acme(struct keyd_main *km, char *why, size_t whylen)
+{
+	struct r_acme conf;
+
+	acme_free(km->acme);
+	km->acme = NULL;
+	if (msg_rec_decode(&conf, MR_ACME, km->acme_conf.p,
+	    km->acme_conf.n) == -1)
+		fatalx("own copy does not decode");
+	if (conf.names.count == 0)
+		return true;
+	if (km->account == NULL || km->acme_cert == NULL) {
+		(void)snprintf(why, whylen, "no keys for ACME came");
+		return false;
+	}
+	(void)EVP_PKEY_up_ref(km->account);
+	(void)EVP_PKEY_up_ref(km->acme_cert);
+	km->acme = acme_new(km->account, km->acme_cert, &conf, why, whylen);
+	return km->acme != NULL;
+}
+
+static void
+commit_acme(struct keyd_main *km)
+{
+	if (km->acme != NULL)
+		(void)EVP_PKEY_up_ref(km->acme_cert);
+	keyd_acme(km->core, km->acme, km->acme == NULL ? NULL :
+	    km->acme_cert);
+	km->acme = NULL;
+}
+
 static bool
 on_stage(struct child *c, uint32_t epoch, char *why, size_t whylen, void *arg)
 {
@@ -295,12 +412,15 @@ on_stage(struct child *c, uint32_t epoch, char *why, size_t whylen, void *arg)
 	if (!pairs_check(km->pairs, env_wall(ev_env(child_ev(c))), why,
 	    whylen))
 		return false;
+	if (!stage_acme(km, why, whylen))
+		return false;
 	if (km->core != NULL)
 		return take_relay(km, why, whylen);
 	make_core(km);
 	if (!take_relay(km, why, whylen))
 		return false;
 	pairs_commit(km->pairs, km->core);
+	commit_acme(km);
 	return true;
 }
 
@@ -314,6 +434,7 @@ on_commit(struct child *c, uint32_t epoch, void *arg)
 		return;
 	keyd_reconf(km->core, &km->staged);
 	pairs_commit(km->pairs, km->core);
+	commit_acme(km);
 }
 
 static void
@@ -349,6 +470,10 @@ on_stop(struct child *c, void *arg)
 	secret_free(km->relay);
 	secret_free(km->boot);
 	pairs_free(km->pairs);
+	EVP_PKEY_free(km->account);
+	EVP_PKEY_free(km->acme_cert);
+	acme_free(km->acme);
+	buf_free(&km->acme_conf);
 	child_exit(c);
 }
 

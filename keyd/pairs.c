@@ -119,7 +119,7 @@ pairs_file(struct pairs *p, const struct m_cfg_file *f, int fd)
 	if (p->signer == NULL)
 		return;
 	(void)strlcpy(name, log_vis(f->name), sizeof(name));
-	if (f->number == 0 || f->number >= SIGNER_SELF) {
+	if (f->number == 0 || f->number > SIGNER_PAIRS) {
 		fault(p, name, "one pair too many");
 		return;
 	}
@@ -188,7 +188,7 @@ pairs_check(struct pairs *p, int64_t now, char *why, size_t whylen)
 		(void)snprintf(why, whylen, "no configuration came");
 		return false;
 	}
-	for (i = 1; i < SIGNER_MAX; i++)
+	for (i = 1; i <= SIGNER_PAIRS; i++)
 		check_half(p, i);
 	make_self(p, now);
 	if (p->why[0] == '\0')

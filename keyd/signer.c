@@ -77,6 +77,12 @@ no_phrase(char *buf, int size, int writing, void *arg)
 	return -1;
 }
 
+bool
+signer_has(const struct signer *s, unsigned int number)
+{
+	return key_of(s, number) != NULL;
+}
+
 static const char *
 unfit(EVP_PKEY *key)
 {
@@ -111,7 +117,7 @@ signer_add(struct signer *s, unsigned int number, const char *pem, size_t n,
 	EVP_PKEY *key;
 	BIO *b;
 
-	if (number == 0 || number >= SIGNER_SELF || s->key[number] != NULL) {
+	if (number == 0 || number > SIGNER_PAIRS || s->key[number] != NULL) {
 		(void)snprintf(why, whylen, "one key too many");
 		return false;
 	}
@@ -235,15 +241,37 @@ signer_self(struct signer *s, const char *host, int64_t now, uint8_t *der,
 	return (size_t)n;
 }
 
-void
-signer_share_self(const struct signer *from, struct signer *to)
+static void
+share(const struct signer *from, struct signer *to, unsigned int number)
 {
-	EVP_PKEY *key = from->key[SIGNER_SELF];
+	EVP_PKEY *key = from->key[number];
 
 	if (key != NULL)
 		(void)EVP_PKEY_up_ref(key);
-	EVP_PKEY_free(to->key[SIGNER_SELF]);
-	to->key[SIGNER_SELF] = key;
+	EVP_PKEY_free(to->key[number]);
+	to->key[number] = key;
+}
+
+void
+signer_share_self(const struct signer *from, struct signer *to)
+{
+	share(from, to, SIGNER_SELF);
+}
+
+void
+signer_share_acme(const struct signer *from, struct signer *to)
+{
+	unsigned int i;
+
+	for (i = SIGNER_ALPN; i <= SIGNER_ACME; i++)
+		share(from, to, i);
+}
+
+void
+signer_set(struct signer *s, unsigned int number, EVP_PKEY *key)
+{
+	EVP_PKEY_free(s->key[number]);
+	s->key[number] = key;
 }
 
 /* 64 blanks, the context, a zero, and a transcript hash. */

@@ -3,8 +3,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+
 #include "common/enc.h"
 #include "common/noise.h"
+#include "keyd/acme.h"
 #include "keyd/store.h"
 
 #define PREFIX		"privkey:"
@@ -14,6 +20,7 @@
 
 /* Room for an octet too many, that is how a longer file is seen. */
 #define ROOM		(TEXT_LEN + 2)
+#define PEM_MAX		16384
 
 ssize_t
 file_read(int fd, void *to, size_t max)
@@ -112,5 +119,65 @@ keyfile_make(int fd, struct env *env, char *why, size_t whylen)
 		return key;
 	(void)snprintf(why, whylen, "%s", wrong);
 	secret_free(key);
+	return NULL;
+}
+
+EVP_PKEY *
+pemfile_read(int fd, char *why, size_t whylen)
+{
+	struct secret *text = secret_new(PEM_MAX);
+	EVP_PKEY *key = NULL;
+	ssize_t n;
+	BIO *b;
+
+	if ((n = file_read(fd, secret_data(text), PEM_MAX)) == -1)
+		(void)snprintf(why, whylen, "%s", strerror(errno));
+	else {
+		b = BIO_new_mem_buf(secret_data(text), (int)n);
+		/* An empty phrase: nobody is there who could be asked. */
+		key = PEM_read_bio_PrivateKey(b, NULL, NULL,
+		    (void *)(uintptr_t)"");
+		BIO_free(b);
+		ERR_clear_error();
+		if (key == NULL)
+			(void)snprintf(why, whylen, "no private key in PEM "
+			    "form");
+	}
+	secret_free(text);
+	return key;
+}
+
+/* To a file that is empty; a key that is only half there would be lost. */
+static const char *
+pem_write(int fd, EVP_PKEY *key)
+{
+	BIO *b = BIO_new(BIO_s_secmem());
+	const char *wrong = NULL;
+	char *p;
+	long n;
+
+	if (PEM_write_bio_PrivateKey(b, key, NULL, NULL, 0, NULL, NULL) != 1)
+		wrong = "the key cannot be written as PEM";
+	else if (lseek(fd, 0, SEEK_END) != 0)
+		wrong = "the file is not empty";
+	else {
+		n = BIO_get_mem_data(b, &p);
+		if (write_all(fd, p, (size_t)n) == -1 || fsync(fd) == -1)
+			wrong = strerror(errno);
+	}
+	BIO_free(b);
+	return wrong;
+}
+
+EVP_PKEY *
+pemfile_make(int fd, char *why, size_t whylen)
+{
+	EVP_PKEY *key = acme_key_make();
+	const char *wrong;
+
+	if ((wrong = pem_write(fd, key)) == NULL)
+		return key;
+	(void)snprintf(why, whylen, "%s", wrong);
+	EVP_PKEY_free(key);
 	return NULL;
 }

@@ -8,6 +8,8 @@
 #include "common/env.h"
 #include "common/secret.h"
 
+#include <openssl/types.h>
+
 /* At most max octets up to the end of the file; -1 with errno. */
 ssize_t		 file_read(int fd, void *to, size_t max);
 
@@ -23,5 +25,11 @@ struct secret	*keyfile_read(int fd, char *why, size_t whylen);
  * left as it is.
  */
 struct secret	*keyfile_make(int fd, struct env *, char *why, size_t whylen);
+/*
+ * The same of a private key in PEM, which is of P-256 where it is made; the
+ * caller frees it.
+ */
+EVP_PKEY	*pemfile_read(int fd, char *why, size_t whylen);
+EVP_PKEY	*pemfile_make(int fd, char *why, size_t whylen);
 
 #endif

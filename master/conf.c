@@ -22,9 +22,9 @@
  * they are not mistakes.
  */
 static const char *const later[] = {
-	"tls", "acme", "database", "oidc", "api", "metrics", "stun",
-	"listen|tls", "listen|proxy_protocol", "listen|role", "listen|backlog",
-	"dns|record", "derp|urls", "derp|update", "derp|region", "log|format",
+	"acme", "tls|acme", "database", "oidc", "api", "metrics",
+	"listen|role", "listen|backlog", "dns|record", "derp|urls",
+	"derp|update", "derp|region", "derp|server|mesh_key_file", "log|format",
 	"limits|register_per_minute"
 };
 
@@ -392,6 +392,17 @@ conf_free(struct conf *c)
 	}
 	free_all(c->domains, c->ndomains);
 	free_all(c->warnings, c->nwarnings);
+	for (i = 0; i < c->npairs; i++) {
+		free(c->pairs[i].name);
+		free(c->pairs[i].certificate);
+		free(c->pairs[i].key);
+	}
+	free(c->derp.code);
+	free(c->derp.name);
+	free(c->derp.ip4);
+	free(c->derp.ip6);
+	for (i = 0; i < c->derp.nstun; i++)
+		free(c->derp.stun[i].where);
 	free(c->files.state_dir);
 	free(c->files.run_dir);
 	free(c->files.control_socket);
@@ -399,6 +410,7 @@ conf_free(struct conf *c)
 	free(c->files.chroot);
 	free(c->files.libexec_dir);
 	free(c->files.noise_key);
+	free(c->files.derp_key);
 	free(c->files.derp_map);
 	free(c->files.records);
 	free(c->files.policy);
@@ -406,6 +418,7 @@ conf_free(struct conf *c)
 	free(c->users.keyd);
 	free(c->users.dbd);
 	free(c->users.policyc);
+	free(c->users.stun);
 	free(c->users.group);
 	scan_free(c->scan);
 	free(c);
@@ -444,6 +457,13 @@ conf_reloadable(const struct conf *a, const struct conf *b, char *why,
 		{ "users[0]|dbd", same(a->users.dbd, b->users.dbd) },
 		{ "users[0]|policyc", same(a->users.policyc,
 		    b->users.policyc) },
+		{ "users[0]|stun", same(a->users.stun, b->users.stun) },
+		{ "derp[0]|server[0]|enabled", a->derp.enabled ==
+		    b->derp.enabled },
+		{ "derp[0]|server[0]|private_key_file",
+		    same(a->files.derp_key, b->files.derp_key) },
+		{ "derp[0]|server[0]|stun_listen", (a->derp.nstun == 0) ==
+		    (b->derp.nstun == 0) },
 		{ "log[0]|target", a->log_stderr == b->log_stderr }
 	};
 	char at[300], key[64];

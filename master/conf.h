@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "common/ip.h"
+#include "master/conf_edge.h"
 #include "master/conf_scan.h"
 
 #define CONF_PATH	"/etc/headscaled/headscaled.conf"
@@ -22,15 +23,10 @@
 #define CONF_SEARCH_MAX		16
 #define CONF_SPLITS_MAX		64
 #define CONF_SPLIT_RESOLVERS	8
-#define CONF_WARNINGS_MAX	8
+#define CONF_WARNINGS_MAX	12
 #define CONF_DOMAINS_MAX	64
-
-/* One address to listen on; listen "x" { address = "*" } makes two. */
-struct conf_addr {
-	struct ipport	 at;
-	bool		 any;		/* from "*": may be missing on a host */
-	char		*where;		/* file:line */
-};
+#define CONF_PROXIES_MAX	16
+#define CONF_PAIRS_MAX		31
 
 struct conf_split {
 	char		*suffix;
@@ -46,6 +42,7 @@ struct conf_files {			/* absolute paths; NULL: none */
 	char		*chroot;
 	char		*libexec_dir;
 	char		*noise_key;
+	char		*derp_key;	/* of the relay, if it is enabled */
 	char		*derp_map;
 	char		*records;
 	char		*policy;	/* NULL: it is in the database */
@@ -56,6 +53,7 @@ struct conf_users {
 	char		*keyd;
 	char		*dbd;
 	char		*policyc;
+	char		*stun;
 	char		*group;		/* may open the control socket */
 };
 
@@ -89,6 +87,9 @@ struct conf {
 	char		*path;		/* the main file's name */
 	char		*server_url;	/* without a slash at its end */
 	char		*server_host;
+	uint16_t	 server_port;
+	bool		 https;
+	bool		 local;		/* the host is a private address */
 	char		*base_domain;	/* lower case, no dot at its end */
 	struct prefix	 prefix4;	/* family 0: none */
 	struct prefix	 prefix6;
@@ -96,6 +97,13 @@ struct conf {
 	unsigned int	 workers;
 	struct conf_addr addrs[CONF_ADDRS_MAX];
 	unsigned int	 naddrs;
+	struct prefix	 proxies[CONF_PROXIES_MAX];
+	unsigned int	 nproxies;
+	struct conf_pair pairs[CONF_PAIRS_MAX];
+	unsigned int	 npairs;
+	bool		 self_signed;	/* a certificate for server_host */
+	bool		 hsts;
+	struct conf_derp derp;
 	bool		 magic_dns;
 	bool		 override_local;
 	char		*resolvers[CONF_RESOLVERS_MAX];

@@ -9,7 +9,6 @@
 #include "master/path.h"
 #include "master/util.h"
 
-#define PATH_LEN_MAX	255	/* what CFG_BOOT and CFG_FILE carry */
 #define SOCKET_LEN_MAX	100	/* fits sun_path everywhere */
 
 static void __attribute__((__format__(printf, 4, 0)))
@@ -66,8 +65,8 @@ schema_name(char dst[128], const char *path)
 	dst[n] = '\0';
 }
 
-static uint32_t
-ranged(struct check *c, const char *path, uint32_t min, uint32_t max,
+uint32_t
+check_ranged(struct check *c, const char *path, uint32_t min, uint32_t max,
     const char *unit)
 {
 	char name[128];
@@ -87,20 +86,22 @@ check_limits(struct check *c)
 {
 	struct conf_limits *l = &c->conf->limits;
 
-	l->connections = ranged(c, "limits[0]|connections", 16, 1000000, "");
-	l->header_max = ranged(c, "limits[0]|request_header", 8192, 65536,
+	l->connections = check_ranged(c, "limits[0]|connections", 16, 1000000,
+	    "");
+	l->header_max = check_ranged(c, "limits[0]|request_header", 8192, 65536,
 	    " octets");
-	l->body_max = ranged(c, "limits[0]|request_body", 65536, 16777216,
+	l->body_max = check_ranged(c, "limits[0]|request_body", 65536, 16777216,
 	    " octets");
-	l->nodes = ranged(c, "limits[0]|max_nodes", 1, 1000000, "");
-	l->handshakes = ranged(c, "limits[0]|handshakes", 16, 65536, "");
-	l->node_burst = ranged(c, "limits[0]|node_burst", 1, 1000000, "");
+	l->nodes = check_ranged(c, "limits[0]|max_nodes", 1, 1000000, "");
+	l->handshakes = check_ranged(c, "limits[0]|handshakes", 16, 65536, "");
+	l->node_burst = check_ranged(c, "limits[0]|node_burst", 1, 1000000, "");
 	/* A client gives a request up after about two minutes. */
-	l->node_refill_ms = ranged(c, "limits[0]|node_refill", 1, 60000,
+	l->node_refill_ms = check_ranged(c, "limits[0]|node_refill", 1, 60000,
 	    " ms");
-	l->worker_queue = ranged(c, "limits[0]|worker_queue", 1048576,
+	l->worker_queue = check_ranged(c, "limits[0]|worker_queue", 1048576,
 	    1073741824, " octets");
-	l->change_log = ranged(c, "limits[0]|change_log", 100, 10000000, "");
+	l->change_log = check_ranged(c, "limits[0]|change_log", 100, 10000000,
+	    "");
 }
 
 static void
@@ -108,23 +109,25 @@ check_times(struct check *c)
 {
 	struct conf_times *t = &c->conf->times;
 
-	t->handshake_s = ranged(c, "timeouts[0]|handshake", 1, 120,
+	t->handshake_s = check_ranged(c, "timeouts[0]|handshake", 1, 120,
 	    " seconds");
-	t->confirm_ms = ranged(c, "timeouts[0]|confirm", 1000, 120000, " ms");
-	t->idle_s = ranged(c, "timeouts[0]|idle", 10, 86400, " seconds");
+	t->confirm_ms = check_ranged(c, "timeouts[0]|confirm", 1000, 120000,
+	    " ms");
+	t->idle_s = check_ranged(c, "timeouts[0]|idle", 10, 86400, " seconds");
 	/* With 9 of jitter and a tick before the client's 120 are over. */
-	t->keepalive_s = ranged(c, "timeouts[0]|keepalive", 5, 100,
+	t->keepalive_s = check_ranged(c, "timeouts[0]|keepalive", 5, 100,
 	    " seconds");
-	t->stall_s = ranged(c, "timeouts[0]|stall", 5, 3600, " seconds");
-	t->overload_ms = ranged(c, "timeouts[0]|overload", 10, 60000, " ms");
-	t->grace_ms = ranged(c, "timeouts[0]|grace", 0, 600000, " ms");
-	t->ephemeral_s = ranged(c, "timeouts[0]|ephemeral", 1, 31536000,
+	t->stall_s = check_ranged(c, "timeouts[0]|stall", 5, 3600, " seconds");
+	t->overload_ms = check_ranged(c, "timeouts[0]|overload", 10, 60000,
+	    " ms");
+	t->grace_ms = check_ranged(c, "timeouts[0]|grace", 0, 600000, " ms");
+	t->ephemeral_s = check_ranged(c, "timeouts[0]|ephemeral", 1, 31536000,
 	    " seconds");
-	t->resume_ms = ranged(c, "timeouts[0]|resume", 0, 60000, " ms");
-	t->presume_s = ranged(c, "timeouts[0]|presume_online", 0, 3600,
+	t->resume_ms = check_ranged(c, "timeouts[0]|resume", 0, 60000, " ms");
+	t->presume_s = check_ranged(c, "timeouts[0]|presume_online", 0, 3600,
 	    " seconds");
-	t->node_expiry_s = ranged(c, "timeouts[0]|node_expiry", 0, 315360000,
-	    " seconds");
+	t->node_expiry_s = check_ranged(c, "timeouts[0]|node_expiry", 0,
+	    315360000, " seconds");
 	if (t->node_expiry_s != 0 && t->node_expiry_s < 60)
 		check_fail(c, "timeouts[0]|node_expiry", "node_expiry must be "
 		    "0 or at least 60 seconds");
@@ -153,22 +156,29 @@ static void
 check_users(struct check *c)
 {
 	struct conf_users *u = &c->conf->users;
+	const char *all[5];
+	size_t i, k;
 
 	u->worker = account(c, "users[0]|worker");
 	u->keyd = account(c, "users[0]|keyd");
 	u->dbd = account(c, "users[0]|dbd");
 	u->policyc = account(c, "users[0]|policyc");
+	u->stun = account(c, "users[0]|stun");
 	u->group = account(c, "group");
-	if (strcmp(u->worker, u->keyd) == 0 || strcmp(u->worker, u->dbd) == 0 ||
-	    strcmp(u->keyd, u->dbd) == 0 || strcmp(u->policyc, u->dbd) == 0 ||
-	    strcmp(u->policyc, u->keyd) == 0 ||
-	    strcmp(u->policyc, u->worker) == 0)
-		check_fail(c, "users", "each role wants a user of its own");
+	all[0] = u->worker;
+	all[1] = u->keyd;
+	all[2] = u->dbd;
+	all[3] = u->policyc;
+	all[4] = u->stun;
+	for (i = 0; i < NITEMS(all); i++)
+		for (k = 0; k < i; k++)
+			if (strcmp(all[i], all[k]) == 0)
+				check_fail(c, "users", "each role wants a user "
+				    "of its own");
 }
 
-/* The key's path, else the default in dir (may be absolute), else NULL. */
-static char *
-file(struct check *c, const char *path, const char *dir, const char *def,
+char *
+check_file(struct check *c, const char *path, const char *dir, const char *def,
     size_t max)
 {
 	char name[128], *p;
@@ -197,8 +207,8 @@ check_policy(struct check *c)
 			check_fail(c, "policy[0]|mode", "mode \"file\" wants "
 			    "a path");
 		else
-			c->conf->files.policy = file(c, "policy[0]|path", "/",
-			    NULL, PATH_LEN_MAX);
+			c->conf->files.policy = check_file(c,
+			    "policy[0]|path", "/", NULL, PATH_LEN_MAX);
 	} else if (strcmp(mode, "database") != 0)
 		check_fail(c, "policy[0]|mode", "mode must be \"database\" "
 		    "or \"file\"");
@@ -212,18 +222,20 @@ check_files(struct check *c)
 {
 	struct conf_files *f = &c->conf->files;
 
-	f->state_dir = file(c, "state_dir", "/", NULL, PATH_LEN_MAX - 16);
-	f->run_dir = file(c, "run_dir", "/", NULL, PATH_LEN_MAX - 16);
-	f->control_socket = file(c, "control_socket", f->run_dir,
+	f->state_dir = check_file(c, "state_dir", "/", NULL, PATH_LEN_MAX - 16);
+	f->run_dir = check_file(c, "run_dir", "/", NULL, PATH_LEN_MAX - 16);
+	f->control_socket = check_file(c, "control_socket", f->run_dir,
 	    "headscaled.sock", SOCKET_LEN_MAX);
-	f->pid_file = file(c, "pid_file", f->run_dir, "headscaled.pid",
+	f->pid_file = check_file(c, "pid_file", f->run_dir, "headscaled.pid",
 	    PATH_LEN_MAX);
-	f->chroot = file(c, "chroot", f->run_dir, "empty", PATH_LEN_MAX);
-	f->libexec_dir = file(c, "libexec_dir", "/", NULL, PATH_LEN_MAX - 32);
-	f->noise_key = file(c, "noise_key_file", f->state_dir, "noise.key",
-	    PATH_LEN_MAX - 8);
-	f->derp_map = file(c, "derp[0]|map_file", "/", NULL, PATH_LEN_MAX);
-	f->records = file(c, "dns[0]|extra_records_file", "/", NULL,
+	f->chroot = check_file(c, "chroot", f->run_dir, "empty", PATH_LEN_MAX);
+	f->libexec_dir = check_file(c, "libexec_dir", "/", NULL,
+	    PATH_LEN_MAX - 32);
+	f->noise_key = check_file(c, "noise_key_file", f->state_dir,
+	    "noise.key", PATH_LEN_MAX - 8);
+	f->derp_map = check_file(c, "derp[0]|map_file", "/", NULL,
+	    PATH_LEN_MAX);
+	f->records = check_file(c, "dns[0]|extra_records_file", "/", NULL,
 	    PATH_LEN_MAX);
 	check_policy(c);
 	if (strcmp(f->chroot, f->state_dir) == 0 ||
@@ -276,8 +288,8 @@ check_prefixes(struct check *c)
 }
 
 static void
-add_addr(struct check *c, const char *path, const struct ip *ip, uint16_t port,
-    bool any)
+add_addr(struct check *c, const char *path, const struct ip *ip,
+    const struct conf_addr *like)
 {
 	struct conf *conf = c->conf;
 	struct conf_addr *a;
@@ -290,10 +302,8 @@ add_addr(struct check *c, const char *path, const struct ip *ip, uint16_t port,
 		return;
 	}
 	a = &conf->addrs[conf->naddrs];
-	memset(a, 0, sizeof(*a));
+	*a = *like;
 	a->at.addr = *ip;
-	a->at.port = port;
-	a->any = any;
 	for (i = 0; i < conf->naddrs; i++)
 		if (ipport_eq(&conf->addrs[i].at, &a->at)) {
 			ipport_print(text, &a->at);
@@ -310,6 +320,7 @@ static void
 check_listen(struct check *c)
 {
 	struct ip any4 = { 4, { 0 } }, any6 = { 6, { 0 } }, ip;
+	struct conf_addr a;
 	char path[64];
 	const char *text;
 	cfg_t *sec;
@@ -337,12 +348,18 @@ check_listen(struct check *c)
 		if (port < 1 || port > 65535)
 			check_fail(c, path, "port must be between 1 and "
 			    "65535");
+		memset(&a, 0, sizeof(a));
+		a.at.port = (uint16_t)port;
+		a.section = i;
+		a.any = strcmp(text, "*") == 0;
+		a.kind = (enum conf_kind)cfg_getint(sec, "tls");
+		a.proxy = cfg_getbool(sec, "proxy_protocol");
 		(void)snprintf(path, sizeof(path), "listen[%u]|address", i);
-		if (strcmp(text, "*") == 0) {
-			add_addr(c, path, &any4, (uint16_t)port, true);
-			add_addr(c, path, &any6, (uint16_t)port, true);
+		if (a.any) {
+			add_addr(c, path, &any4, &a);
+			add_addr(c, path, &any6, &a);
 		} else if (ip_parse(&ip, slice_str(text)))
-			add_addr(c, path, &ip, (uint16_t)port, false);
+			add_addr(c, path, &ip, &a);
 		else
 			check_fail(c, path, "'%s' is neither an IP address nor "
 			    "\"*\"", text);
@@ -379,10 +396,11 @@ check_all(struct check *c)
 	check_log(c);
 	check_limits(c);
 	check_times(c);
-	conf->workers = ranged(c, "workers", 0, CONF_WORKERS_MAX, "");
+	conf->workers = check_ranged(c, "workers", 0, CONF_WORKERS_MAX, "");
 	if (conf->workers == 0)
 		conf->workers = c->cores == 0 ? 1 : c->cores;
 	conf->randomize_port = cfg_getbool(c->cfg, "client|randomize_port");
 	conf->taildrop = cfg_getbool(c->cfg, "client|taildrop");
 	conf->logtail = cfg_getbool(c->cfg, "client|logtail");
+	check_edge(c);
 }

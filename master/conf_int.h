@@ -1,4 +1,4 @@
-/* Between conf.c and conf_check.c. */
+/* Between the conf*.c files. */
 
 #ifndef MASTER_CONF_INT_H
 #define MASTER_CONF_INT_H
@@ -6,6 +6,8 @@
 #include <confuse.h>
 
 #include "master/conf.h"
+
+#define PATH_LEN_MAX	255	/* what CFG_BOOT and CFG_FILE carry */
 
 /* What the checks work on. */
 struct check {
@@ -26,6 +28,17 @@ void	check_warn(struct check *, const char *path, const char *fmt, ...)
 	    __attribute__((__format__(printf, 3, 4)));
 /* Moves every value from cfg to conf and judges it. */
 void	check_all(struct check *);
+/* The value of a number's key, judged; unit is for the message. */
+uint32_t check_ranged(struct check *, const char *path, uint32_t min,
+	    uint32_t max, const char *unit);
+/*
+ * The path of a file that a key names, else def in dir (which may be
+ * absolute), else NULL.  The caller's.
+ */
+char	*check_file(struct check *, const char *path, const char *dir,
+	    const char *def, size_t max);
+/* TLS, proxies and the relay (conf_edge.c): after all the rest. */
+void	check_edge(struct check *);
 /* The part about server_url, base_domain and DNS (conf_names.c). */
 void	check_names(struct check *);
 

@@ -66,19 +66,21 @@ url_host(const char *p, size_t n, struct ip *ip)
 	return name;
 }
 
-static bool
-port_ok(const char *p, const char *end)
+/* 0 if it is none. */
+static uint16_t
+port_of(const char *p, const char *end)
 {
 	char digits[8];
 	const char *err;
+	long long v;
 	size_t n = (size_t)(end - p);
 
 	if (n == 0 || n > 5 || strspn(p, "0123456789") < n)
-		return false;
+		return 0;
 	memcpy(digits, p, n);
 	digits[n] = '\0';
-	(void)strtonum(digits, 1, 65535, &err);
-	return err == NULL;
+	v = strtonum(digits, 1, 65535, &err);
+	return err == NULL ? (uint16_t)v : 0;
 }
 
 /*
@@ -88,11 +90,8 @@ port_ok(const char *p, const char *end)
 static void
 warn_scheme(struct check *c, bool tls, const struct ip *ip, const char *host)
 {
-	if (tls) {
-		check_warn(c, "server_url", "https: TLS is not built yet, a "
-		    "proxy in front must speak it");
+	if (tls)
 		return;
-	}
 	if (ip->family != 0 ? ip_is_private(ip) && !ip_is_linklocal(ip) :
 	    strcmp(host, "localhost") == 0)
 		return;
@@ -132,8 +131,10 @@ check_url(struct check *c)
 	}
 	for (p = end; p > host && isdigit((unsigned char)p[-1]); p--)
 		;
+	conf->https = tls;
+	conf->server_port = tls ? 443 : 80;
 	if (p > host && p[-1] == ':') {
-		if (!port_ok(p, end)) {
+		if ((conf->server_port = port_of(p, end)) == 0) {
 			check_fail(c, "server_url", "server_url: the port must "
 			    "be between 1 and 65535");
 			return;
@@ -148,6 +149,8 @@ check_url(struct check *c)
 		return;
 	}
 	conf->server_url = slice_dup(slice_mem(url, (size_t)(end - url)));
+	conf->local = ip.family != 0 ? ip_is_private(&ip) :
+	    strcmp(conf->server_host, "localhost") == 0;
 	warn_scheme(c, tls, &ip, conf->server_host);
 }
 

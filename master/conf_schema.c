@@ -6,7 +6,9 @@
 
 #include "common/compat/compat.h"
 #include "common/str.h"
+#include "master/conf.h"
 #include "master/conf_schema.h"
+#include "master/util.h"
 
 /*
  * Decimal digits only: libconfuse by itself takes "", " 8", 010 and 0x8.
@@ -73,11 +75,82 @@ milliseconds(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 	return 0;
 }
 
+/* Whether a listener speaks TLS: enum conf_kind. */
+static int
+speaks(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+	static const struct {
+		const char	*word;
+		enum conf_kind	 kind;
+	} words[] = {
+		{ "true", CONF_TLS }, { "yes", CONF_TLS }, { "on", CONF_TLS },
+		{ "false", CONF_PLAIN }, { "no", CONF_PLAIN },
+		{ "off", CONF_PLAIN }, { "either", CONF_EITHER }
+	};
+	size_t i;
+
+	for (i = 0; i < NITEMS(words); i++)
+		if (strcmp(value, words[i].word) == 0) {
+			*(long *)result = (long)words[i].kind;
+			return 0;
+		}
+	cfg_error(cfg, "%s: '%s' is neither true, nor false, nor either",
+	    opt->name, value);
+	return -1;
+}
+
 #define NUMBER(n, v)	CFG_INT_CB(n, v, CFGF_NONE, number)
 #define SECONDS(n, v)	CFG_INT_CB(n, v, CFGF_NONE, seconds)
 #define MILLIS(n, v)	CFG_INT_CB(n, v, CFGF_NONE, milliseconds)
 #define STRING(n, v)	CFG_STR(n, v, CFGF_NONE)
 #define LIST(n)		CFG_STR_LIST(n, "{}", CFGF_NONE)
+
+/* cfg_init() copies them. */
+static cfg_opt_t keypair[] = {
+	STRING("certificate", NULL), STRING("key", NULL), CFG_END()
+};
+
+static cfg_opt_t tls[] = {
+	CFG_SEC("keypair", keypair, CFGF_MULTI | CFGF_TITLE),
+	CFG_BOOL("self_signed", cfg_false, CFGF_NONE),
+	CFG_BOOL("hsts", cfg_true, CFGF_NONE),
+	CFG_END()
+};
+
+static cfg_opt_t server[] = {
+	CFG_BOOL("enabled", cfg_false, CFGF_NONE),
+	NUMBER("region_id", 999),
+	STRING("region_code", "headscaled"),
+	STRING("region_name", "Embedded relay"),
+	CFG_BOOL("in_map", cfg_true, CFGF_NONE),
+	CFG_BOOL("verify_clients", cfg_true, CFGF_NONE),
+	CFG_BOOL("open_relay", cfg_false, CFGF_NONE),
+	STRING("private_key_file", NULL),
+	STRING("ipv4", NULL),
+	STRING("ipv6", NULL),
+	STRING("stun_listen", "0.0.0.0:3478"),
+	NUMBER("stun_port", 0),
+	NUMBER("stun_rate", 1000),
+	NUMBER("stun_burst", 2000),
+	NUMBER("rate_limit", 0),
+	NUMBER("rate_burst", 0),
+	CFG_BOOL("plain", cfg_false, CFGF_NONE),
+	CFG_BOOL("insecure_for_tests", cfg_false, CFGF_NONE),
+	CFG_END()
+};
+
+static cfg_opt_t limits[] = {
+	NUMBER("connections", 16384),
+	NUMBER("request_header", 16384),
+	NUMBER("request_body", 1048576),
+	NUMBER("max_nodes", 10000),
+	NUMBER("handshakes", 4096),
+	NUMBER("node_burst", 8),
+	MILLIS("node_refill", 10000),
+	NUMBER("worker_queue", 67108864),
+	NUMBER("change_log", 10000),
+	CFG_END()
+};
 
 cfg_t *
 schema_new(void)
@@ -87,11 +160,14 @@ schema_new(void)
 		STRING("keyd", "_hskeyd"),
 		STRING("dbd", "_hsdbd"),
 		STRING("policyc", "_hspolicy"),
+		STRING("stun", "_hsstun"),
 		CFG_END()
 	};
 	cfg_opt_t listen[] = {
 		STRING("address", NULL),
 		NUMBER("port", 0),
+		CFG_INT_CB("tls", CONF_PLAIN, CFGF_NONE, speaks),
+		CFG_BOOL("proxy_protocol", cfg_false, CFGF_NONE),
 		CFG_END()
 	};
 	cfg_opt_t split[] = {
@@ -109,6 +185,7 @@ schema_new(void)
 	};
 	cfg_opt_t derp[] = {
 		STRING("map_file", NULL),
+		CFG_SEC("server", server, CFGF_NONE),
 		CFG_END()
 	};
 	cfg_opt_t policy[] = {
@@ -123,18 +200,6 @@ schema_new(void)
 	cfg_opt_t log[] = {
 		STRING("level", "info"),
 		STRING("target", "syslog"),
-		CFG_END()
-	};
-	cfg_opt_t limits[] = {
-		NUMBER("connections", 16384),
-		NUMBER("request_header", 16384),
-		NUMBER("request_body", 1048576),
-		NUMBER("max_nodes", 10000),
-		NUMBER("handshakes", 4096),
-		NUMBER("node_burst", 8),
-		MILLIS("node_refill", 10000),
-		NUMBER("worker_queue", 67108864),
-		NUMBER("change_log", 10000),
 		CFG_END()
 	};
 	cfg_opt_t timeouts[] = {
@@ -157,6 +222,7 @@ schema_new(void)
 		CFG_STR_LIST("prefixes",
 		    "{'100.64.0.0/10', 'fd7a:115c:a1e0::/48'}", CFGF_NONE),
 		LIST("domains"),
+		LIST("proxies"),
 		STRING("allocation", "sequential"),
 		NUMBER("workers", 0),
 		STRING("group", "_headscaled"),
@@ -169,6 +235,7 @@ schema_new(void)
 		STRING("noise_key_file", NULL),
 		CFG_SEC("users", users, CFGF_NONE),
 		CFG_SEC("listen", listen, CFGF_MULTI | CFGF_TITLE),
+		CFG_SEC("tls", tls, CFGF_NONE),
 		CFG_SEC("dns", dns, CFGF_NONE),
 		CFG_SEC("derp", derp, CFGF_NONE),
 		CFG_SEC("policy", policy, CFGF_NONE),

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/compat/compat.h"
+#include "common/enc.h"
 #include "common/log.h"
 #include "common/memfd.h"
 #include "common/str.h"
@@ -289,7 +290,33 @@ files_changed(struct files *f, enum file_kind kind)
 	return true;
 }
 
-/* The Noise key. */
+int
+files_copy(const char *path, char *why, size_t whylen)
+{
+	struct version v;
+
+	if (!version_open(&v, path, why, whylen) ||
+	    !version_keep(&v, path, why, whylen))
+		return -1;
+	return v.fd;
+}
+
+int
+files_again(int fd)
+{
+	struct stat st;
+	int to;
+
+	if (fstat(fd, &st) == -1)
+		return -1;
+	if ((to = copy(fd, (size_t)st.st_size)) == -1 && errno == ENOSYS)
+		to = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (to != -1)
+		(void)lseek(to, 0, SEEK_SET);
+	return to;
+}
+
+/* Keys. */
 
 static char *
 temporary(const char *path)
@@ -376,6 +403,26 @@ key_made(const char *path, char *why, size_t whylen)
 		(void)snprintf(why, whylen, "%s: %s", path, strerror(errno));
 	free(tmp);
 	return ok;
+}
+
+int
+key_nowhere(void)
+{
+	char path[] = "/tmp/headscaled.XXXXXX", text[80] = "privkey:";
+	uint8_t key[32];
+	size_t n;
+	int fd;
+
+	if ((fd = mkostemp(path, O_CLOEXEC)) == -1)
+		return -1;
+	(void)unlink(path);
+	arc4random_buf(key, sizeof(key));
+	hex_enc(text + strlen(text), key, sizeof(key));
+	n = strlen(text);
+	if (write(fd, text, n) == (ssize_t)n && lseek(fd, 0, SEEK_SET) == 0)
+		return fd;
+	(void)close(fd);
+	return -1;
 }
 
 bool

@@ -1,7 +1,8 @@
 /*
- * Files that master opens, checks and hands on as descriptors: the Noise key,
- * the DERP map, the extra DNS records, the policy.  It never reads the key; of
- * the others it makes sealed copies without looking at what is in them.
+ * Files that master opens, checks and hands on as descriptors: the Noise and
+ * the relay's key, the DERP map, the extra DNS records, the policy.  It never
+ * reads a key; of the others it makes sealed copies without looking at what
+ * is in them.
  */
 
 #ifndef MASTER_FILES_H
@@ -19,7 +20,11 @@ enum file_kind {
 	FILE_KEY_NEW,
 	FILE_DERP_MAP,
 	FILE_RECORDS,
-	FILE_POLICY
+	FILE_POLICY,
+	FILE_DERP_KEY,
+	FILE_DERP_KEY_NEW,
+	FILE_TLS_KEY,
+	FILE_TLS_CERT
 };
 
 struct files;
@@ -52,7 +57,18 @@ int		 files_get(const struct files *, enum file_kind, bool staged,
 bool		 files_changed(struct files *, enum file_kind);
 
 /*
- * The Noise key: a descriptor to read it (*made false), or, if there is none
+ * A safe file's sealed copy as it is now, of at most 4 MB (where there are no
+ * such copies the file itself); -1 with "path: reason".
+ */
+int		 files_copy(const char *path, char *why, size_t whylen);
+/*
+ * Another such copy of that copy, with a place in it of its own: who reads
+ * one moves no other's.  -1 with errno.
+ */
+int		 files_again(int fd);
+
+/*
+ * A key of ours: a descriptor to read it (*made false), or, if there is none
  * and make is true, of an empty file beside it to make one in (*made true).
  * -1 with the reason; an existing file is never touched.
  */
@@ -60,6 +76,11 @@ int		 key_open(const char *path, bool make, bool *made, char *why,
 		    size_t whylen);
 /* The new key is written: gives it its name, and syncs the folder. */
 bool		 key_made(const char *path, char *why, size_t whylen);
+/*
+ * A file without a name, with a key that is nobody's: for a process that only
+ * looks at a configuration, where there is none yet.  -1 with errno.
+ */
+int		 key_nowhere(void);
 /* True if the key file is safe, or can be made there: for headscaled -n. */
 bool		 key_check(const char *path, char *why, size_t whylen);
 

@@ -12,12 +12,14 @@
 #include <unistd.h>
 
 #include "common/compat/compat.h"
+#include "common/compat/pktinfo.h"
 #include "common/compat/root.h"
 #include "common/log.h"
 #include "common/str.h"
 #include "master/listen.h"
 
 #define BACKLOG		4096
+#define UDP_ROOM	(1 << 20)	/* octets of datagrams that wait */
 #define WAIT_STEP_MS	50
 #define WAIT_STEPS	40		/* 2 s */
 
@@ -33,12 +35,14 @@ struct listener {
 	enum state	 state;
 	uint16_t	 number;
 	struct ipport	 at;
+	enum conf_kind	 kind;
+	bool		 proxy;
 	char		 text[IPPORT_TEXT];
 	int		*fds;
 };
 
 /* What is in force and what is staged, or what has just been removed. */
-#define LISTENERS_MAX	(2 * CONF_ADDRS_MAX)
+#define LISTENERS_MAX	(2 * (CONF_ADDRS_MAX + 2))
 
 struct listeners {
 	struct listener	 all[LISTENERS_MAX];
@@ -57,12 +61,18 @@ listen_new(unsigned int slots)
 	return l;
 }
 
+static unsigned int
+count(const struct listeners *l, const struct listener *e)
+{
+	return e->kind == CONF_UDP ? 1 : l->slots;
+}
+
 static void
 shut(const struct listeners *l, struct listener *e)
 {
 	unsigned int i;
 
-	for (i = 0; e->fds != NULL && i < l->slots; i++)
+	for (i = 0; e->fds != NULL && i < count(l, e); i++)
 		if (e->fds[i] != -1)
 			(void)close(e->fds[i]);
 	free(e->fds);
@@ -115,20 +125,23 @@ sockaddr_of(struct sockaddr_storage *ss, const struct ipport *at)
 	return sizeof(*sin6);
 }
 
-/* A bound socket, or -1 with errno. */
+/*
+ * A bound socket, or -1 with errno.  Nobody may share a UDP port with us: he
+ * would take the datagrams.
+ */
 static int
-bound(const struct ipport *at, bool share)
+bound(const struct ipport *at, int type, bool share)
 {
 	struct sockaddr_storage ss;
 	socklen_t len;
 	int fd, on = 1, saved;
 
 	len = sockaddr_of(&ss, at);
-	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-	    0);
+	fd = socket(ss.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1)
 		return -1;
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+	if ((type == SOCK_DGRAM || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR,
+	    &on, sizeof(on)) == 0) &&
 	    (!share || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on,
 	    sizeof(on)) == 0) &&
 	    (ss.ss_family != AF_INET6 || setsockopt(fd, IPPROTO_IPV6,
@@ -152,7 +165,7 @@ is_free(const struct ipport *at, bool wait)
 	unsigned int i;
 	int fd;
 
-	for (i = 0; (fd = bound(at, false)) == -1; i++) {
+	for (i = 0; (fd = bound(at, SOCK_STREAM, false)) == -1; i++) {
 		if (errno != EADDRINUSE)
 			return true;	/* the real one will tell */
 		if (!wait || i == WAIT_STEPS)
@@ -168,7 +181,7 @@ listening(const struct ipport *at, bool share)
 {
 	int fd, saved;
 
-	if ((fd = bound(at, share)) == -1)
+	if ((fd = bound(at, SOCK_STREAM, share)) == -1)
 		return -1;
 	if (listen(fd, BACKLOG) == 0 && compat_lock_filter(fd) == 0)
 		return fd;
@@ -178,20 +191,51 @@ listening(const struct ipport *at, bool share)
 	return -1;
 }
 
-/* One for each slot; false with errno. */
+/* That of STUN; wait: for one that a master just left behind. */
+static int
+answering(const struct ipport *at, bool wait)
+{
+	struct timespec step = { 0, WAIT_STEP_MS * 1000000L };
+	unsigned int i;
+	int fd, saved, room = UDP_ROOM;
+
+	for (i = 0; (fd = bound(at, SOCK_DGRAM, false)) == -1; i++) {
+		if (errno != EADDRINUSE || !wait || i == WAIT_STEPS)
+			return -1;
+		(void)nanosleep(&step, NULL);
+	}
+	/* As much as the system grants of it; without, it works too. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+	if (compat_pktinfo_ask(fd, at->addr.family == 4 ? AF_INET :
+	    AF_INET6) == 0 && compat_lock_filter(fd) == 0)
+		return fd;
+	saved = errno;
+	(void)close(fd);
+	errno = saved;
+	return -1;
+}
+
+/* One for each slot, or those of old; false with errno. */
 static bool
-open_all(const struct listeners *l, struct listener *e)
+open_all(const struct listeners *l, struct listener *e,
+    const struct listener *old, bool wait)
 {
 	bool spreads = compat_reuseport_spreads();
-	unsigned int i;
+	unsigned int i, n = count(l, e);
 	int saved;
 
-	e->fds = xcalloc(l->slots, sizeof(*e->fds));
-	for (i = 0; i < l->slots; i++)
+	e->fds = xcalloc(n, sizeof(*e->fds));
+	for (i = 0; i < n; i++)
 		e->fds[i] = -1;
-	for (i = 0; i < l->slots; i++) {
-		e->fds[i] = i == 0 || spreads ? listening(&e->at, spreads) :
-		    fcntl(e->fds[0], F_DUPFD_CLOEXEC, 0);
+	for (i = 0; i < n; i++) {
+		if (old != NULL)
+			e->fds[i] = fcntl(old->fds[i], F_DUPFD_CLOEXEC, 0);
+		else if (e->kind == CONF_UDP)
+			e->fds[i] = answering(&e->at, wait);
+		else
+			e->fds[i] = i == 0 || spreads ?
+			    listening(&e->at, spreads) :
+			    fcntl(e->fds[0], F_DUPFD_CLOEXEC, 0);
 		if (e->fds[i] == -1) {
 			saved = errno;
 			shut(l, e);
@@ -202,15 +246,28 @@ open_all(const struct listeners *l, struct listener *e)
 	return true;
 }
 
+/* What has the address now, whatever is spoken there. */
 static struct listener *
-find(struct listeners *l, const struct ipport *at)
+find(struct listeners *l, const struct conf_addr *a)
 {
 	unsigned int i;
 
 	for (i = 0; i < l->n; i++)
-		if (ipport_eq(&l->all[i].at, at))
+		if (l->all[i].state == L_GOING &&
+		    (l->all[i].kind == CONF_UDP) == (a->kind == CONF_UDP) &&
+		    ipport_eq(&l->all[i].at, &a->at))
 			return &l->all[i];
 	return NULL;
+}
+
+/* Of both lists of a configuration. */
+static const struct conf_addr *
+address(const struct conf *conf, unsigned int i)
+{
+	if (i < conf->naddrs)
+		return &conf->addrs[i];
+	return i < conf->naddrs + conf->derp.nstun ?
+	    &conf->derp.stun[i - conf->naddrs] : NULL;
 }
 
 /* One of ours has the port: a probe of another address would find that. */
@@ -220,7 +277,7 @@ own_port(const struct listeners *l, uint16_t port)
 	unsigned int i;
 
 	for (i = 0; i < l->n; i++)
-		if (l->all[i].at.port == port)
+		if (l->all[i].kind != CONF_UDP && l->all[i].at.port == port)
 			return true;
 	return false;
 }
@@ -247,16 +304,18 @@ probe(const struct listeners *l, const struct conf *conf, bool first,
 
 /* False with the reason; an address of "*" that the host lacks is left out. */
 static bool
-stage_one(struct listeners *l, const struct conf_addr *a, char *why,
-    size_t whylen)
+stage_one(struct listeners *l, const struct conf_addr *a,
+    const struct listener *old, bool first, char *why, size_t whylen)
 {
 	struct listener *e = &l->all[l->n];
 
 	memset(e, 0, sizeof(*e));
 	e->at = a->at;
+	e->kind = a->kind;
+	e->proxy = a->proxy;
 	e->state = L_STAGED;
 	ipport_print(e->text, &e->at);
-	if (open_all(l, e)) {
+	if (open_all(l, e, old, first)) {
 		e->number = ++l->last;
 		l->n++;
 		return true;
@@ -266,8 +325,8 @@ stage_one(struct listeners *l, const struct conf_addr *a, char *why,
 		    strerror(errno));
 		return true;
 	}
-	(void)snprintf(why, whylen, "%s: cannot listen on %s: %s", a->where,
-	    e->text, strerror(errno));
+	(void)snprintf(why, whylen, "%s: cannot listen on %s%s: %s", a->where,
+	    a->kind == CONF_UDP ? "UDP " : "", e->text, strerror(errno));
 	return false;
 }
 
@@ -275,6 +334,7 @@ bool
 listen_stage(struct listeners *l, const struct conf *conf, bool first,
     char *why, size_t whylen)
 {
+	const struct conf_addr *a;
 	struct listener *e;
 	unsigned int i, n = 0;
 
@@ -283,17 +343,17 @@ listen_stage(struct listeners *l, const struct conf *conf, bool first,
 		return false;
 	for (i = 0; i < l->n; i++)
 		l->all[i].state = L_GOING;
-	for (i = 0; i < conf->naddrs; i++) {
-		e = find(l, &conf->addrs[i].at);
-		if (e != NULL)
+	for (i = 0; (a = address(conf, i)) != NULL; i++) {
+		e = find(l, a);
+		if (e != NULL && e->kind == a->kind && e->proxy == a->proxy)
 			e->state = L_NOW;
-		else if (!stage_one(l, &conf->addrs[i], why, whylen)) {
+		else if (!stage_one(l, a, e, first, why, whylen)) {
 			listen_discard(l);
 			return false;
 		}
 	}
 	for (i = 0; i < l->n; i++)
-		if (l->all[i].state != L_GOING)
+		if (l->all[i].state != L_GOING && l->all[i].kind != CONF_UDP)
 			n++;
 	if (n > 0)
 		return true;
@@ -347,27 +407,35 @@ in_set(const struct listener *e, enum listen_set set)
 
 void
 listen_each(const struct listeners *l, enum listen_set set,
-    void (*fn)(uint16_t, const char *, const int *, unsigned int, void *),
-    void *arg)
+    void (*fn)(const struct listening *, void *), void *arg)
 {
 	const struct listener *e;
+	struct listening shown;
 	unsigned int i;
 
 	for (i = 0; i < l->n; i++) {
 		e = &l->all[i];
-		if (in_set(e, set))
-			fn(e->number, e->text, e->fds, l->slots, arg);
+		if (!in_set(e, set))
+			continue;
+		shown.number = e->number;
+		shown.kind = e->kind;
+		shown.proxy = e->proxy;
+		shown.text = e->text;
+		shown.fds = e->fds;
+		shown.nfds = count(l, e);
+		fn(&shown, arg);
 	}
 }
 
 void
-listen_print(const struct listeners *l, char *dst, size_t n)
+listen_print(const struct listeners *l, bool udp, char *dst, size_t n)
 {
 	unsigned int i;
 
 	dst[0] = '\0';
 	for (i = 0; i < l->n; i++) {
-		if (!in_set(&l->all[i], LISTEN_NOW))
+		if (!in_set(&l->all[i], LISTEN_NOW) ||
+		    (l->all[i].kind == CONF_UDP) != udp)
 			continue;
 		if (dst[0] != '\0')
 			(void)strlcat(dst, ", ", n);

@@ -1,7 +1,7 @@
 /*
  * The listening sockets: one for each address and worker slot, opened by
  * master and kept for ever, so that a dead worker's backlog waits for its
- * successor (state.md 11).
+ * successor (state.md 11).  And those of STUN, one for each address.
  */
 
 #ifndef MASTER_LISTEN_H
@@ -21,6 +21,17 @@ enum listen_set {
 	LISTEN_REMOVED		/* ... and took away; its sockets are closed */
 };
 
+/* An address, as listen_each() shows it. */
+struct listening {
+	uint16_t	 number;
+	enum conf_kind	 kind;
+	bool		 proxy;
+	const char	*text;		/* host:port */
+	/* One for each slot, of CONF_UDP one; NULL of LISTEN_REMOVED. */
+	const int	*fds;
+	unsigned int	 nfds;
+};
+
 /* Never NULL. */
 struct listeners *listen_new(unsigned int slots);
 /* Closes everything; NULL is fine. */
@@ -36,13 +47,16 @@ bool	 listen_stage(struct listeners *, const struct conf *, bool first,
 void	 listen_commit(struct listeners *);
 void	 listen_discard(struct listeners *);
 /*
- * Calls fn for each address of the set: its number, its text and, but for
- * LISTEN_REMOVED, one descriptor for each slot (which stay ours).
+ * Calls fn for each address of the set; the descriptors stay ours.  An
+ * address of which only the kind has changed is removed, and added with
+ * another number, but its sockets are the same.
  */
 void	 listen_each(const struct listeners *, enum listen_set,
-	    void (*fn)(uint16_t listener, const char *text, const int *fds,
-	    unsigned int slots, void *arg), void *arg);
-/* "127.0.0.1:8080, [::1]:8080" of what is in force; at most n octets. */
-void	 listen_print(const struct listeners *, char *dst, size_t n);
+	    void (*fn)(const struct listening *, void *arg), void *arg);
+/*
+ * "127.0.0.1:8080, [::1]:8080" of what is in force, of UDP or of the others;
+ * at most n octets.
+ */
+void	 listen_print(const struct listeners *, bool udp, char *dst, size_t n);
 
 #endif

@@ -47,13 +47,14 @@ master_new(const struct master_args *args)
 	    sizeof(why)))
 		die(why);
 	ms->libexec = spawn_libexec(ms->conf->files.libexec_dir, args->self,
-	    why, sizeof(why));
+	    ms->conf->derp.nstun > 0, why, sizeof(why));
 	if (ms->libexec == NULL)
 		die(why);
 	ms->verbose = args->verbose > 0 || ms->conf->log_debug;
 	ms->to_stderr = args->foreground || ms->conf->log_stderr;
 	log_verbose(ms->verbose);
 	ms->files = files_new();
+	ms->pairs = keypairs_new();
 	ms->listeners = listen_new(ms->conf->workers);
 	return ms;
 }
@@ -63,6 +64,7 @@ master_free(struct master *ms)
 {
 	super_free(ms->super);
 	files_free(ms->files);
+	keypairs_free(ms->pairs);
 	listen_free(ms->listeners);
 	secret_free(ms->secret);
 	conf_free(ms->conf);
@@ -122,12 +124,13 @@ void
 master_serving(void *arg)
 {
 	struct master *ms = arg;
-	char addrs[512];
+	char addrs[512], stun[256];
 	int fd;
 
-	listen_print(ms->listeners, addrs, sizeof(addrs));
-	log_info("ready: %u workers, listening on %s", ms->conf->workers,
-	    addrs);
+	listen_print(ms->listeners, false, addrs, sizeof(addrs));
+	listen_print(ms->listeners, true, stun, sizeof(stun));
+	log_info("ready: %u workers, listening on %s%s%s", ms->conf->workers,
+	    addrs, stun[0] == '\0' ? "" : "; STUN on ", stun);
 	setproctitle("master: %u workers", ms->conf->workers);
 	notify("READY=1\nSTATUS=ready, listening on %.300s", addrs);
 	if (!ms->to_stderr) {
@@ -169,6 +172,15 @@ check_cage(struct master *ms, char *made, size_t n)
 		ms->cage = xstrdup(made[0] == '\0' ? "/" : made);
 }
 
+/* The keys that are ours are safe, or can be made. */
+static bool
+keys_check(const struct conf *conf, char *why, size_t n)
+{
+	return key_check(conf->files.noise_key, why, n) &&
+	    (conf->files.derp_key == NULL ||
+	    key_check(conf->files.derp_key, why, n));
+}
+
 int
 master_check(struct master *ms)
 {
@@ -176,10 +188,12 @@ master_check(struct master *ms)
 	int code;
 
 	ms->to_stderr = true;
-	if (!key_check(ms->conf->files.noise_key, why, sizeof(why)) ||
-	    !files_stage(ms->files, ms->conf, why, sizeof(why)))
+	if (!keys_check(ms->conf, why, sizeof(why)) ||
+	    !files_stage(ms->files, ms->conf, why, sizeof(why)) ||
+	    !keypairs_stage(ms->pairs, ms->conf, why, sizeof(why)))
 		die(why);
 	files_commit(ms->files);
+	keypairs_commit(ms->pairs);
 	check_cage(ms, made, sizeof(made));
 	prepare(ms);
 	ev_signal(ms->ev, SIGCHLD, on_child, ms);
@@ -221,13 +235,15 @@ open_all(struct master *ms, char *why, size_t n)
 	    (ms->pid_fd = pid_lock(f->pid_file, why, n)) == -1 ||
 	    !log_ok(ms, why, n) ||
 	    !state_dir_make(ms->conf, &ms->users, why, n) ||
-	    !key_check(f->noise_key, why, n) ||
+	    !keys_check(ms->conf, why, n) ||
 	    !files_stage(ms->files, ms->conf, why, n) ||
+	    !keypairs_stage(ms->pairs, ms->conf, why, n) ||
 	    !listen_stage(ms->listeners, ms->conf, true, why, n) ||
 	    (ms->control = control_listen(f->control_socket, &ms->users, why,
 	    n)) == -1)
 		return false;
 	files_commit(ms->files);
+	keypairs_commit(ms->pairs);
 	listen_commit(ms->listeners);
 	ms->cage = xstrdup(f->chroot);
 	return true;

@@ -24,19 +24,25 @@ struct child {
 
 /* keyd has written a new key; one that is not kept must not be used. */
 static void
-take_key(struct child *c)
+take_key(struct child *c, unsigned int kind)
 {
 	struct master *ms = c->master;
+	bool relay = kind == FILE_DERP_KEY_NEW;
+	bool *known = relay ? &ms->derp_known : &ms->key_known;
+	const char *path = relay ? ms->conf->files.derp_key :
+	    ms->conf->files.noise_key;
+	const char *what = relay ? "relay" : "noise";
 	char why[WHY_LEN], text[WHY_LEN + 16];
 
-	if (!ms->key_known && key_made(ms->conf->files.noise_key, why,
-	    sizeof(why))) {
-		ms->key_known = true;
-		log_info("noise key made path=%s", ms->conf->files.noise_key);
+	if (proc_is_check(c->proc))	/* which nobody keeps */
+		return;
+	if (path != NULL && !*known && key_made(path, why, sizeof(why))) {
+		*known = true;
+		log_info("%s key made path=%s", what, path);
 		return;
 	}
-	(void)snprintf(text, sizeof(text), "noise key: %s",
-	    ms->key_known ? "keyd made one that nobody asked for" : why);
+	(void)snprintf(text, sizeof(text), "%s key: %s", what, path == NULL ||
+	    *known ? "keyd made one that nobody asked for" : why);
 	super_fail(ms->super, c->proc, text);
 }
 
@@ -54,7 +60,7 @@ on_cfg_msg(struct link *l, const struct msg *m, void *tag, void *arg)
 		master_request(ms, c->proc, m);
 		break;
 	case M_CFG_KEY_MADE:
-		take_key(c);
+		take_key(c, m->u.cfg_key_made.kind);
 		break;
 	default:
 		super_msg(ms->super, c->proc, m);
@@ -107,24 +113,31 @@ send_secret(struct master *ms, struct link *l)
 
 /* False if the key is not to be had: keyd cannot start then. */
 static bool
-send_key(struct master *ms, struct link *l)
+send_key(struct master *ms, const struct proc *p, struct link *l,
+    enum file_kind kind)
 {
-	const char *path = ms->conf->files.noise_key;
-	char why[WHY_LEN];
+	bool relay = kind == FILE_DERP_KEY;
+	bool *known = relay ? &ms->derp_known : &ms->key_known;
+	const char *path = relay ? ms->conf->files.derp_key :
+	    ms->conf->files.noise_key;
+	char why[WHY_LEN], other[WHY_LEN];
 	struct msg m;
-	bool made;
+	bool made, check = proc_is_check(p);
 	int fd;
 
 	/* Clients would not know a key that takes the place of a lost one. */
-	fd = key_open(path, !ms->key_known, &made, why, sizeof(why));
+	fd = key_open(path, !check && !*known, &made, why, sizeof(why));
+	if (fd == -1 && check && key_check(path, other, sizeof(other)) &&
+	    (fd = key_nowhere()) == -1)
+		(void)snprintf(why, sizeof(why), "/tmp: %s", strerror(errno));
 	if (fd == -1) {
-		log_warnx("noise key: %s", why);
+		log_warnx("%s key: %s", relay ? "relay" : "noise", why);
 		return false;
 	}
-	ms->key_known = ms->key_known || !made;
+	*known = *known || !(made || check);
 	msg_init(&m, M_CFG_FILE);
 	m.fd = fd;
-	m.u.cfg_file.kind = made ? FILE_KEY_NEW : FILE_KEY;
+	m.u.cfg_file.kind = (uint8_t)(kind + made);
 	m.u.cfg_file.epoch = ms->epoch;
 	m.u.cfg_file.name = slice_str(path);
 	link_send(l, &m);
@@ -157,10 +170,12 @@ greet(struct master *ms, struct proc *p, struct link *l)
 	    xstrdup(ms->cage);
 	send_boot(ms, p, dir);
 	free(dir);
-	if (proc_role(p) != ROLE_WORKER)
+	if (proc_role(p) == ROLE_KEYD || proc_role(p) == ROLE_DBD)
 		send_secret(ms, l);
 	if (proc_role(p) == ROLE_KEYD)
-		ok = send_key(ms, l);
+		ok = send_key(ms, p, l, FILE_KEY) &&
+		    (ms->conf->files.derp_key == NULL ||
+		    send_key(ms, p, l, FILE_DERP_KEY));
 	else if (proc_role(p) == ROLE_DBD)
 		ok = send_control(ms, l);
 	return ok;
@@ -343,5 +358,6 @@ master_ops(struct master *ms, struct super_ops *ops)
 	ops->outcome = master_outcome;
 	ops->stopped = master_stopped;
 	ops->spawn_policyc = on_spawn_policyc;
+	ops->wants = master_wants;
 	ops->arg = ms;
 }

@@ -71,9 +71,48 @@ add_splits(struct msg_list *list, struct buf *b, const struct conf *conf)
 }
 
 static void
+add_proxies(struct msg_list *list, struct buf *b, const struct conf *conf)
+{
+	struct r_route r;
+	unsigned int i;
+
+	for (i = 0; i < conf->nproxies; i++) {
+		r.v = conf->proxies[i];
+		msg_list_add(list, b, MR_ROUTE, &r);
+	}
+	msg_list_close(list, b);
+}
+
+/* Nothing of it is said while there is none. */
+static void
+set_relay(struct r_relay *r, const struct conf *c)
+{
+	const struct conf_derp *d = &c->derp;
+
+	if (!d->enabled)
+		return;
+	r->enabled = true;
+	r->plain = d->plain;
+	r->in_map = d->in_map;
+	r->region = d->region;
+	r->code = slice_str(d->code);
+	r->name = slice_str(d->name);
+	r->host = slice_str(c->server_host);
+	r->port = d->port;
+	r->ip4 = slice_str(d->ip4);
+	r->ip6 = slice_str(d->ip6);
+	r->stun_port = d->stun_port;
+	r->insecure = d->insecure;
+	r->port80 = d->port80;
+	r->rate = d->rate;
+	r->burst = d->burst;
+}
+
+static void
 send_worker(const struct target *t, const struct conf *c)
 {
 	struct buf resolvers = { 0 }, search = { 0 }, split = { 0 };
+	struct buf proxies = { 0 };
 	struct m_cfg_conf_worker *w;
 	struct msg m;
 
@@ -98,7 +137,11 @@ send_worker(const struct target *t, const struct conf *c)
 	w->randomize_port = c->randomize_port;
 	w->taildrop = c->taildrop;
 	w->disable_logtail = !c->logtail;
+	set_relay(&w->relay, c);
+	add_proxies(&w->proxies, &proxies, c);
+	w->hsts = c->hsts;
 	send(t, &m);
+	buf_free(&proxies);
 	buf_free(&resolvers);
 	buf_free(&search);
 	buf_free(&split);
@@ -130,6 +173,7 @@ send_dbd(const struct target *t, const struct conf *c)
 	d->log_keep = c->limits.change_log;
 	add_texts(&d->domains, &domains, c->domains, c->ndomains);
 	d->policy_file = c->files.policy != NULL;
+	d->verify_clients = c->derp.verify;
 	send(t, &m);
 	buf_free(&domains);
 }
@@ -161,44 +205,90 @@ send_keyd(const struct target *t, const struct conf *c)
 	m.u.cfg_conf_keyd.epoch = t->epoch;
 	m.u.cfg_conf_keyd.pending_max = c->limits.handshakes;
 	m.u.cfg_conf_keyd.pending_ms = c->times.confirm_ms;
+	if (c->self_signed)
+		m.u.cfg_conf_keyd.self_signed = slice_str(c->server_host);
 	send(t, &m);
 }
 
 static void
-send_listener(uint16_t listener, const char *text, const int *fds,
-    unsigned int slots, void *arg)
+send_stun(const struct target *t, const struct conf *c)
+{
+	struct msg m;
+
+	msg_init(&m, M_CFG_CONF_STUN);
+	m.u.cfg_conf_stun.epoch = t->epoch;
+	m.u.cfg_conf_stun.source_rate = c->derp.stun_rate;
+	m.u.cfg_conf_stun.source_burst = c->derp.stun_burst;
+	send(t, &m);
+}
+
+/* keyd gets each key with its certificate, workers the latter alone. */
+static void
+send_pairs(const struct target *t, const struct conf *c, bool staged)
+{
+	bool keyd = proc_role(t->proc) == ROLE_KEYD, key;
+	struct msg m;
+	unsigned int i;
+
+	for (i = 0; i < (keyd ? 2 * c->npairs : c->npairs); i++) {
+		key = keyd && i % 2 == 0;
+		msg_init(&m, M_CFG_FILE);
+		m.u.cfg_file.kind = key ? FILE_TLS_KEY : FILE_TLS_CERT;
+		m.u.cfg_file.number = (uint16_t)((keyd ? i / 2 : i) + 1);
+		m.u.cfg_file.epoch = t->epoch;
+		m.u.cfg_file.name = slice_str(key ?
+		    c->pairs[m.u.cfg_file.number - 1].key :
+		    c->pairs[m.u.cfg_file.number - 1].certificate);
+		m.fd = keypairs_get(t->master->pairs, staged,
+		    m.u.cfg_file.number, key);
+		if (m.fd != -1)	/* else they say what they lack */
+			send(t, &m);
+	}
+}
+
+/* Sockets of UDP are stun's, all others the workers'. */
+static bool
+is_for(const struct target *t, const struct listening *l)
+{
+	return (l->kind == CONF_UDP) == (proc_role(t->proc) == ROLE_STUN);
+}
+
+static void
+send_listener(const struct listening *l, void *arg)
 {
 	const struct target *t = arg;
 	struct msg m;
 	unsigned int i;
 
-	for (i = 0; i < slots; i++) {
+	if (!is_for(t, l))
+		return;
+	for (i = 0; i < l->nfds; i++) {
 		msg_init(&m, M_CFG_LISTEN);
-		m.fd = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+		m.fd = fcntl(l->fds[i], F_DUPFD_CLOEXEC, 0);
 		if (m.fd == -1) {
-			log_warn("descriptor of %s", text);
+			log_warn("descriptor of %s", l->text);
 			return;
 		}
-		m.u.cfg_listen.listener = listener;
+		m.u.cfg_listen.kind = (uint8_t)l->kind;
+		m.u.cfg_listen.proxy = l->proxy;
+		m.u.cfg_listen.listener = l->number;
 		m.u.cfg_listen.slot = (uint16_t)(i + 1);
 		m.u.cfg_listen.epoch = t->epoch;
-		m.u.cfg_listen.address = slice_str(text);
+		m.u.cfg_listen.address = slice_str(l->text);
 		send(t, &m);
 	}
 }
 
 static void
-send_unlisten(uint16_t listener, const char *text, const int *fds,
-    unsigned int slots, void *arg)
+send_unlisten(const struct listening *l, void *arg)
 {
 	const struct target *t = arg;
 	struct msg m;
 
-	(void)text;
-	(void)fds;
-	(void)slots;
+	if (!is_for(t, l))
+		return;
 	msg_init(&m, M_CFG_UNLISTEN);
-	m.u.cfg_unlisten.listener = listener;
+	m.u.cfg_unlisten.listener = l->number;
 	m.u.cfg_unlisten.epoch = t->epoch;
 	send(t, &m);
 }
@@ -233,6 +323,13 @@ master_configure(struct proc *p, uint32_t epoch, void *arg)
 	switch (proc_role(p)) {
 	case ROLE_KEYD:
 		send_keyd(&t, c);
+		send_pairs(&t, c, staged);
+		break;
+	case ROLE_STUN:
+		send_stun(&t, c);
+		if (proc_state(p) == PROC_STARTING)
+			listen_each(ms->listeners, LISTEN_NOW, send_listener,
+			    &t);
 		break;
 	case ROLE_DBD:
 		send_dbd(&t, c);
@@ -240,6 +337,7 @@ master_configure(struct proc *p, uint32_t epoch, void *arg)
 		break;
 	default:
 		send_worker(&t, c);
+		send_pairs(&t, c, staged);
 		/* Those that a reload adds follow its commit. */
 		if (!proc_is_check(p) && proc_state(p) == PROC_STARTING)
 			listen_each(ms->listeners, LISTEN_NOW, send_listener,
@@ -250,14 +348,32 @@ master_configure(struct proc *p, uint32_t epoch, void *arg)
 	}
 }
 
+unsigned int
+master_wants(uint32_t epoch, void *arg)
+{
+	const struct master *ms = arg;
+	const struct conf *c = epoch == ms->next_epoch ? ms->next : ms->conf;
+	unsigned int bits = 0;
+
+	if (c->npairs > 0 || c->self_signed)
+		bits |= SUPER_SIG;
+	if (c->derp.enabled)
+		bits |= SUPER_MESH;
+	if (c->derp.nstun > 0)
+		bits |= SUPER_STUN;
+	if (c->npairs > 0 || c->derp.enabled)
+		bits |= SUPER_KEYS;
+	return bits;
+}
+
 static void
 send_changes(struct proc *p, void *arg)
 {
 	struct master *ms = arg;
 	struct target t = { ms, p, ms->epoch };
 
-	if (proc_role(p) != ROLE_WORKER || proc_is_check(p) ||
-	    proc_state(p) != PROC_RUN)
+	if ((proc_role(p) != ROLE_WORKER && proc_role(p) != ROLE_STUN) ||
+	    proc_is_check(p) || proc_state(p) != PROC_RUN)
 		return;
 	listen_each(ms->listeners, LISTEN_REMOVED, send_unlisten, &t);
 	listen_each(ms->listeners, LISTEN_ADDED, send_listener, &t);

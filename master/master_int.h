@@ -9,6 +9,7 @@
 #include "master/files.h"
 #include "master/listen.h"
 #include "master/master.h"
+#include "master/keypairs.h"
 #include "master/super.h"
 #include "master/users.h"
 
@@ -29,6 +30,7 @@ struct master {
 	struct super		*super;
 	struct listeners	*listeners;
 	struct files		*files;
+	struct keypairs		*pairs;		/* of TLS */
 	struct users		 users;
 	char			*libexec;
 	struct secret		*secret;	/* of tickets */
@@ -39,6 +41,7 @@ struct master {
 	uint8_t			 verbose;
 	bool			 to_stderr;	/* children's logs */
 	bool			 key_known;	/* it exists: never make one */
+	bool			 derp_known;	/* likewise, of the relay */
 	bool			 stopping;
 	bool			 done;
 	int			 code;
@@ -59,7 +62,9 @@ void	master_send_file(struct master *, struct proc *, enum file_kind,
 
 /* What a child of that role gets of a configuration (master_conf.c). */
 void	master_configure(struct proc *, uint32_t epoch, void *arg);
-/* Tells workers which addresses a commit has added and removed. */
+/* SUPER_ bits of the configuration of this epoch. */
+unsigned int master_wants(uint32_t epoch, void *arg);
+/* Tells workers and stun which addresses a commit has added and removed. */
 void	master_send_listeners(struct master *);
 
 /* All serve, all has ended (master.c). */

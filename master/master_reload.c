@@ -65,6 +65,7 @@ stage(struct master *ms, char *why, size_t whylen)
 		return false;
 	if (conf_reloadable(ms->conf, ms->next, why, whylen) &&
 	    files_stage(ms->files, ms->next, why, whylen) &&
+	    keypairs_stage(ms->pairs, ms->next, why, whylen) &&
 	    listen_stage(ms->listeners, ms->next, false, why, whylen)) {
 		ms->next_epoch = ++ms->last_epoch;
 		if (super_reload(ms->super, ms->next_epoch, why, whylen))
@@ -74,6 +75,7 @@ stage(struct master *ms, char *why, size_t whylen)
 	conf_free(ms->next);
 	ms->next = NULL;
 	files_discard(ms->files);
+	keypairs_discard(ms->pairs);
 	listen_discard(ms->listeners);
 	return false;
 }
@@ -116,6 +118,7 @@ master_outcome(uint32_t epoch, bool ok, const char *why, void *arg)
 		conf_free(ms->next);
 		ms->next = NULL;
 		files_discard(ms->files);
+		keypairs_discard(ms->pairs);
 		listen_discard(ms->listeners);
 		answer(ms, false, why);
 		return;
@@ -126,6 +129,7 @@ master_outcome(uint32_t epoch, bool ok, const char *why, void *arg)
 	ms->conf = ms->next;
 	ms->next = NULL;
 	files_commit(ms->files);
+	keypairs_commit(ms->pairs);
 	listen_commit(ms->listeners);
 	master_send_listeners(ms);
 	if (level) {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,7 @@
 #define EXEC_FAILED	127
 
 static const enum role roles[] = {
-	ROLE_KEYD, ROLE_DBD, ROLE_WORKER, ROLE_POLICYC
+	ROLE_KEYD, ROLE_DBD, ROLE_WORKER, ROLE_POLICYC, ROLE_STUN
 };
 
 static char *
@@ -37,13 +38,15 @@ program(const char *dir, enum role role)
 
 /* How many of the programs are in the folder; the first missing in *lacks. */
 static unsigned int
-holds(const char *dir, enum role *lacks)
+holds(const char *dir, bool stun, enum role *lacks)
 {
 	unsigned int i, n = 0;
 	char *p;
 
 	*lacks = ROLE_NONE;
 	for (i = 0; i < NITEMS(roles); i++) {
+		if (roles[i] == ROLE_STUN && !stun)
+			continue;
 		p = program(dir, roles[i]);
 		if (access(p, X_OK) == 0)
 			n++;
@@ -86,24 +89,24 @@ spawn_self(const char *argv0)
 
 /* A folder of our own choice is as safe as the program that we are. */
 static char *
-own_libexec(const char *self, enum role *lacks)
+own_libexec(const char *self, bool stun, enum role *lacks)
 {
 	char *dir, *up, *beside;
 	unsigned int n;
 
 	dir = parent(self);
-	if ((n = holds(dir, lacks)) > 0)
+	if ((n = holds(dir, stun, lacks)) > 0)
 		return dir;
 	up = parent(dir);
 	beside = path_join(up, "libexec/headscaled");
 	free(up);
 	free(dir);
-	(void)holds(beside, lacks);
+	(void)holds(beside, stun, lacks);
 	return beside;
 }
 
 char *
-spawn_libexec(const char *configured, const char *self, char *why,
+spawn_libexec(const char *configured, const char *self, bool stun, char *why,
     size_t whylen)
 {
 	enum role lacks;
@@ -113,9 +116,9 @@ spawn_libexec(const char *configured, const char *self, char *why,
 		dir = path_check(configured, PATH_DIR, NULL, why, whylen);
 		if (dir == NULL)
 			return NULL;
-		(void)holds(dir, &lacks);
+		(void)holds(dir, stun, &lacks);
 	} else if (self != NULL)
-		dir = own_libexec(self, &lacks);
+		dir = own_libexec(self, stun, &lacks);
 	else {
 		(void)snprintf(why, whylen, "libexec_dir: not set, and the "
 		    "path of this program is unknown");
@@ -161,12 +164,29 @@ spawn_log(void)
 	return fd;
 }
 
-/* In the child: only async-signal-safe calls, and nothing to report to. */
+/*
+ * In the child, on our memory (vfork): async-signal-safe calls alone, nothing
+ * is written but the own frame, and nobody is there to report to.  A handler
+ * of ours must not run in it.
+ */
 static void __attribute__((__noreturn__))
-become(char *path, char **argv, int cfg, int log)
+become(char *path, char **argv, int cfg, int log, const sigset_t *mask)
 {
 	char *envp[] = { NULL };
+	struct sigaction sa;
+	int sig;
 
+	for (sig = 1; sig < NSIG; sig++) {
+		if (sigaction(sig, NULL, &sa) == -1 ||
+		    sa.sa_handler == SIG_IGN || sa.sa_handler == SIG_DFL)
+			continue;
+		sa.sa_handler = SIG_DFL;
+		sa.sa_flags = 0;
+		if (sigaction(sig, &sa, NULL) == -1)
+			_exit(EXEC_FAILED);
+	}
+	if (sigprocmask(SIG_SETMASK, mask, NULL) == -1)
+		_exit(EXEC_FAILED);
 	/* log may be where cfg must go. */
 	if (log != -1 && dup2(log, STDERR_FILENO) == -1)
 		_exit(EXEC_FAILED);
@@ -178,6 +198,22 @@ become(char *path, char **argv, int cfg, int log)
 	closefrom(CFG_FD + 1);
 	(void)execve(path, argv, envp);
 	_exit(EXEC_FAILED);
+}
+
+/* No copy of our memory is made for what execve(2) throws away at once. */
+static pid_t
+start(char *path, char **argv, int cfg, int log)
+{
+	sigset_t all, mask;
+	pid_t pid;
+
+	(void)sigfillset(&all);
+	if (sigprocmask(SIG_BLOCK, &all, &mask) == -1)
+		return -1;
+	if ((pid = vfork()) == 0)
+		become(path, argv, cfg, log, &mask);
+	(void)sigprocmask(SIG_SETMASK, &mask, NULL);
+	return pid;
 }
 
 /* argv[0] and argv[1], the room for a title, are filled in here. */
@@ -200,10 +236,8 @@ run(const char *dir, enum role role, bool to_stderr, char **argv, int *cfg)
 	if (!to_stderr && (log = spawn_log()) == -1)
 		log_warn("%s: the log of %s goes to stderr", _PATH_LOG, name);
 	path = program(dir, role);
-	if ((pid = fork()) == 0)
-		become(path, argv, fd[1], log);
-	if (pid == -1)
-		log_warn("fork");
+	if ((pid = start(path, argv, fd[1], log)) == -1)
+		log_warn("vfork");
 	free(path);
 	if (log != -1)
 		close(log);

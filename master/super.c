@@ -19,16 +19,6 @@
 /* Deaths before READY that end the first start. */
 #define FIRST_FAILS	3
 
-/* Each link that is made by itself wherever both roles run. */
-static const struct {
-	enum msg_link	 link;
-	enum role	 below;
-	enum role	 above;
-} matrix[] = {
-	{ LINK_KEY, ROLE_WORKER, ROLE_KEYD },
-	{ LINK_DB, ROLE_WORKER, ROLE_DBD }
-};
-
 static void	on_timer(void *);
 static void	on_away(void *);
 static void	on_stop_timer(void *);
@@ -43,7 +33,8 @@ seat(struct super *s, enum role role, uint16_t slot, bool check)
 	p->slot = slot;
 	p->check = check;
 	if (check)
-		(void)snprintf(p->name, sizeof(p->name), "check");
+		(void)snprintf(p->name, sizeof(p->name), "check%s",
+		    role == ROLE_KEYD ? " keyd" : "");
 	else if (slot != 0)
 		(void)snprintf(p->name, sizeof(p->name), "%s %u",
 		    role_name(role), slot);
@@ -66,11 +57,15 @@ super_new(struct env *env, unsigned int workers, uint32_t pid,
 	s->env = env;
 	s->ops = *ops;
 	s->pid = pid;
-	s->procs = xcalloc(workers + 3, sizeof(*s->procs));
+	s->procs = xcalloc(workers + 5, sizeof(*s->procs));
+	LIST_INIT(&s->mends);
 	seat(s, ROLE_KEYD, 0, false);
 	seat(s, ROLE_DBD, 0, false);
 	for (i = 1; i <= workers; i++)
 		seat(s, ROLE_WORKER, (uint16_t)i, false);
+	seat(s, ROLE_STUN, 0, false);
+	s->procs[s->n - 1].off = true;
+	seat(s, ROLE_KEYD, 0, true);
 	seat(s, ROLE_WORKER, 1, true);
 	/* A later master begins higher, unless a clock goes backwards. */
 	s->generation = (uint64_t)env_wall(env) << 20;
@@ -96,6 +91,7 @@ super_free(struct super *s)
 	timer_stop(&s->stop_timer);
 	timer_stop(&s->reload_timer);
 	timer_stop(&s->policyc.timer);
+	links_free(s);
 	free(s->procs);
 	free(s);
 }
@@ -107,10 +103,10 @@ super_listens(const struct proc *p)
 	    p->state == PROC_RUN;
 }
 
-struct proc *
-super_checker(struct super *s)
+unsigned int
+super_wants(struct super *s, uint32_t epoch)
 {
-	return &s->procs[s->n - 1];
+	return s->ops.wants == NULL ? 0 : s->ops.wants(epoch, s->ops.arg);
 }
 
 static void
@@ -186,49 +182,6 @@ super_look_away(struct proc *p)
 
 /* Starting. */
 
-static void
-send_link(struct proc *to, enum msg_link link, const struct proc *other,
-    int fd)
-{
-	struct msg m;
-
-	msg_init(&m, M_CFG_LINK);
-	m.fd = fd;
-	m.u.cfg_link.link = (uint8_t)link;
-	m.u.cfg_link.role = (uint8_t)other->role;
-	m.u.cfg_link.slot = other->slot;
-	m.u.cfg_link.generation = other->generation;
-	send(to, &m);
-}
-
-/* Joins a new instance with all that it should talk to. */
-static bool
-join(struct proc *p)
-{
-	struct super *s = p->super;
-	struct proc *q;
-	unsigned int i, k;
-	int fd[2];
-
-	for (i = 0; i < s->n; i++) {
-		q = &s->procs[i];
-		if (q == p || q->check || !super_listens(q))
-			continue;
-		for (k = 0; k < NITEMS(matrix); k++) {
-			if (!(matrix[k].below == p->role &&
-			    matrix[k].above == q->role) &&
-			    !(matrix[k].below == q->role &&
-			    matrix[k].above == p->role))
-				continue;
-			if (!s->ops.pair(fd, s->ops.arg))
-				return false;
-			send_link(p, matrix[k].link, q, fd[0]);
-			send_link(q, matrix[k].link, p, fd[1]);
-		}
-	}
-	return true;
-}
-
 void
 super_stage(struct proc *p, uint32_t epoch)
 {
@@ -260,7 +213,7 @@ super_spawn(struct proc *p, uint32_t epoch)
 		return;
 	}
 	s->ops.configure(p, epoch, s->ops.arg);
-	if (!p->check && !join(p)) {
+	if (!p->check && !links_join(p)) {
 		super_kill(p, false, "it cannot be linked");
 		return;
 	}
@@ -275,8 +228,12 @@ super_start(struct super *s, uint32_t epoch)
 	unsigned int i;
 
 	s->epoch = epoch;
+	s->wanted = super_wants(s, epoch);
+	for (i = 0; i < s->n; i++)
+		if (s->procs[i].role == ROLE_STUN)
+			s->procs[i].off = (s->wanted & SUPER_STUN) == 0;
 	for (i = 0; i < s->n && !s->stopping; i++)
-		if (!s->procs[i].check)
+		if (!s->procs[i].check && !s->procs[i].off)
 			super_spawn(&s->procs[i], epoch);
 }
 
@@ -316,11 +273,12 @@ on_ready(struct proc *p)
 		return;
 	}
 	for (i = 0; i < s->n; i++)
-		if (!s->procs[i].check && s->procs[i].state != PROC_READY)
+		if (!s->procs[i].check && !s->procs[i].off &&
+		    s->procs[i].state != PROC_READY)
 			return;
 	s->serving = true;
 	for (i = 0; i < s->n; i++)
-		if (!s->procs[i].check)
+		if (!s->procs[i].check && !s->procs[i].off)
 			run(&s->procs[i]);
 	s->ops.serving(s->ops.arg);
 }
@@ -337,6 +295,7 @@ finish(struct super *s)
 	s->over = true;
 	timer_stop(&s->stop_timer);
 	timer_stop(&s->policyc.timer);
+	links_stop(s);
 	for (i = 0; i < s->n; i++) {
 		timer_stop(&s->procs[i].timer);
 		timer_stop(&s->procs[i].away_timer);
@@ -544,8 +503,9 @@ super_fail(struct super *s, struct proc *p, const char *why)
 
 /* Messages. */
 
-static struct proc *
-find(struct super *s, unsigned int role, uint16_t slot, uint64_t generation)
+struct proc *
+super_find(struct super *s, unsigned int role, uint16_t slot,
+    uint64_t generation)
 {
 	struct proc *p;
 	unsigned int i;
@@ -568,13 +528,15 @@ on_blame(struct proc *p, const struct m_cfg_blame *b)
 	struct proc *bad;
 	char why[96];
 
+	if (links_report(p, b))
+		return;
 	if (b->role == ROLE_NONE || b->role >= ROLE_MAX ||
 	    role_rank((enum role)b->role) <= role_rank(p->role)) {
 		/* An honest one ends itself, or drops an equal's link. */
 		super_kill(p, false, "it accuses one who is not below it");
 		return;
 	}
-	bad = find(p->super, b->role, b->slot, b->generation);
+	bad = super_find(p->super, b->role, b->slot, b->generation);
 	if (bad == NULL) {
 		log_info("%s accuses %s slot=%u generation=%llu, which is gone",
 		    p->name, role_name(b->role), b->slot,
@@ -657,7 +619,7 @@ on_status(struct proc *to, uint32_t id)
 	self.pid = s->pid;
 	send_row(to, id, &self);
 	for (i = 0; i < s->n; i++)
-		if (!s->procs[i].check)
+		if (!s->procs[i].check && !s->procs[i].off)
 			send_row(to, id, &s->procs[i]);
 	msg_init(&m, M_CFG_CTL_DONE);
 	m.id = id;
@@ -729,7 +691,8 @@ super_each(struct super *s, void (*fn)(struct proc *, void *), void *arg)
 	unsigned int i;
 
 	for (i = 0; i < s->n; i++)
-		if (!s->procs[i].check || s->procs[i].state != PROC_DOWN)
+		if (!(s->procs[i].check || s->procs[i].off) ||
+		    s->procs[i].state != PROC_DOWN)
 			fn(&s->procs[i], arg);
 	if (s->policyc.state != PROC_DOWN)
 		fn(&s->policyc, arg);

@@ -26,8 +26,9 @@
 
 struct super;
 /*
- * A seat: keyd, dbd or one worker slot, and the instance in it, if any.  That
- * of policyc is taken for one job each.
+ * A seat: keyd, dbd, stun or one worker slot, and the instance in it, if any.
+ * That of policyc is taken for one job each, those of the two check processes,
+ * a worker and a keyd, for a configuration.
  */
 struct proc;
 
@@ -38,6 +39,12 @@ enum proc_state {
 	PROC_RUN,		/* CFG_START was sent */
 	PROC_KILLED		/* or closed its link: its end is awaited */
 };
+
+/* What a configuration wants besides workers, keyd and dbd. */
+#define SUPER_SIG	1	/* SIG between each worker and keyd */
+#define SUPER_MESH	2	/* MESH between each two workers */
+#define SUPER_STUN	4	/* the process stun, from start to end */
+#define SUPER_KEYS	8	/* keys that a check keyd must look at */
 
 struct super_ops {
 	/*
@@ -75,6 +82,8 @@ struct super_ops {
 	 * will be dbd's, goes to *fd.  False (logged) if it cannot.
 	 */
 	bool	(*spawn_policyc)(struct proc *p, int *fd, void *arg);
+	/* SUPER_ bits of a configuration; NULL: always 0. */
+	unsigned int (*wants)(uint32_t epoch, void *arg);
 	void	*arg;
 };
 
@@ -87,16 +96,17 @@ void		 super_free(struct super *);
 /* Starts everything with the configuration of this epoch (not 0). */
 void		 super_start(struct super *, uint32_t epoch);
 /*
- * Has one fresh worker look at a configuration, with nothing else running:
- * outcome() follows.  For headscaled -n.
+ * Has a fresh worker, and a fresh keyd if there are keys, look at a
+ * configuration, with nothing else running: outcome() follows.  For
+ * headscaled -n.
  */
 void		 super_check(struct super *, uint32_t epoch);
 /*
- * Two phases, all or nothing.  A fresh worker that nobody has talked to looks
- * at the new configuration first; if it says no, nobody else is disturbed.
- * Then all stage, then all commit; a worker that now refuses or misses it is
- * replaced.  False, with the reason, if it cannot begin; else outcome()
- * follows.
+ * Two phases, all or nothing.  A fresh worker that nobody has talked to, and
+ * a fresh keyd if there are keys, look at the new configuration first; if one
+ * says no, nobody else is disturbed.  Then all stage, then all commit; a
+ * worker or stun that now refuses or misses it is replaced.  False, with the
+ * reason, if it cannot begin; else outcome() follows.
  */
 bool		 super_reload(struct super *, uint32_t epoch, char *why,
 		    size_t whylen);
@@ -126,7 +136,7 @@ void		 super_died(struct super *, struct proc *p, const char *how);
 /* Sends CFG_VERBOSE to all. */
 void		 super_verbose(struct super *, uint8_t verbose);
 
-/* Calls fn for each seat; check and policyc only while there is one. */
+/* Calls fn for each seat; stun, check and policyc only while there is one. */
 void		 super_each(struct super *, void (*fn)(struct proc *, void *),
 		    void *arg);
 enum role	 proc_role(const struct proc *);

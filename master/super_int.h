@@ -3,7 +3,10 @@
 #ifndef MASTER_SUPER_INT_H
 #define MASTER_SUPER_INT_H
 
+#include "common/compat/compat.h"
 #include "master/super.h"
+
+struct mend;
 
 #define SUPER_WHY	300
 
@@ -12,6 +15,7 @@ struct proc {
 	enum role	 role;
 	uint16_t	 slot;
 	bool		 check;
+	bool		 off;		/* nobody wants it */
 	char		 name[24];
 	void		*tag;
 	uint32_t	 pid;
@@ -51,8 +55,11 @@ enum reload {
 struct super {
 	struct env	*env;
 	struct super_ops ops;
-	struct proc	*procs;		/* keyd, dbd, workers, check */
+	/* keyd, dbd, workers, stun, check keyd, check */
+	struct proc	*procs;
 	unsigned int	 n;
+	unsigned int	 wanted;	/* SUPER_ bits of epoch */
+	LIST_HEAD(mends, mend) mends;
 	uint32_t	 pid;
 	uint64_t	 generation;
 	uint32_t	 asks;		/* number of the last question */
@@ -80,16 +87,36 @@ struct super {
 void	super_spawn(struct proc *, uint32_t epoch);
 /* SIGKILL, once; excused: not to be counted as a failure to start. */
 void	super_kill(struct proc *, bool excused, const char *why);
-/* The check seat. */
-struct proc *super_checker(struct super *);
+/* What the configuration of this epoch wants. */
+unsigned int super_wants(struct super *, uint32_t epoch);
 /* True from CFG_BOOT to the end: it reads its CFG link. */
 bool	super_listens(const struct proc *);
 
 /* Sends CFG_STAGE. */
 void	super_stage(struct proc *, uint32_t epoch);
 
+/* The instance, unless it is down; NULL if there is none (any more). */
+struct proc *super_find(struct super *, unsigned int role, uint16_t slot,
+	    uint64_t generation);
+
 /* Looks whether a worker's slot is served, after anything that may matter. */
 void	super_look_away(struct proc *);
+
+/*
+ * Links (super_links.c).  Joins a new instance with all that it should talk
+ * to; false if it cannot.
+ */
+bool	links_join(struct proc *);
+/* The configuration in force may want more links than the one before. */
+void	links_commit(struct super *);
+/*
+ * True if p's report is of a link that may be made again, between two that
+ * are not to blame: it will be, in a while.
+ */
+bool	links_report(struct proc *, const struct m_cfg_blame *);
+/* Its timers; for the end, and for good. */
+void	links_stop(struct super *);
+void	links_free(struct super *);
 
 /* Whether a worker that runs still does (super_alive.c). */
 void	alive_init(struct proc *);

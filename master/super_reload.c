@@ -31,6 +31,23 @@ tell(struct proc *p, enum msg_type type, uint32_t epoch)
 	p->super->ops.send(p, &m, p->super->ops.arg);
 }
 
+static void
+kill_checkers(struct super *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->n; i++)
+		if (s->procs[i].check)
+			super_kill(&s->procs[i], true, "");
+}
+
+/* Who may not hold a reload up: it is replaced, not obeyed. */
+static bool
+is_low(const struct proc *p)
+{
+	return role_rank(p->role) == role_rank(ROLE_WORKER);
+}
+
 /* Over, one way or the other; the state is clean before anyone hears of it. */
 static void
 end(struct super *s, bool ok, const char *why)
@@ -40,7 +57,7 @@ end(struct super *s, bool ok, const char *why)
 	s->reload = RELOAD_NONE;
 	s->next_epoch = 0;
 	timer_stop(&s->reload_timer);
-	super_kill(super_checker(s), true, "");
+	kill_checkers(s);
 	s->ops.outcome(epoch, ok, why, s->ops.arg);
 }
 
@@ -62,6 +79,8 @@ commit(struct super *s)
 		p->epoch = epoch;
 		tell(p, M_CFG_COMMIT, epoch);
 	}
+	/* Before the addresses that want them. */
+	links_commit(s);
 	end(s, true, "");
 	for (i = 0; i < s->n; i++) {
 		p = &s->procs[i];
@@ -109,7 +128,7 @@ stage_all(struct super *s)
 
 	s->reload = RELOAD_STAGE;
 	timer_in(&s->reload_timer, STAGE_US);
-	super_kill(super_checker(s), true, "");
+	kill_checkers(s);
 	for (i = 0; i < s->n; i++) {
 		p = &s->procs[i];
 		if (p->check || p->state != PROC_RUN)
@@ -121,7 +140,6 @@ stage_all(struct super *s)
 	}
 }
 
-/* A worker may not hold a reload up: it is replaced, not obeyed. */
 static void
 replace(struct proc *p, const char *why)
 {
@@ -145,7 +163,7 @@ on_timer(void *arg)
 		p = &s->procs[i];
 		if (!p->staging || p->staged)
 			continue;
-		if (p->role != ROLE_WORKER) {
+		if (!is_low(p)) {
 			(void)snprintf(why, sizeof(why), "%s did not answer "
 			    "in time", p->name);
 			discard(s, why);
@@ -154,6 +172,19 @@ on_timer(void *arg)
 		replace(p, "it missed a reload");
 	}
 	look(s);
+}
+
+/* Each check process that was started has said yes. */
+static bool
+all_checked(const struct super *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->n; i++)
+		if (s->procs[i].check && s->procs[i].state != PROC_DOWN &&
+		    !s->procs[i].staged)
+			return false;
+	return true;
 }
 
 void
@@ -172,8 +203,11 @@ reload_staged(struct proc *p, const struct m_cfg_staged *m)
 	if (p->check) {
 		if (s->reload != RELOAD_CHECK)
 			return;
+		p->staged = m->ok;
 		if (!m->ok)
 			end(s, false, why);
+		else if (!all_checked(s))
+			return;
 		else if (s->serving)
 			stage_all(s);
 		else
@@ -181,7 +215,7 @@ reload_staged(struct proc *p, const struct m_cfg_staged *m)
 	} else if (m->ok) {
 		p->staged = true;
 		look(s);
-	} else if (p->role == ROLE_WORKER) {
+	} else if (is_low(p)) {
 		log_warnx("%s refuses a reload that a fresh worker took: %s",
 		    p->name, why);
 		replace(p, "it refuses a reload");
@@ -200,7 +234,7 @@ reload_died(struct proc *p)
 		end(s, false, "the check process died");
 		return;
 	}
-	if (s->reload == RELOAD_NONE || p->role == ROLE_WORKER) {
+	if (s->reload == RELOAD_NONE || is_low(p) || p->check) {
 		p->staging = p->staged = false;
 		look(s);
 		return;
@@ -225,14 +259,20 @@ reload_cancel(struct super *s, const char *why)
 static bool
 begin(struct super *s, uint32_t epoch)
 {
-	struct proc *check = super_checker(s);
+	bool keys = (super_wants(s, epoch) & SUPER_KEYS) != 0;
+	unsigned int i;
 
-	if (check->state != PROC_DOWN)
-		return false;
+	for (i = 0; i < s->n; i++)
+		if (s->procs[i].check && s->procs[i].state != PROC_DOWN)
+			return false;
 	s->reload = RELOAD_CHECK;
 	s->next_epoch = epoch;
 	timer_in(&s->reload_timer, CHECK_US);
-	super_spawn(check, epoch);
+	/* One that cannot be started has ended the check already. */
+	for (i = 0; i < s->n && s->reload == RELOAD_CHECK; i++)
+		if (s->procs[i].check && (keys ||
+		    s->procs[i].role == ROLE_WORKER))
+			super_spawn(&s->procs[i], epoch);
 	return true;
 }
 
@@ -259,7 +299,7 @@ super_reload(struct super *s, uint32_t epoch, char *why, size_t whylen)
 	}
 	for (i = 0; i < s->n; i++) {
 		p = &s->procs[i];
-		if (p->role != ROLE_WORKER && p->state != PROC_RUN) {
+		if (!p->check && !is_low(p) && p->state != PROC_RUN) {
 			(void)snprintf(why, whylen, "%s is not running, try "
 			    "again", p->name);
 			return false;

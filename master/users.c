@@ -41,6 +41,23 @@ find_user(struct user *u, const struct conf *conf, const char *key,
 	return true;
 }
 
+/* No two roles are the same user; one that was not looked up is root. */
+static bool
+differ(const struct users *u)
+{
+	const uid_t all[] = {
+		u->worker.uid, u->keyd.uid, u->dbd.uid, u->policyc.uid,
+		u->stun.uid
+	};
+	size_t i, k;
+
+	for (i = 0; i < NITEMS(all); i++)
+		for (k = 0; k < i; k++)
+			if (all[i] == all[k])
+				return false;
+	return true;
+}
+
 bool
 users_find(struct users *u, const struct conf *conf, char *why, size_t whylen)
 {
@@ -51,9 +68,9 @@ users_find(struct users *u, const struct conf *conf, char *why, size_t whylen)
 	u->drop = geteuid() == 0;
 	if (!u->drop) {
 		u->worker.uid = u->keyd.uid = u->dbd.uid = u->policyc.uid =
-		    geteuid();
+		    u->stun.uid = geteuid();
 		u->worker.gid = u->keyd.gid = u->dbd.gid = u->policyc.gid =
-		    getegid();
+		    u->stun.gid = getegid();
 		u->group = getegid();
 		return true;
 	}
@@ -64,11 +81,11 @@ users_find(struct users *u, const struct conf *conf, char *why, size_t whylen)
 	    !find_user(&u->dbd, conf, "users[0]|dbd", conf->users.dbd, why,
 	    whylen) ||
 	    !find_user(&u->policyc, conf, "users[0]|policyc",
-	    conf->users.policyc, why, whylen))
+	    conf->users.policyc, why, whylen) || (conf->derp.nstun > 0 &&
+	    !find_user(&u->stun, conf, "users[0]|stun", conf->users.stun, why,
+	    whylen)))
 		return false;
-	if (u->worker.uid == u->keyd.uid || u->worker.uid == u->dbd.uid ||
-	    u->keyd.uid == u->dbd.uid || u->policyc.uid == u->worker.uid ||
-	    u->policyc.uid == u->keyd.uid || u->policyc.uid == u->dbd.uid) {
+	if (!differ(u)) {
 		conf_where(conf, "users[0]", at, sizeof(at));
 		(void)snprintf(why, whylen, "%s: two roles have the same uid",
 		    at);
@@ -88,5 +105,7 @@ users_of(const struct users *u, enum role role)
 		return &u->keyd;
 	if (role == ROLE_POLICYC)
 		return &u->policyc;
+	if (role == ROLE_STUN)
+		return &u->stun;
 	return role == ROLE_DBD ? &u->dbd : &u->worker;
 }

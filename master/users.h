@@ -22,6 +22,7 @@ struct users {
 	struct user	keyd;
 	struct user	dbd;
 	struct user	policyc;
+	struct user	stun;	/* only if it is needed */
 	gid_t		group;	/* of the control socket */
 };
 

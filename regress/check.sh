@@ -85,6 +85,7 @@ do_scenario() {
 	bash regress/scenario/diskfull.sh "$out" || rc=1
 	bash regress/scenario/rogue.sh "$out" || rc=1
 	bash regress/scenario/hang.sh "$out" || rc=1
+	bash regress/scenario/stun.sh "$out" || rc=1
 	return $rc
 }
 do_start() {
@@ -97,6 +98,7 @@ do_lab() {
 	local rc=0
 	bash regress/lab/all.sh "$out" || rc=1
 	bash regress/lab/policy.sh "$out" || rc=1
+	bash regress/lab/derp.sh "$out" || rc=1
 	return $rc
 }
 do_chaos() { bash regress/lab/chaos.sh "$out"; }

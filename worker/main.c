@@ -3,8 +3,6 @@
  * descriptors; everything that matters is in the cores.
  */
 
-#include <sys/stat.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,24 +13,11 @@
 #include "common/memfd.h"
 #include "worker/control/control.h"
 #include "worker/net/sock.h"
-#include "worker/tailnet/derpmap.h"
-#include "worker/tailnet/dns.h"
+#include "worker/sig.h"
+#include "worker/staged.h"
 
-#define FILE_DERPMAP	3	/* CFG_FILE's kinds for a worker */
-#define FILE_RECORDS	4
-#define FILE_MAX	(4 << 20)
+#define SLOTS		65	/* of workers, from 1 */
 #define STAT_US		US_PER_S
-
-/* A configuration that is on its way in. */
-struct staged {
-	uint32_t	 epoch;
-	struct buf	 conf;		/* encoded CFG_CONF_WORKER */
-	bool		 has_derpmap;	/* the epoch says something of it */
-	struct derpmap	*derpmap;	/* NULL: none any more */
-	bool		 has_records;
-	struct records	*records;
-	char		 why[200];	/* a file that is bad; "" if none */
-};
 
 struct worker {
 	struct child	*child;
@@ -41,8 +26,11 @@ struct worker {
 	struct sock_set	*socks;
 	struct link	*key;
 	struct link	*db;
-	struct staged	 next;
-	uint32_t	 epoch;		/* in force */
+	struct link	*mesh[SLOTS];	/* NULL: none */
+	struct sig	*sig;
+	struct ev_fd	*sig_fd;	/* NULL: down */
+	uint64_t	 sig_keyd;	/* generation of keyd at its end */
+	struct staged	*staged;
 	uint16_t	 slot;
 	bool		 paused;
 	uint64_t	 pauses;
@@ -73,6 +61,7 @@ stat_counts(const struct worker *w, struct r_counters *to)
 {
 	const struct net_counters *n = net_counters(control_net(w->control));
 	const struct control_counters *c = control_counters(w->control);
+	const struct relay *r = control_relay(w->control);
 
 	to->handshakes = n->upgrades;
 	to->confirmed = n->sessions;
@@ -84,6 +73,14 @@ stat_counts(const struct worker *w, struct r_counters *to)
 	to->lites = c->lites;
 	to->bytes_out = n->octets_out;
 	to->pauses = w->pauses;
+	if (r == NULL)
+		return;
+	to->relay_logins = relay_counters(r)->accepts;
+	to->relay_packets = relay_counters(r)->packets_in;
+	to->relay_mesh = relay_counters(r)->mesh_out;
+	to->relay_dropped = relay_counters(r)->dropped_unknown +
+	    relay_counters(r)->dropped_dup + relay_counters(r)->dropped_head +
+	    relay_counters(r)->dropped_gone + relay_counters(r)->dropped_mesh;
 }
 
 static bool
@@ -129,11 +126,44 @@ on_stat(void *arg)
 	link_send(child_cfg(w->child), &m);
 }
 
+/* Without signatures there is no TLS handshake; all else goes on. */
+static void
+sig_down(bool bad, void *arg)
+{
+	struct worker *w = arg;
+	struct msg m;
+
+	if (w->sig_fd != NULL)
+		ev_fd_del(w->sig_fd);
+	w->sig_fd = NULL;
+	net_tls_hold(control_net(w->control), true);
+	log_info("signatures are not to be had: TLS handshakes wait");
+	if (bad)
+		env_end(w->env, 1, "keyd sent what makes no sense");
+	/* If keyd lives master makes the link again. */
+	msg_init(&m, M_CFG_BLAME);
+	m.u.cfg_blame.role = ROLE_KEYD;
+	m.u.cfg_blame.generation = w->sig_keyd;
+	m.u.cfg_blame.why = LINK_DEADLINE;
+	link_send(child_cfg(w->child), &m);
+}
+
+static void
+on_sig_readable(int fd, unsigned int got, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)fd;
+	(void)got;
+	sig_check(w->sig);
+}
+
 static void
 on_boot(struct child *child, const struct m_cfg_boot *boot, void *arg)
 {
 	struct worker *w = arg;
 	struct control_ops ops = { on_kick, w };
+	struct tls_signer signer = { sig_sign, NULL };
 
 	w->child = child;
 	w->env = ev_env(child_ev(child));
@@ -142,113 +172,14 @@ on_boot(struct child *child, const struct m_cfg_boot *boot, void *arg)
 	w->socks = sock_new(child_ev(child), control_net(w->control), on_pause,
 	    w);
 	timer_init(&w->stat_timer, w->env, on_stat, w);
+	control_set_slot(w->control, w->slot);
+	w->sig = sig_new(sig_down, w);
+	signer.arg = w->sig;
+	control_signer(w->control, &signer);
+	/* Until there is a link to keyd for it. */
+	net_tls_hold(control_net(w->control), true);
+	w->staged = staged_new(w->control);
 	child_title(child, "worker %u", w->slot);
-}
-
-/* A file whose content is not ours to judge yet; NULL if it can't be read. */
-static char *
-slurp(int fd, size_t *n)
-{
-	struct stat st;
-	char *p;
-	ssize_t got;
-
-	if (fstat(fd, &st) == -1 || st.st_size < 0 || st.st_size > FILE_MAX)
-		return NULL;
-	p = xmalloc((size_t)st.st_size + 1);
-	for (*n = 0; *n <= (size_t)st.st_size; *n += (size_t)got) {
-		got = pread(fd, p + *n, (size_t)st.st_size + 1 - *n,
-		    (off_t)*n);
-		if (got == -1) {
-			free(p);
-			return NULL;
-		}
-		if (got == 0)
-			break;
-	}
-	if (*n <= (size_t)st.st_size)
-		return p;
-	free(p);		/* it grows while we read */
-	return NULL;
-}
-
-static void
-stage_file(struct staged *s, unsigned int kind, const char *p, size_t n,
-    const char *name)
-{
-	char why[sizeof(s->why)] = "";
-
-	if (kind == FILE_DERPMAP) {
-		derpmap_free(s->derpmap);
-		s->derpmap = derpmap_parse(p, n, name, why, sizeof(why));
-		s->has_derpmap = s->derpmap != NULL;
-	} else {
-		records_free(s->records);
-		s->records = records_parse(p, n, name, why, sizeof(why));
-		s->has_records = s->records != NULL;
-	}
-	if (why[0] != '\0' && s->why[0] == '\0')
-		strlcpy(s->why, why, sizeof(s->why));
-}
-
-static void
-apply_files(struct worker *w, struct staged *s)
-{
-	if (s->has_derpmap)
-		tailnets_derpmap(control_tailnets(w->control), s->derpmap);
-	if (s->has_records)
-		tailnets_records(control_tailnets(w->control), s->records);
-	s->has_derpmap = s->has_records = false;
-	s->derpmap = NULL;
-	s->records = NULL;
-}
-
-static void
-staged_clear(struct staged *s)
-{
-	derpmap_free(s->derpmap);
-	records_free(s->records);
-	buf_free(&s->conf);
-	memset(s, 0, sizeof(*s));
-}
-
-/*
- * Part of a configuration to come, or, with the epoch in force, a file that
- * changed on disk: a bad one then keeps the old one.
- */
-static void
-cfg_file(struct worker *w, const struct m_cfg_file *f, int fd)
-{
-	struct staged now = { 0 };
-	struct staged *s = f->epoch == w->epoch ? &now : &w->next;
-	char name[256], *p;
-	size_t n;
-
-	slice_copy(name, sizeof(name), f->name);
-	if ((p = slurp(fd, &n)) == NULL)
-		snprintf(s->why, sizeof(s->why), "%.150s: can't be read, or "
-		    "has more than %d bytes", name, FILE_MAX);
-	else
-		stage_file(s, f->kind, p, n, name);
-	free(p);
-	close(fd);
-	if (s != &now)
-		return;
-	if (now.why[0] != '\0')
-		log_warnx("%s; the old one stays", now.why);
-	else
-		log_info("%s: read again", name);
-	apply_files(w, &now);
-	staged_clear(&now);
-}
-
-static void
-cfg_nofile(struct worker *w, const struct m_cfg_nofile *f)
-{
-	if (f->kind == FILE_DERPMAP)
-		w->next.has_derpmap = true;
-	else
-		w->next.has_records = true;
 }
 
 static void
@@ -257,7 +188,7 @@ key_msg(struct link *l, const struct msg *m, void *tag, void *arg)
 	struct worker *w = arg;
 
 	(void)l;
-	net_key_msg(control_net(w->control), m, tag);
+	control_key_msg(w->control, m, tag);
 }
 
 static void
@@ -266,7 +197,7 @@ key_down(struct link *l, enum link_why why, void *arg)
 	struct worker *w = arg;
 
 	if (l == w->key) {
-		net_key_link(control_net(w->control), NULL);
+		control_key_link(w->control, NULL);
 		w->key = NULL;
 		log_info("keyd is away: handshakes wait");
 	}
@@ -342,22 +273,98 @@ db_down(struct link *l, enum link_why why, void *arg)
 		env_end(w->env, 1, "the link to dbd is lost");
 }
 
+/* Siblings: a bad one loses the link, and master makes another. */
+
+static void
+mesh_msg(struct link *l, const struct msg *m, void *tag, void *arg)
+{
+	struct worker *w = arg;
+	struct relay *r = control_relay(w->control);
+
+	(void)tag;
+	if (r != NULL && !relay_mesh_msg(r, link_slot(l), m))
+		link_violation(l, LINK_FORGED);
+}
+
+static void
+mesh_down(struct link *l, enum link_why why, void *arg)
+{
+	struct worker *w = arg;
+	struct relay *r = control_relay(w->control);
+	uint16_t slot = link_slot(l);
+
+	if (w->mesh[slot] == l) {
+		w->mesh[slot] = NULL;
+		if (r != NULL)
+			relay_mesh_link(r, slot, NULL);
+	}
+	child_blame(w->child, l, why);
+	link_free(l);
+}
+
+static void
+mesh_link(struct worker *w, const struct msg *m)
+{
+	struct link_conf conf = { .arg = w, .on_msg = mesh_msg,
+	    .on_down = mesh_down };
+	struct relay *r = control_relay(w->control);
+	uint16_t slot = m->u.cfg_link.slot;
+	struct link *old;
+
+	if (slot == 0 || slot >= SLOTS || slot == w->slot)
+		fatalx("a link to the worker in slot %u", slot);
+	old = w->mesh[slot];
+	w->mesh[slot] = child_link(w->child, m, &conf);
+	link_set_state(w->mesh[slot], MSG_RUN);
+	if (r != NULL)
+		relay_mesh_link(r, slot, w->mesh[slot]);
+	link_free(old);
+}
+
+/* The relay was made after they came. */
+static void
+mesh_attach(struct worker *w)
+{
+	struct relay *r = control_relay(w->control);
+	uint16_t i;
+
+	for (i = 1; r != NULL && i < SLOTS; i++)
+		if (w->mesh[i] != NULL)
+			relay_mesh_link(r, i, w->mesh[i]);
+}
+
+static void
+sig_link(struct worker *w, const struct msg *m)
+{
+	if (w->sig_fd != NULL)
+		ev_fd_del(w->sig_fd);
+	sig_set_fd(w->sig, m->fd);
+	w->sig_keyd = m->u.cfg_link.generation;
+	w->sig_fd = ev_fd_add(child_ev(w->child), m->fd, EV_F_READ,
+	    on_sig_readable, w);
+	net_tls_hold(control_net(w->control), false);
+}
+
 static void
 cfg_link(struct worker *w, const struct msg *m)
 {
 	struct link_conf conf = { .arg = w };
 	struct link *old;
 
-	if (m->u.cfg_link.link == LINK_KEY) {
+	if (m->u.cfg_link.link == LINK_SIG)
+		sig_link(w, m);
+	else if (m->u.cfg_link.link == LINK_MESH)
+		mesh_link(w, m);
+	else if (m->u.cfg_link.link == LINK_KEY) {
 		conf.on_msg = key_msg;
 		conf.on_down = key_down;
 		old = w->key;
 		w->key = child_link(w->child, m, &conf);
 		if (old != NULL) {
-			net_key_link(control_net(w->control), NULL);
+			control_key_link(w->control, NULL);
 			link_free(old);
 		}
-		net_key_link(control_net(w->control), w->key);
+		control_key_link(w->control, w->key);
 	} else if (m->u.cfg_link.link == LINK_DB) {
 		conf.on_msg = db_msg;
 		conf.on_down = db_down;
@@ -393,21 +400,22 @@ on_cfg(struct child *child, const struct msg *m, void *tag, void *arg)
 	(void)tag;
 	switch (m->type) {
 	case M_CFG_CONF_WORKER:
-		staged_clear(&w->next);
-		w->next.epoch = m->u.cfg_conf_worker.epoch;
-		msg_encode(&w->next.conf, m);
+		staged_conf(w->staged, m);
 		break;
 	case M_CFG_FILE:
-		cfg_file(w, &m->u.cfg_file, m->fd);
+		staged_file(w->staged, &m->u.cfg_file, m->fd);
 		break;
 	case M_CFG_NOFILE:
-		cfg_nofile(w, &m->u.cfg_nofile);
+		staged_nofile(w->staged, &m->u.cfg_nofile);
 		break;
 	case M_CFG_LISTEN:
 		sock_listen(w->socks, m->u.cfg_listen.listener,
-		    m->u.cfg_listen.slot, m->fd);
+		    m->u.cfg_listen.slot,
+		    (enum conn_kind)m->u.cfg_listen.kind,
+		    m->u.cfg_listen.proxy, m->fd);
 		if (m->u.cfg_listen.slot == w->slot)
-			sock_accept(w->socks, w->slot, w->epoch != 0);
+			sock_accept(w->socks, w->slot,
+			    staged_in_force(w->staged) != 0);
 		break;
 	case M_CFG_UNLISTEN:
 		sock_unlisten(w->socks, m->u.cfg_unlisten.listener);
@@ -431,38 +439,19 @@ static bool
 on_stage(struct child *child, uint32_t epoch, char *why, size_t len, void *arg)
 {
 	struct worker *w = arg;
-	struct msg m;
 
 	(void)child;
-	if (w->next.epoch != epoch || w->next.conf.n == 0) {
-		snprintf(why, len, "no configuration of this epoch");
-		return false;
-	}
-	if (w->next.why[0] != '\0') {
-		strlcpy(why, w->next.why, len);
-		return false;
-	}
-	if (msg_decode(&m, M_CFG_CONF_WORKER, w->next.conf.p,
-	    w->next.conf.n) == -1)
-		fatalx("own copy does not decode");
-	return control_conf_check(&m.u.cfg_conf_worker, why, len) == 0;
+	return staged_check(w->staged, epoch, why, len);
 }
 
 static void
 on_commit(struct child *child, uint32_t epoch, void *arg)
 {
 	struct worker *w = arg;
-	struct msg m;
 
 	(void)child;
-	if (w->next.epoch != epoch ||
-	    msg_decode(&m, M_CFG_CONF_WORKER, w->next.conf.p,
-	    w->next.conf.n) == -1)
-		fatalx("commit of what was not staged");
-	w->epoch = epoch;
-	control_conf(w->control, &m.u.cfg_conf_worker);
-	apply_files(w, &w->next);
-	staged_clear(&w->next);
+	staged_commit(w->staged, epoch);
+	mesh_attach(w);
 }
 
 static void
@@ -472,7 +461,7 @@ on_discard(struct child *child, uint32_t epoch, void *arg)
 
 	(void)child;
 	(void)epoch;
-	staged_clear(&w->next);
+	staged_discard(w->staged);
 }
 
 static void
@@ -480,7 +469,7 @@ on_start(struct child *child, void *arg)
 {
 	struct worker *w = arg;
 
-	on_commit(child, w->next.epoch, w);
+	on_commit(child, staged_epoch(w->staged), w);
 	sock_accept(w->socks, w->slot, true);
 	timer_in(&w->stat_timer, STAT_US);
 }

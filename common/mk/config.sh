@@ -1,6 +1,7 @@
 #!/bin/sh
 # Looks at the machine and writes shell assignments for rules.sh and make
-# flags for the Makefile.  The only probes that the build makes.
+# flags for the Makefile.  The only probes that the build makes.  CC and LINK,
+# its flags, are asked whether a program can be linked without shared libraries.
 set -eu
 pc() { pkg-config "$@" 2>/dev/null; }
 lib() { # lib NAME PKG FALLBACK
@@ -10,12 +11,25 @@ lib() { # lib NAME PKG FALLBACK
 lib event libevent_core -levent_core
 lib sodium libsodium -lsodium
 lib crypto libcrypto -lcrypto
+lib ssl libssl -lssl
 lib nghttp2 libnghttp2 -lnghttp2
 lib zstd libzstd -lzstd
 lib json json-c -ljson-c
+lib curl libcurl -lcurl
+lib cares libcares -lcares
 lib confuse libconfuse -lconfuse
 lib sqlite3 sqlite3 -lsqlite3
 lib cmocka cmocka -lcmocka
+# policyc, which lives for a millisecond, spends half of it on loading them.
+static=
+case $(uname -s)/${LINK=} in
+Linux/*-fsanitize*) ;;
+Linux/*)
+	v='-static-pie -lbsd -lmd'
+	echo 'int main(void) { return 0; }' | ${CC:-cc} $LINK -x c -o /dev/null \
+	    - $v >/dev/null 2>&1 && static=$v ;;
+esac
+echo "LIB_static='$static'"
 case $(uname -s) in
 Linux)	lib bsd libbsd-overlay -lbsd
 	lib seccomp libseccomp -lseccomp ;;
@@ -35,6 +49,6 @@ else	# Debian 12: sources of package node-llhttp
 	echo "LLHTTP_SRC=/usr/share/llhttp"
 	echo "LLHTTP_CFLAGS=-I/usr/share/include/llhttp"
 fi
-flags=$(pc --cflags libbsd-overlay libevent_core libsodium libcrypto \
-    libnghttp2 libzstd json-c libconfuse sqlite3) || flags=
+flags=$(pc --cflags libbsd-overlay libevent_core libsodium libssl libcrypto \
+    libnghttp2 libzstd json-c libconfuse sqlite3 libcurl libcares) || flags=
 echo "PKG_CFLAGS='$flags'"

@@ -2,7 +2,9 @@
 # Writes the make rules of the whole tree to standard output: an object for
 # each source, an archive for each folder, a program for each row of
 # common/mk/programs, a test for each regress/unit/t_*.c and a fuzz target for
-# each regress/fuzz/f_*.c.  Plain rules only, so that every make reads them.
+# each regress/fuzz/f_*.c.  Doubles of what the archives hold, regress/unit/
+# d_X.c, go before them into the tests t_X.c and t_X_*.c.  Plain rules only, so
+# that every make reads them.
 set -eu
 . "${1:?usage: rules.sh CONFIG}"
 
@@ -31,7 +33,7 @@ all=
 for d in $folders; do
 	objs=
 	for s in "$d"/*.c; do
-		case $s in */main.c) continue ;; esac
+		case $s in */main.c|common/sandbox_gen.c) continue ;; esac
 		object "$s" "$(obj "$s")"
 		objs="$objs $(obj "$s")"
 	done
@@ -57,6 +59,18 @@ if [ -n "$LLHTTP_SRC" ]; then
 	all="$all \$(O)/lib/llhttp.a"
 fi
 
+# The seccomp filters of the roles are made by a program of the build.
+[ -z "$LIB_seccomp" ] || {
+	object common/sandbox_gen.c '$(O)/o/common/sandbox_gen.o'
+	o='$(O)/o/common/sandbox_gen.o $(O)/o/common/sandbox_filter.o'
+	printf '$(O)/gen/filters: %s\n' "$o"
+	printf '\t@echo "cc $@"; $(CC) $(CFLAGS) $(LDFLAGS) -o $@ %s %s\n' \
+	    "$o" "$LIB_seccomp"
+	printf '$(O)/gen/common/sandbox_gen.h: $(O)/gen/filters\n'
+	printf '\t@$(O)/gen/filters > $@.new && mv $@.new $@\n'
+	printf '$(O)/o/common/sandbox_load.o: $(O)/gen/common/sandbox_gen.h\n'
+}
+
 programs=
 while read -r name main dirs; do
 	case $name in ''|\#*) continue ;; esac
@@ -71,15 +85,19 @@ while read -r name main dirs; do
 		esac
 	done
 	object "$main" "$(obj "$main")"
+	flags='$(LDFLAGS)'
+	case " $libs " in *' static '*)
+		[ -z "$LIB_static" ] || flags='$(LDFLAGS:-pie=)' ;;
+	esac
 	printf '$(O)/%s: %s%s\n' "$name" "$(obj "$main")" "$as"
-	printf '\t@echo "cc $@"; $(CC) $(CFLAGS) $(LDFLAGS) -o $@ %s -Wl,--start-group%s -Wl,--end-group %s\n' \
-	    "$(obj "$main")" "$as" "$(libs $libs)"
+	printf '\t@echo "cc $@"; $(CC) $(CFLAGS) %s -o $@ %s -Wl,--start-group%s -Wl,--end-group %s\n' \
+	    "$flags" "$(obj "$main")" "$as" "$(libs $libs)"
 	programs="$programs \$(O)/$name"
 done < common/mk/programs
 printf 'programs:%s\n' "$programs"
 
-every="$LIB_event $LIB_sodium $LIB_crypto $LIB_nghttp2 $LIB_zstd $LIB_json \
-$LIB_confuse $LIB_sqlite3 $LIB_seccomp $LIB_bsd $LLHTTP_LIBS"
+every="$LIB_event $LIB_sodium $LIB_ssl $LIB_crypto $LIB_nghttp2 $LIB_zstd $LIB_json \
+$LIB_confuse $LIB_sqlite3 $LIB_curl $LIB_cares $LIB_seccomp $LIB_bsd $LLHTTP_LIBS"
 test_all=
 for d in regress/lib regress/sim; do
 	case " $(echo $folders) " in
@@ -87,13 +105,25 @@ for d in regress/lib regress/sim; do
 	esac
 done
 tests=
+for s in regress/unit/d_*.c; do
+	[ -f "$s" ] || continue
+	object "$s" "$(obj "$s")"
+done
 for s in regress/unit/t_*.c; do
 	[ -f "$s" ] || continue
 	t="\$(O)/t/$(basename "$s" .c)"
 	object "$s" "$(obj "$s")"
-	printf '%s: %s%s%s\n\t@mkdir -p $(O)/t\n' "$t" "$(obj "$s")" "$test_all" "$all"
+	os=$(obj "$s")
+	for d in regress/unit/d_*.c; do
+		x=${d#regress/unit/d_}
+		case $s in
+		regress/unit/t_"${x%.c}".c|regress/unit/t_"${x%.c}"_*.c)
+			os="$os $(obj "$d")" ;;
+		esac
+	done
+	printf '%s: %s%s%s\n\t@mkdir -p $(O)/t\n' "$t" "$os" "$test_all" "$all"
 	printf '\t@echo "cc $@"; $(CC) $(CFLAGS) $(LDFLAGS) -o $@ %s -Wl,--start-group%s%s -Wl,--end-group %s %s\n' \
-	    "$(obj "$s")" "$test_all" "$all" "$every" "$LIB_cmocka"
+	    "$os" "$test_all" "$all" "$every" "$LIB_cmocka"
 	tests="$tests $t"
 done
 printf 'tests:%s\n' "$tests"

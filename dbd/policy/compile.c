@@ -9,13 +9,19 @@ policy_compile(struct slice text, const struct tailnet_info *info,
     bool *tests_failed)
 {
 	struct buf own = { 0 };
+	size_t from = blob != NULL ? blob->n : 0;
 	struct compiled c;
 	int rc = -1;
 
 	*tests_failed = false;
 	if (compiled_make(&c, text, info, blob != NULL ? blob : &own, err)) {
-		if (topo == NULL || policy_test(c.policy, c.pol, info, topo,
-		    err))
+		if (topo != NULL && topo->unknown && (c.policy->ntests != 0 ||
+		    c.policy->nssh_tests != 0)) {
+			rc = POLICY_WANTS_NODES;
+			if (blob != NULL)
+				blob->n = from;
+		} else if (topo == NULL || policy_test(c.policy, c.pol, info,
+		    topo, err))
 			rc = 0;
 		else
 			*tests_failed = true;

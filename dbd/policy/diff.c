@@ -5,20 +5,20 @@
 
 #define MEMO_MAX	((size_t)32 * 1024 * 1024)
 
-/* A row by what it says, whatever its number. */
-struct said {
+/* A row or class by what it says or is, whatever its number. */
+struct hashed {
 	uint64_t	 hash;
-	uint32_t	 row;
+	uint32_t	 number;
 };
 
 static int
-cmp_said(const void *a, const void *b)
+cmp_hashed(const void *a, const void *b)
 {
-	const struct said *x = a, *y = b;
+	const struct hashed *x = a, *y = b;
 
 	if (x->hash != y->hash)
 		return x->hash < y->hash ? -1 : 1;
-	return x->row < y->row ? -1 : x->row > y->row;
+	return x->number < y->number ? -1 : x->number > y->number;
 }
 
 uint64_t
@@ -60,18 +60,18 @@ diff_row_said(const struct pol *p, const struct pol_row *r)
 	return table_hash(&r->proto, 1, sum ^ r->flags);
 }
 
-static struct said *
+static struct hashed *
 said_make(const struct pol *p)
 {
-	struct said *v;
+	struct hashed *v;
 	uint32_t i;
 
 	v = xcalloc((size_t)p->nrows + 1, sizeof(*v));
 	for (i = 0; i < p->nrows; i++) {
 		v[i].hash = diff_row_said(p, &p->row[i]);
-		v[i].row = i;
+		v[i].number = i;
 	}
-	qsort(v, p->nrows, sizeof(*v), cmp_said);
+	qsort(v, p->nrows, sizeof(*v), cmp_hashed);
 	return v;
 }
 
@@ -79,7 +79,7 @@ said_make(const struct pol *p)
 static void
 mark_changed(struct side *was, struct side *now)
 {
-	struct said *a = said_make(was->c.pol), *b = said_make(now->c.pol);
+	struct hashed *a = said_make(was->c.pol), *b = said_make(now->c.pol);
 	uint32_t i = 0, k = 0, n = was->c.pol->nrows, m = now->c.pol->nrows;
 
 	while (i < n || k < m) {
@@ -87,12 +87,12 @@ mark_changed(struct side *was, struct side *now)
 			i++;
 			k++;
 		} else if (k == m || (i < n && a[i].hash < b[k].hash)) {
-			was->changed[a[i].row / 64] |=
-			    UINT64_C(1) << a[i].row % 64;
+			was->changed[a[i].number / 64] |=
+			    UINT64_C(1) << a[i].number % 64;
 			i++;
 		} else {
-			now->changed[b[k].row / 64] |=
-			    UINT64_C(1) << b[k].row % 64;
+			now->changed[b[k].number / 64] |=
+			    UINT64_C(1) << b[k].number % 64;
 			k++;
 		}
 	}
@@ -274,22 +274,6 @@ classify(struct diff *d)
 		hits_free(&h[s]);
 }
 
-/* A class by what it is as a source, or as a destination. */
-struct as {
-	uint64_t	 hash;
-	uint32_t	 class;
-};
-
-static int
-cmp_as(const void *a, const void *b)
-{
-	const struct as *x = a, *y = b;
-
-	if (x->hash != y->hash)
-		return x->hash < y->hash ? -1 : 1;
-	return x->class < y->class ? -1 : x->class > y->class;
-}
-
 /* Sources: the first two parts; destinations: the others. */
 static const uint64_t *
 parts_as(const struct diff *d, const struct class *c, unsigned int side,
@@ -326,7 +310,7 @@ alike(const struct diff *d, const struct class *a, const struct class *b,
 }
 
 static void
-group_as(struct diff *d, struct as *v, bool dst)
+group_as(struct diff *d, struct hashed *v, bool dst)
 {
 	const struct class *c;
 	uint32_t i, n = 0;
@@ -335,7 +319,7 @@ group_as(struct diff *d, struct as *v, bool dst)
 	size_t octets;
 
 	for (i = 0; i < d->nclasses; i++) {
-		v[i].class = i;
+		v[i].number = i;
 		v[i].hash = 0;
 		for (side = 0; side < 2; side++) {
 			p = parts_as(d, &d->class[i], side, dst, &octets);
@@ -343,12 +327,12 @@ group_as(struct diff *d, struct as *v, bool dst)
 		}
 	}
 	if (d->nclasses != 0)
-		qsort(v, d->nclasses, sizeof(*v), cmp_as);
+		qsort(v, d->nclasses, sizeof(*v), cmp_hashed);
 	for (i = 0; i < d->nclasses; i++) {
-		c = &d->class[v[i].class];
-		if (i > 0 && !alike(d, c, &d->class[v[i - 1].class], dst))
+		c = &d->class[v[i].number];
+		if (i > 0 && !alike(d, c, &d->class[v[i - 1].number], dst))
 			n++;
-		d->class[v[i].class].group[dst] = n;
+		d->class[v[i].number].group[dst] = n;
 	}
 	d->ngroups[dst] = n + 1;
 }
@@ -357,7 +341,7 @@ group_as(struct diff *d, struct as *v, bool dst)
 static void
 group_classes(struct diff *d)
 {
-	struct as *v;
+	struct hashed *v;
 	size_t n;
 	unsigned int i;
 

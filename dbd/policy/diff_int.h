@@ -65,8 +65,17 @@ uint64_t diff_src_said(const struct pol *, uint32_t src);
 uint64_t diff_row_said(const struct pol *, const struct pol_row *);
 /* Writes what differs, pair of classes by pair of classes. */
 void	 diff_list(struct diff *);
-/* A line for each section that differs and is not about access. */
+/* What differs in sections that are not about access, item by item. */
 void	 diff_rest(struct diff *);
+/*
+ * An item of a section in its own words, appended to b: at most some 1,000
+ * octets of UTF-8 (diff_say.c).
+ */
+void	 say_app(struct buf *b, const struct policy *, uint32_t i);
+void	 say_ssh(struct buf *b, const struct policy *, uint32_t i);
+void	 say_attr(struct buf *b, const struct policy *, uint32_t i);
+void	 say_approver(struct buf *b, const struct policy *, uint32_t i);
+void	 say_owner(struct buf *b, const struct policy *, uint32_t i);
 /* Octets of out that stay free for what comes after the list. */
 #define DIFF_REST	512
 

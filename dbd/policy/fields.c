@@ -70,6 +70,18 @@ fields_read(struct reading *r, const struct hj *o, const struct field *f,
 	return ok;
 }
 
+/* The first string from v on; what else stands before it is a fault. */
+static const struct hj *
+next_str(struct reading *r, const struct hj *v, bool *ok)
+{
+	for (; v != NULL; v = v->next) {
+		if (want_kind(r, v, HJ_STRING))
+			return v;
+		*ok = false;
+	}
+	return NULL;
+}
+
 bool
 strs_read(struct reading *r, const struct hj *list, struct strs *out,
     bool trim)
@@ -81,13 +93,9 @@ strs_read(struct reading *r, const struct hj *list, struct strs *out,
 	if (list == NULL)
 		return true;
 	out->v = arena_array(r->a, list->count, sizeof(*out->v));
-	for (v = list->first; v != NULL; v = v->next) {
-		if (!want_kind(r, v, HJ_STRING)) {
-			ok = false;
-			continue;
-		}
+	for (v = next_str(r, list->first, &ok); v != NULL;
+	    v = next_str(r, v->next, &ok))
 		out->v[out->n++] = trim ? lex_trim(v->text) : v->text;
-	}
 	return ok;
 }
 
@@ -104,11 +112,8 @@ aliases_read(struct reading *r, const struct hj *list, struct aliases *out,
 	if (list == NULL)
 		return true;
 	out->v = arena_array(r->a, list->count, sizeof(*out->v));
-	for (v = list->first; v != NULL; v = v->next) {
-		if (!want_kind(r, v, HJ_STRING)) {
-			ok = false;
-			continue;
-		}
+	for (v = next_str(r, list->first, &ok); v != NULL;
+	    v = next_str(r, v->next, &ok)) {
 		s = trim ? lex_trim(v->text) : v->text;
 		al = &out->v[out->n++];
 		al->pos = v->pos;

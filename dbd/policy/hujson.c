@@ -258,59 +258,54 @@ plain(struct reader *r, size_t *n)
 	return true;
 }
 
-/* From the first escape on; n octets of the string are at start already. */
-static bool
-string_escaped(struct reader *r, const char *start, struct slice *out)
+/*
+ * A copy of what was read since start, with room for the rest of the string:
+ * what an escape stands for is shorter than the escape.
+ */
+static char *
+string_copy(struct reader *r, const char *start)
 {
 	const char *p;
-	size_t left, n;
-	char *d, *s;
+	char *s;
 
-	/* What an escape stands for is shorter than the escape. */
 	for (p = r->p; p < r->end && *p != '"'; p++)
 		if (*p == '\\' && p + 1 < r->end)
 			p++;
-	left = (size_t)(p - start);
-	s = arena_alloc(r->a, left + 1);
-	n = (size_t)(r->p - start);
-	memcpy(s, start, n);
-	d = s + n;
+	s = arena_alloc(r->a, (size_t)(p - start) + 1);
+	memcpy(s, start, (size_t)(r->p - start));
+	return s;
+}
+
+/* At a quote.  Only a string with escapes is copied. */
+static bool
+read_string(struct reader *r, struct slice *out)
+{
+	const char *start = ++r->p;
+	char *copy = NULL, *d = NULL;
+	size_t n;
+
 	while (r->p < r->end && *r->p != '"') {
 		if (*r->p == '\\') {
+			if (copy == NULL) {
+				copy = string_copy(r, start);
+				d = copy + (r->p - start);
+			}
 			if ((d = escape(r, d)) == NULL)
 				return false;
 			continue;
 		}
 		if (!plain(r, &n))
 			return false;
-		memcpy(d, r->p, n);
-		d += n;
+		if (copy != NULL) {
+			memcpy(d, r->p, n);
+			d += n;
+		}
 		r->p += n;
 	}
 	if (r->p == r->end)
 		return bad_end(r);
-	r->p++;
-	*out = slice_mem(s, (size_t)(d - s));
-	return true;
-}
-
-/* At a quote. */
-static bool
-read_string(struct reader *r, struct slice *out)
-{
-	const char *start = ++r->p;
-	size_t n;
-
-	while (r->p < r->end && *r->p != '"') {
-		if (*r->p == '\\')
-			return string_escaped(r, start, out);
-		if (!plain(r, &n))
-			return false;
-		r->p += n;
-	}
-	if (r->p == r->end)
-		return bad_end(r);
-	*out = slice_mem(start, (size_t)(r->p - start));
+	*out = copy != NULL ? slice_mem(copy, (size_t)(d - copy)) :
+	    slice_mem(start, (size_t)(r->p - start));
 	r->p++;
 	return true;
 }

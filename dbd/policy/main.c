@@ -4,10 +4,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "common/compat/compat.h"
 #include "common/compat/sys.h"
-#include "common/ev.h"
+#include "common/link.h"
 #include "common/log.h"
 #include "common/sandbox.h"
 #include "dbd/policy/policy.h"
@@ -17,12 +18,162 @@
 #define POL_FD		3
 #define QUEUE_MAX	((size_t)128 * 1024 * 1024)
 
+/*
+ * The link's socket.  One peer, one question, one answer: it may block, and
+ * that needs no event loop, whose start would cost more than a compile.
+ */
+struct pipe {
+	struct link	*link;
+	struct imsgbuf	 rx;
+	struct imsgbuf	 tx;
+	bool		 closed;
+};
+
+/* The world. */
+
+static uint64_t
+clock_us(clockid_t id)
+{
+	struct timespec ts;
+
+	if (clock_gettime(id, &ts) == -1)
+		fatal("clock_gettime");
+	return (uint64_t)ts.tv_sec * US_PER_S + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static uint64_t
+real_now(void *arg)
+{
+	(void)arg;
+	return clock_us(CLOCK_MONOTONIC);
+}
+
+static int64_t
+real_wall(void *arg)
+{
+	(void)arg;
+	return (int64_t)clock_us(CLOCK_REALTIME);
+}
+
+static void
+real_random(void *arg, void *p, size_t n)
+{
+	(void)arg;
+	(void)p;
+	(void)n;
+	fatalx("a policy has no use for chance");
+}
+
+static void
+real_end(void *arg, int code, const char *why)
+{
+	(void)arg;
+	if (code != 0)
+		log_warnx("%s", why);
+	exit(code);
+}
+
+static const struct env_ops world = {
+	real_now, real_wall, real_random, real_end
+};
+
+/* The transport. */
+
+static void
+pipe_send(void *arg, uint32_t type, uint32_t id, const void *p, size_t n,
+    int fd)
+{
+	struct pipe *pp = arg;
+
+	if (imsg_compose(&pp->tx, type, id, 0, fd, p, n) == -1)
+		fatal("message cannot be queued length=%zu", n);
+}
+
+static size_t
+pipe_queued(void *arg)
+{
+	struct pipe *pp = arg;
+
+	return imsgbuf_queued(&pp->tx);
+}
+
+static void
+pipe_close(void *arg)
+{
+	struct pipe *pp = arg;
+
+	(void)imsgbuf_flush(&pp->tx);	/* a refusal should still arrive */
+	(void)close(POL_FD);
+	pp->closed = true;
+}
+
+static const struct link_io pipe_io = {
+	pipe_send, pipe_queued, pipe_close
+};
+
+static void
+pipe_init(struct pipe *pp)
+{
+	int flags;
+
+	memset(pp, 0, sizeof(*pp));
+	if ((flags = fcntl(POL_FD, F_GETFL)) == -1 ||
+	    fcntl(POL_FD, F_SETFL, flags & ~O_NONBLOCK) == -1)
+		fatal("link cannot be made blocking");
+	if (imsgbuf_init(&pp->rx, POL_FD) == -1 ||
+	    imsgbuf_init(&pp->tx, POL_FD) == -1 ||
+	    imsgbuf_set_maxsize(&pp->rx, MSG_MAX + IMSG_HEADER_SIZE) == -1 ||
+	    imsgbuf_set_maxsize(&pp->tx, MSG_MAX + IMSG_HEADER_SIZE) == -1)
+		fatal("imsgbuf_init");
+}
+
+static void
+pipe_deliver(struct pipe *pp)
+{
+	struct imsg imsg;
+	struct ibuf body;
+	const void *p;
+	size_t n;
+	int rc;
+
+	while (!pp->closed && (rc = imsgbuf_get(&pp->rx, &imsg)) != 0) {
+		if (rc == -1) {
+			link_violation(pp->link, LINK_BAD_BODY);
+			return;
+		}
+		p = NULL;
+		n = 0;
+		if (imsg_get_ibuf(&imsg, &body) == 0) {
+			p = ibuf_data(&body);
+			n = ibuf_size(&body);
+		}
+		link_input(pp->link, imsg_get_type(&imsg), imsg_get_id(&imsg),
+		    p, n, -1);
+		imsg_free(&imsg);
+	}
+}
+
+/* on_down ends the process. */
+static void __attribute__((__noreturn__))
+pipe_run(struct pipe *pp, struct env *env)
+{
+	for (;;) {
+		if (!pp->closed && imsgbuf_read(&pp->rx) != 1)
+			link_eof(pp->link);
+		pipe_deliver(pp);
+		if (!pp->closed && imsgbuf_flush(&pp->tx) == -1)
+			link_eof(pp->link);
+		env_run(env);
+	}
+}
+
 /* Ends and limits are master's: a signal to us alone means nothing. */
 static void
 ignore_signals(void)
 {
 	static const int none[] = {
-		SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM
+		SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM,
+		SIGPIPE
 	};
 	size_t i;
 
@@ -77,7 +228,8 @@ serve(int argc, char **argv)
 {
 	struct sandbox_conf conf;
 	struct link_conf lc;
-	struct ev *ev;
+	struct pipe pipe;
+	struct env *env;
 
 	sandbox_fds();
 	log_init(NAME, STDERR_FILENO, strcmp(argv[2], "syslog") == 0, 0);
@@ -94,7 +246,7 @@ serve(int argc, char **argv)
 	}
 	compat_title_init(argc, argv);
 	setproctitle("compiles a policy");
-	ev = ev_new();		/* before the filter: it makes descriptors */
+	pipe_init(&pipe);	/* before the filter */
 	sandbox_enter(&conf);
 	memset(&lc, 0, sizeof(lc));
 	lc.kind = LINK_POL;
@@ -104,9 +256,9 @@ serve(int argc, char **argv)
 	lc.on_msg = on_msg;
 	lc.on_down = on_down;
 	lc.arg = serve_new();
-	(void)ev_link(ev, &lc, POL_FD);
-	ev_run(ev, NULL, NULL);
-	exit(0);
+	env = env_new(&world, NULL);
+	pipe.link = link_new(env, &lc, &pipe_io, &pipe);
+	pipe_run(&pipe, env);
 }
 
 static void

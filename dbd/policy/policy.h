@@ -22,7 +22,11 @@ struct topology {
 	const struct test_node *node;
 	size_t		 nnodes;
 	struct prefix	 range[2];	/* the tailnet's, v4 and v6 */
+	bool		 unknown;	/* nodes are to be had, but not here */
 };
+
+/* policy_compile(): it has tests, and the nodes are unknown. */
+#define POLICY_WANTS_NODES	1
 
 /*
  * Makes the compiled form of a checked policy; pol_save() writes it.  It lives
@@ -42,7 +46,8 @@ bool		 policy_test(const struct policy *, const struct pol *,
 
 /*
  * One compile from text to blob: reads, emits, loads what it made again, runs
- * the tests if there is a topology.  0, or -1 and the error.  blob may be NULL.
+ * the tests if there is a topology.  0, or -1 and the error, or
+ * POLICY_WANTS_NODES, and nothing was written.  blob may be NULL.
  * A policy whose tests fail is -1 with *tests_failed set and the blob filled:
  * the caller decides what that means.
  */
@@ -64,8 +69,10 @@ int		 policy_why(struct slice text, const struct tailnet_info *,
  * What the new text would add and remove against the old: lines
  * "+ SRC -> DST proto:ports" and "- ...", of nodes' names.  Pairs of nodes
  * with equal hits are found once, and at most max lines (0: 1000) of at most
- * POLICY_OUT_MAX octets are written.  Lines "* ..." name other sections that
- * differ; "no difference" if nothing does.
+ * POLICY_OUT_MAX octets are written.  Items of sections that are not about
+ * access follow in their own words, "- ssh ..." and "+ ssh ..."; "* ..." for
+ * one that means others under the same words, another order of rules, or what
+ * is too much; "no difference" if nothing differs.
  */
 int		 policy_diff(struct slice was, struct slice now,
 		    const struct tailnet_info *, const struct topology *,

@@ -26,6 +26,7 @@ struct serve {
 	uint16_t	 port;
 	uint32_t	 lines;
 	bool		 stored;
+	bool		 later;		/* nodes, if we ask for them */
 	struct pol_user	*user;
 	size_t		 nusers, capusers;
 	struct test_node *node;
@@ -72,6 +73,7 @@ take_conf(struct serve *s, const struct m_pol_conf *m)
 	s->port = m->port;
 	s->lines = m->lines;
 	s->stored = m->stored;
+	s->later = m->later;
 }
 
 /* One octet too many is enough to be refused. */
@@ -206,7 +208,7 @@ answer(struct serve *s, struct link *l, uint32_t id)
 	const struct tailnet_info info = { s->user, s->nusers, s->domain,
 	    s->ndomains, s->stored };
 	const struct topology topo = { s->node, s->nnodes,
-	    { s->range[0], s->range[1] } };
+	    { s->range[0], s->range[1] }, s->later };
 	struct buf text = { NULL, 0, 0 }, detail = text, out = text;
 	struct pol_error e = { &text, &detail, { 0, 0 } };
 	struct slice now = buf_slice_of(&s->text);
@@ -235,7 +237,12 @@ answer(struct serve *s, struct link *l, uint32_t id)
 		buf_clear(&out);
 	send_parts(l, s->what == ASK_COMPILE ? M_POL_BLOB : M_POL_LINE, id,
 	    &out);
-	if (rc == 0) {
+	if (rc == POLICY_WANTS_NODES) {
+		s->later = s->done = false;
+		msg_init(&m, M_POL_NODES);
+		m.id = id;
+		link_reply(l, &m);
+	} else if (rc == 0) {
 		msg_init(&m, M_POL_OK);
 		m.id = id;
 		m.u.pol_ok.size = s->what == ASK_COMPILE ? out.n : 0;

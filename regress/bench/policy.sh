@@ -59,6 +59,7 @@ row "one port changed at 300 nodes: last delivery p50, ms" \
     "$(get policy:20 last_delivery_p50_s 1000)" 50
 row "... server CPU, ms" "$(get policy:20 server_cpu_per_set_ms)" 10
 CAL=$cal "$bin/b/polbench" || rc=1
+CAL=$cal "$bin/b/b_tailnet" -p || rc=1
 echo
 echo "| nodes | join quiet s | join CPU s | policy last p50 ms | policy CPU ms | update CPU ms | PSS MB |"
 echo "|---|---|---|---|---|---|---|"

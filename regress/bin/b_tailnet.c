@@ -1,6 +1,11 @@
 /*
  * What maps cost, without sockets: b_tailnet [NODES [STREAMS]].
  * One line a figure; times are CPU time of this thread.
+ *
+ *	b_tailnet -p [NODES ...]
+ *
+ * Policies alone, as rows of a table; 1 if a figure misses its limit, which for
+ * times holds where CAL (in the environment) is 120.
  */
 
 #include <malloc.h>
@@ -14,6 +19,7 @@
 
 #define USERS	50
 #define LEAST	1600	/* nodes that updates() changes */
+#define FRESH	1000	/* new nodes of policy_rows() */
 
 static struct {
 	struct env	*env;
@@ -25,6 +31,7 @@ static struct {
 	size_t		 nbusy;
 	uint64_t	 skew;		/* added to the clock */
 	bool		 varied;	/* nodes are unlike */
+	bool		 quiet;		/* rows of a table alone */
 } b;
 
 static uint64_t
@@ -179,9 +186,10 @@ load(unsigned int n, const struct pol *pol)
 	t0 = cpu_us();
 	if (tailnets_snapshot(b.tn, FEED_TAILNET, s.p, s.n) == -1)
 		abort();
-	printf("snapshot of %u nodes: %.2f us each, %.0f octets of memory "
-	    "each\n", n, (double)(cpu_us() - t0) / n,
-	    (double)(heap() - m0) / n);
+	if (!b.quiet)
+		printf("snapshot of %u nodes: %.2f us each, %.0f octets of "
+		    "memory each\n", n, (double)(cpu_us() - t0) / n,
+		    (double)(heap() - m0) / n);
 	buf_free(&s);
 }
 
@@ -207,13 +215,16 @@ join(unsigned int nodes, unsigned int streams)
 	t0 = cpu_us();
 	(void)open_one(1);
 	run();
-	printf("first map, all chunks cold: %.3f ms\n",
-	    (double)(cpu_us() - t0) / 1000);
+	if (!b.quiet)
+		printf("first map, all chunks cold: %.3f ms\n",
+		    (double)(cpu_us() - t0) / 1000);
 	o0 = b.octets;
 	t0 = cpu_us();
 	for (i = 2; i <= streams; i++)
 		(void)open_one(1 + i * 7919ULL % nodes);
 	run();
+	if (b.quiet)
+		return;
 	printf("first maps of %u streams: %.4f ms and %.0f octets each\n",
 	    streams - 1, (double)(cpu_us() - t0) / 1000 / (streams - 1),
 	    (double)(b.octets - o0) / (streams - 1));
@@ -342,6 +353,79 @@ policies(unsigned int nodes, unsigned int streams)
 	updates(streams);
 }
 
+/* Members may reach each other, and what lies in 10.0.0.0/8. */
+static void
+router_rules(struct rulekit *k)
+{
+	uint32_t all;
+
+	pk_init(k);
+	all = pk_src(k, PK_MEMBER, -1);
+	pk_row(k, all, PK_MEMBER, 0);
+	pk_row(k, all, PK_AROUND, 0);
+}
+
+static void
+router(struct fnode *f, unsigned int i, unsigned int subnet)
+{
+	fnode_init(f, i, 1 + i % USERS);
+	f->online = true;
+	f->subnet = subnet;
+}
+
+/*
+ * So many routers, each of a subnet of its own, that all see each other: first
+ * maps, and what it costs when one carries another subnet.
+ */
+static void
+routers(unsigned int n, const struct pol *pol)
+{
+	uint64_t t0, o0, c0, first;
+	unsigned int i, times = 20;
+	struct buf s = { 0 };
+	struct fuser u = { 0 };
+	struct fnode f;
+
+	snap_tailnet(&s, "default", 2);
+	snap_policy(&s, pol, 60000);
+	for (i = 1; i <= USERS; i++) {
+		u.id = i;
+		(void)snprintf(u.name, sizeof(u.name), "u%u@example.com", i);
+		snap_user(&s, &u);
+	}
+	for (i = 1; i <= n; i++) {
+		router(&f, i, i);
+		snap_node(&s, &f);
+	}
+	snap_batch(&s, ++b.seq);
+	if (tailnets_snapshot(b.tn, FEED_TAILNET, s.p, s.n) == -1)
+		abort();
+	buf_free(&s);
+	c0 = b.octets;
+	t0 = cpu_us();
+	for (i = 1; i <= n; i++)
+		(void)open_one(i);
+	run();
+	first = cpu_us() - t0;
+	c0 = b.octets - c0;
+	o0 = b.outs;
+	t0 = cpu_us();
+	for (i = 1; i <= times; i++) {
+		router(&f, i, n + i);
+		if (feed_node(b.tn, &f) == -1 ||
+		    feed_batch(b.tn, ++b.seq) == -1)
+			abort();
+		run();
+	}
+	t0 = cpu_us() - t0;
+	printf("%u routers: first maps %.2f ms in all, %.1f us and %.0f "
+	    "octets each, %.2f us for 1,000 octets; one route change %.3f ms, "
+	    "%.2f us each, %.0f messages\n", n, (double)first / 1000,
+	    (double)first / n, (double)c0 / n,
+	    (double)first * 1000 / (double)c0, (double)t0 / 1000 / times,
+	    (double)t0 / times / n, (double)(b.outs - o0) / times);
+}
+
 /* Everything anew. */
 static void
 restart(const struct tn_ops *ops, const struct tn_conf *c)
@@ -353,13 +437,159 @@ restart(const struct tn_ops *ops, const struct tn_conf *c)
 	b.nbusy = 0;
 }
 
+/* Policies, as a table. */
+
+static bool
+row(const char *what, unsigned int n, double measured, double limit,
+    double scale)
+{
+	bool ok = measured <= limit * scale;
+
+	printf("| %s, %u nodes | %.2f | %.0f | %s |\n", what, n, measured,
+	    limit, ok ? "ok" : "MISSED");
+	return ok;
+}
+
+/* The same nodes with the same streams: what the rules alone hold. */
+static double
+memory_of_rules(const struct tn_ops *ops, const struct tn_conf *c,
+    unsigned int n, const struct pol *open, const struct pol *pol)
+{
+	const struct pol *p[] = { open, pol };
+	double used[2];
+	unsigned int i;
+	size_t m0;
+
+	for (i = 0; i < 2; i++) {
+		restart(ops, c);
+		m0 = heap();
+		load(n, p[i]);
+		join(n, n < 1000 ? n : 1000);
+		used[i] = (double)heap() - (double)m0;
+	}
+	return used[1] > used[0] ? used[1] - used[0] : 0;
+}
+
+/* Nodes of kinds that are there already; the time of each. */
+static double
+new_nodes(unsigned int n)
+{
+	unsigned int i, id = n;
+	uint64_t t0 = cpu_us();
+
+	for (i = 0; i < FRESH; i++) {
+		if (++id % 1000 == 500)
+			id++;
+		put(id, 0);
+	}
+	run();
+	return (double)(cpu_us() - t0) / FRESH;
+}
+
+static double
+one_rule(unsigned int n)
+{
+	unsigned int i, times = 10;
+	struct rulekit k;
+	uint64_t t0;
+
+	join(n, n);
+	t0 = cpu_us();
+	for (i = 0; i < times; i++) {
+		rules(&k, i % 2 == 0);
+		if (feed_policy(b.tn, &k.pol, 0) == -1 ||
+		    feed_batch(b.tn, ++b.seq) == -1)
+			abort();
+		run();
+	}
+	return (double)(cpu_us() - t0) / times;
+}
+
+static bool
+policy_rows(const struct tn_ops *ops, const struct tn_conf *c, unsigned int n,
+    double scale)
+{
+	struct pol *open = pol_builtin(true);
+	struct rulekit k;
+	double us;
+	bool ok;
+
+	b.varied = b.quiet = true;
+	rules(&k, false);
+	ok = row("memory of classes and rows, MB", n,
+	    memory_of_rules(ops, c, n, open, &k.pol) / 1e6, 16, 1);
+	restart(ops, c);
+	load(n, &k.pol);
+	ok = row("a new node of an old class, us", n, new_nodes(n), 50,
+	    scale) && ok;
+	restart(ops, c);
+	load(n, &k.pol);
+	us = one_rule(n);
+	printf("| one rule more or less in a worker, ms, %u nodes and streams "
+	    "| %.2f | | %.2f us a stream |\n", n, us / 1000, us / n);
+	pol_free(open);
+	return ok;
+}
+
+/* The arguments after -p; 0, or 1 if a limit is missed. */
+static int
+policy_table(const struct tn_ops *ops, const struct tn_conf *c,
+    char *const *arg)
+{
+	static const unsigned int sizes[] = { 100, 300, 1000, 3000, 10000 };
+	const char *cal = getenv("CAL");
+	double scale = cal != NULL ? strtod(cal, NULL) / 120 : 1;
+	unsigned int i;
+	bool ok = true;
+
+	for (i = 0; arg[0] == NULL && i < 5; i++)
+		ok = policy_rows(ops, c, sizes[i], scale) && ok;
+	for (; *arg != NULL; arg++)
+		ok = policy_rows(ops, c, (unsigned int)strtoul(*arg, NULL, 10),
+		    scale) && ok;
+	return ok ? 0 : 1;
+}
+
+static int
+policies_alone(const struct tn_ops *ops, const struct tn_conf *c,
+    char *const *arg)
+{
+	unsigned int most = 10000, i;
+	int rc;
+
+	for (i = 0; arg[i] != NULL; i++) {
+		if (strtoul(arg[i], NULL, 10) < 100) {
+			fprintf(stderr, "usage: b_tailnet -p [NODES ...], at "
+			    "least 100 each\n");
+			return 2;
+		}
+		if (strtoul(arg[i], NULL, 10) > most)
+			most = (unsigned int)strtoul(arg[i], NULL, 10);
+	}
+	b.busy = calloc(8 * most, sizeof(b.busy[0]));
+	b.env = env_new(&b_ops, NULL);
+	b.tn = tailnets_new(b.env, ops);
+	rc = policy_table(ops, c, arg);
+	tailnets_free(b.tn);
+	env_free(b.env);
+	free(b.busy);
+	return rc;
+}
+
 int
 main(int argc, char **argv)
 {
 	static const struct tn_ops ops = { on_out, on_over, NULL };
-	unsigned int nodes = 10000, streams = 10000;
+	static const unsigned int many[] = { 100, 300, 1000 };
+	unsigned int nodes = 10000, streams = 10000, i;
 	struct tn_conf c = { 0 };
+	struct rulekit k;
 
+	c.base_domain = slice_str("tailnet.example");
+	c.magic_dns = true;
+	c.keepalive_s = 100000;
+	if (argc > 1 && strcmp(argv[1], "-p") == 0)
+		return policies_alone(&ops, &c, argv + 2);
 	if (argc > 1)
 		nodes = streams = (unsigned int)strtoul(argv[1], NULL, 10);
 	if (argc > 2)
@@ -372,9 +602,6 @@ main(int argc, char **argv)
 	b.busy = calloc(4 * (nodes + streams), sizeof(b.busy[0]));
 	b.env = env_new(&b_ops, NULL);
 	b.tn = tailnets_new(b.env, &ops);
-	c.base_domain = slice_str("tailnet.example");
-	c.magic_dns = true;
-	c.keepalive_s = 100000;
 	tailnets_conf(b.tn, &c);
 	load(nodes, NULL);
 	join(nodes, streams);
@@ -384,6 +611,11 @@ main(int argc, char **argv)
 	storm(streams > 3000 ? 3000 : streams);
 	restart(&ops, &c);
 	policies(nodes, streams);
+	router_rules(&k);
+	for (i = 0; i < sizeof(many) / sizeof(many[0]); i++) {
+		restart(&ops, &c);
+		routers(many[i], &k.pol);
+	}
 	tailnets_free(b.tn);
 	env_free(b.env);
 	free(b.busy);

@@ -11,18 +11,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "common/log.h"
 #include "regress/lib/dbdask.h"
+#include "regress/lib/quiet.h"
 
 #define IN_FLIGHT	100
-
-static void
-quiet(int level, const char *line, void *arg)
-{
-	(void)level;
-	(void)line;
-	(void)arg;
-}
 
 static double
 seconds(void)
@@ -135,7 +127,7 @@ main(int argc, char **argv)
 		n = (uint32_t)strtonum(argv[1], 200, 60000, NULL);
 	if (n == 0)
 		n = 10000;
-	log_capture(quiet, NULL);
+	quiet_log();
 	w = dw_new();
 	dw_conf(w)->max_nodes = n * 2;
 	dw_reconf(w);

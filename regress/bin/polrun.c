@@ -1,8 +1,8 @@
 /*
  * polrun: the engine behind the runner's protocol (regress/policy/README).
  * One question a line in, one answer a line out, JSON both.  The policy goes
- * through policyc's core, the nodes and the blob through a worker's, and the
- * answer is what streams are told.
+ * through policyc's core, routes through dbd's election, the nodes and the blob
+ * through a worker's core, and the answer is what streams are told.
  */
 
 #include <err.h>
@@ -13,14 +13,17 @@
 #include <json-c/json.h>
 
 #include "common/ids.h"
-#include "dbd/policy/policy.h"
 #include "common/log.h"
+#include "dbd/elect.h"
+#include "dbd/policy/policy.h"
 #include "regress/lib/fakeenv.h"
 #include "worker/tailnet/tailnet.h"
 
 #define TAILNET		7
 #define CAPVER		148
 #define PART		60000
+#define CREATED		1770000000	/* of node 0 */
+#define NOW		(CREATED + 86400)
 #define PREFIX		4	/* octets before a message */
 
 struct client {
@@ -38,6 +41,9 @@ struct pnode {
 	size_t		 napproved;
 	uint64_t	 owner;		/* also of tagged ones */
 	bool		 online;
+	struct r_node	 r;		/* as it is in dbd and workers */
+	struct msg_list	 primary;
+	struct buf	 enc[5];	/* of its lists */
 	struct client	 client;
 };
 
@@ -189,12 +195,16 @@ read_question(struct question *q, struct json_object *in)
 static void
 free_question(struct question *q)
 {
-	size_t i;
+	struct pnode *n;
+	size_t i, k;
 
 	for (i = 0; i < q->nnodes; i++) {
-		free(q->node[i].advertised);
-		free(q->node[i].approved);
-		buf_free(&q->node[i].client.wire);
+		n = &q->node[i];
+		free(n->advertised);
+		free(n->approved);
+		for (k = 0; k < sizeof(n->enc) / sizeof(n->enc[0]); k++)
+			buf_free(&n->enc[k]);
+		buf_free(&n->client.wire);
 	}
 	free(q->node);
 	free(q->user);
@@ -253,47 +263,17 @@ add_routes(struct msg_list *l, struct buf *b, const struct prefix *v, size_t n)
 	msg_list_close(l, b);
 }
 
-/*
- * As dbd elects after a start: the online router of lowest id; none if all
- * are offline.
- */
-static size_t
-elected(const struct question *q, const struct pnode *n, struct prefix *out)
-{
-	const struct pnode *o;
-	size_t i, k, have = 0;
-
-	for (i = 0; i < n->napproved; i++) {
-		if (n->approved[i].bits == 0 || !n->online)
-			continue;
-		for (k = 0; k < q->nnodes; k++) {
-			o = &q->node[k];
-			if (o->online && o->t.id < n->t.id && has_prefix(
-			    o->approved, o->napproved, &n->approved[i]))
-				break;
-		}
-		if (k == q->nnodes)
-			out[have++] = n->approved[i];
-	}
-	return have;
-}
-
+/* The node as dbd knows it, but for what it is elected for. */
 static void
-add_node(const struct question *q, const struct pnode *n, struct buf *snap)
+make_node(struct pnode *n)
 {
-	struct buf b[5] = { { 0 } };
-	struct prefix *primary;
-	struct r_node *r;
+	struct r_node *r = &n->r;
 	struct r_text text;
-	struct msg m;
 	size_t i;
 
-	msg_init(&m, M_DB_NODE_PUT);
-	m.u.db_node_put.tailnet = TAILNET;
-	r = &m.u.db_node_put.node;
 	r->id = n->t.id;
-	buf_printf(&b[4], "n%llu", (unsigned long long)n->t.id);
-	r->stable_id = buf_slice_of(&b[4]);
+	buf_printf(&n->enc[4], "n%llu", (unsigned long long)n->t.id);
+	r->stable_id = buf_slice_of(&n->enc[4]);
 	r->user = n->t.facts.user;
 	r->name = n->t.name;
 	memset(r->node_key, (int)n->t.id, sizeof(r->node_key));
@@ -301,24 +281,66 @@ add_node(const struct question *q, const struct pnode *n, struct buf *snap)
 	memset(r->disco_key, (int)n->t.id, sizeof(r->disco_key));
 	r->ip4 = n->t.facts.ip4;
 	r->ip6 = n->t.facts.ip6;
-	r->created = 1770000000 + (int64_t)n->t.id;
+	r->created = CREATED + (int64_t)n->t.id;
 	r->online = n->online;
 	r->published = true;
 	r->capver = CAPVER;
 	for (i = 0; i < n->t.facts.ntags; i++) {
 		text.v = n->tag[i];
-		msg_list_add(&r->tags, &b[0], MR_TEXT, &text);
+		msg_list_add(&r->tags, &n->enc[0], MR_TEXT, &text);
 	}
-	msg_list_close(&r->tags, &b[0]);
-	add_routes(&r->approved, &b[1], n->approved, n->napproved);
-	primary = xcalloc(n->napproved + 1, sizeof(*primary));
-	add_routes(&r->primary, &b[2], primary, elected(q, n, primary));
-	add_routes(&r->hostinfo.routes, &b[3], n->advertised,
+	msg_list_close(&r->tags, &n->enc[0]);
+	add_routes(&r->approved, &n->enc[1], n->approved, n->napproved);
+	add_routes(&r->hostinfo.routes, &n->enc[3], n->advertised,
 	    n->nadvertised);
+}
+
+/* As dbd elects after a start: nobody has carried anything before. */
+static bool
+is_elected(const struct question *q, const struct pnode *n,
+    const struct prefix *p)
+{
+	const struct r_node *best = NULL;
+	size_t i;
+
+	if (!elect_may(&n->r, p))
+		return false;
+	for (i = 0; i < q->nnodes; i++)
+		if (elect_may(&q->node[i].r, p))
+			best = elect_better(best, &q->node[i].r, NOW);
+	return best == &n->r;
+}
+
+static void
+elect_all(struct question *q)
+{
+	struct prefix *primary;
+	struct pnode *n;
+	size_t i, k, have;
+
+	for (i = 0; i < q->nnodes; i++) {
+		n = &q->node[i];
+		have = 0;
+		primary = xcalloc(n->napproved + 1, sizeof(*primary));
+		for (k = 0; k < n->napproved; k++)
+			if (is_elected(q, n, &n->approved[k]))
+				primary[have++] = n->approved[k];
+		add_routes(&n->primary, &n->enc[2], primary, have);
+		free(primary);
+	}
+	for (i = 0; i < q->nnodes; i++)
+		q->node[i].r.primary = q->node[i].primary;
+}
+
+static void
+add_node(const struct pnode *n, struct buf *snap)
+{
+	struct msg m;
+
+	msg_init(&m, M_DB_NODE_PUT);
+	m.u.db_node_put.tailnet = TAILNET;
+	m.u.db_node_put.node = n->r;
 	add(snap, &m);
-	free(primary);
-	for (i = 0; i < sizeof(b) / sizeof(b[0]); i++)
-		buf_free(&b[i]);
 }
 
 static void
@@ -356,7 +378,7 @@ add_head(const struct question *q, const struct buf *blob, struct buf *snap)
 }
 
 static void
-put_in(struct tailnets *tn, const struct question *q, const struct buf *blob)
+put_in(struct tailnets *tn, struct question *q, const struct buf *blob)
 {
 	struct buf snap = { 0 };
 	struct msg m;
@@ -364,7 +386,10 @@ put_in(struct tailnets *tn, const struct question *q, const struct buf *blob)
 
 	add_head(q, blob, &snap);
 	for (i = 0; i < q->nnodes; i++)
-		add_node(q, &q->node[i], &snap);
+		make_node(&q->node[i]);
+	elect_all(q);
+	for (i = 0; i < q->nnodes; i++)
+		add_node(&q->node[i], &snap);
 	msg_init(&m, M_DB_BATCH);
 	m.u.db_batch.tailnet = TAILNET;
 	m.u.db_batch.seq = 1;

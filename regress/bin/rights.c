@@ -34,7 +34,7 @@
 
 #define NOBODY		65534
 #define RESULT_FD	3
-#define NROLES		4
+#define NROLES		6
 #define NITEMS(a)	(sizeof(a) / sizeof((a)[0]))
 
 /* How a try ended. */
@@ -59,7 +59,8 @@ struct mode {
 };
 
 static const enum role roles[NROLES] = {
-	ROLE_WORKER, ROLE_KEYD, ROLE_DBD, ROLE_POLICYC
+	ROLE_WORKER, ROLE_KEYD, ROLE_DBD, ROLE_POLICYC, ROLE_STUN,
+	ROLE_OUT
 };
 
 static unsigned int passed, failed, skipped;
@@ -137,6 +138,8 @@ make_world(struct world *w, const struct mode *m, enum role role)
 	    m->drop ? "" : m->own);
 	(void)snprintf(w->file, sizeof(w->file), "%s/file",
 	    m->drop ? "" : m->own);
+	(void)snprintf(w->hosts, sizeof(w->hosts), "%s/hosts",
+	    m->drop ? "" : m->empty);
 	w->iov.iov_base = w->buf;
 	w->iov.iov_len = 1;
 	w->msg.msg_iov = &w->iov;
@@ -158,6 +161,7 @@ make_world(struct world *w, const struct mode *m, enum role role)
 	w->v[V_OWN] = (long)w->own;
 	w->v[V_COPY] = (long)w->copy;
 	w->v[V_OWNFILE] = (long)w->file;
+	w->v[V_HOSTS] = (long)w->hosts;
 	w->v[V_PID] = getpid();
 	w->v[V_TID] = syscall(SYS_gettid);
 	w->v[V_PARENT] = getppid();
@@ -397,7 +401,6 @@ check_status(const struct mode *m, enum role role, pid_t pid)
 static void
 sleeper(const struct mode *m, enum role role, int out, bool orphan)
 {
-	struct timespec ts = { 20, 0 };
 	pid_t pid;
 
 	if (orphan && (pid = fork()) != 0) {
@@ -414,7 +417,7 @@ sleeper(const struct mode *m, enum role role, int out, bool orphan)
 	pid = getpid();
 	if (write(RESULT_FD, &pid, sizeof(pid)) != sizeof(pid))
 		_exit(9);
-	(void)nanosleep(&ts, NULL);
+	(void)poll(NULL, 0, 20000);
 	_exit(0);
 }
 
@@ -477,6 +480,9 @@ run_mode(const struct mode *m)
 static void
 make_folders(struct mode *m, const char *name, bool drop, const char *top)
 {
+	char path[128];
+	int fd;
+
 	m->name = name;
 	m->drop = drop;
 	(void)snprintf(m->empty, sizeof(m->empty), "%s/%s.empty", top, name);
@@ -485,6 +491,10 @@ make_folders(struct mode *m, const char *name, bool drop, const char *top)
 		err(1, "%s", m->own);
 	if (geteuid() == 0 && chown(m->own, NOBODY, NOBODY) == -1)
 		err(1, "%s", m->own);
+	(void)snprintf(path, sizeof(path), "%s/hosts", m->empty);
+	if ((fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0644)) == -1)
+		err(1, "%s", path);
+	(void)close(fd);
 }
 
 static void
@@ -498,6 +508,8 @@ remove_folders(const struct mode *m)
 		(void)snprintf(path, sizeof(path), "%s/%s", m->own, left[i]);
 		(void)unlink(path);
 	}
+	(void)snprintf(path, sizeof(path), "%s/hosts", m->empty);
+	(void)unlink(path);
 	if (rmdir(m->own) == -1 || rmdir(m->empty) == -1)
 		warn("%s", m->own);
 }

@@ -15,6 +15,11 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 
 	if ((d = derpmap_parse(p, n, "fuzz", why, sizeof(why))) == NULL)
 		return 0;
+	if (derpmap_regions(d) == 0) {
+		/* Only nulls: it takes away, and is no map by itself. */
+		derpmap_free(d);
+		return 0;
+	}
 	again = derpmap_parse(derpmap_json(d).p, derpmap_json(d).n, "again",
 	    why, sizeof(why));
 	if (again == NULL || derpmap_regions(d) != derpmap_regions(again) ||

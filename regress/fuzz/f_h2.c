@@ -52,14 +52,14 @@ open_session(struct networld *w)
 	struct conn *c;
 	uint8_t key[NOISE_KEY] = { 1 };
 
-	c = conn_new(w->net, &peer, NULL);
+	c = conn_new(w->net, &peer, CONN_K_PLAIN, false, NULL);
 	http1_free(c);
 	c->state = CONN_OPEN;
 	w->net->nsessions++;
 	noise_key_set(&c->tx, key, 0);
 	h2_new(c, &first);
 	h2_start(c);
-	(void)h2_input(c, hello, sizeof(hello));	/* its NUL is the id's */
+	(void)h2_input(c, hello, sizeof(hello));	/* NUL: the id's */
 	return c;
 }
 
@@ -77,19 +77,12 @@ drain(struct conn *c)
 int
 LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
-	static const struct net_conf conf = { 10, 300, 60, 1024, 4096, 10 };
-	static struct networld *w;
+	struct networld *w = networld_fuzz(on_req);
 	struct conn *c;
 	size_t at, part, piece;
 
-	if (n < 2)
+	if (w == NULL || n < 2)
 		return 0;
-	if (w == NULL) {
-		if (noise_init() == -1)
-			return 0;
-		w = networld_new(&conf);
-		w->on_req = on_req;
-	}
 	mood = p[0];
 	piece = p[1] == 0 ? n : p[1];
 	c = open_session(w);

@@ -26,23 +26,16 @@ on_req(struct req *r, struct networld *w)
 int
 LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
-	static const struct net_conf conf = { 10, 300, 60, 1024, 4096, 10 };
-	static struct networld *w;
+	struct networld *w = networld_fuzz(on_req);
 	struct ipport peer = { 0 };
 	struct conn *c;
 	uint8_t out[4096];
 	size_t piece, part, at;
 
-	if (n < 1)
+	if (w == NULL || n < 1)
 		return 0;
-	if (w == NULL) {
-		if (noise_init() == -1)
-			return 0;
-		w = networld_new(&conf);
-		w->on_req = on_req;
-	}
 	piece = p[0] == 0 ? n : p[0];
-	c = conn_new(w->net, &peer, NULL);
+	c = conn_new(w->net, &peer, CONN_K_PLAIN, false, NULL);
 	for (at = 1; at < n; at += part) {
 		part = n - at < piece ? n - at : piece;
 		if (conn_wants_input(c))

@@ -8,21 +8,13 @@
 #include <string.h>
 
 #include "common/enc.h"
-#include "common/log.h"
 #include "regress/lib/keyworld.h"
+#include "regress/lib/quiet.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 static struct responder *responder;
 static struct noise *noise;
-
-static void
-no_log(int level, const char *line, void *arg)
-{
-	(void)level;
-	(void)line;
-	(void)arg;
-}
 
 static void
 start(void)
@@ -31,7 +23,7 @@ start(void)
 
 	if (noise_init() == -1)
 		abort();
-	log_capture(no_log, NULL);
+	quiet_log();
 	noise = noise_new();
 	key = secret_new(NOISE_KEY);
 	(void)hex_dec(secret_data(key), NOISE_KEY, slice_str(KEYWORLD_PRIV));

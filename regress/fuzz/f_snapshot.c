@@ -6,9 +6,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "common/log.h"
 #include "regress/lib/fakeenv.h"
 #include "regress/lib/mapview.h"
+#include "regress/lib/quiet.h"
 #include "regress/lib/tnfeed.h"
 #include "worker/tailnet/tailnets_int.h"
 
@@ -16,32 +16,6 @@
 #define VIEWERS	4
 
 int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-swallow(int level, const char *line, void *arg)
-{
-	(void)level;
-	(void)line;
-	(void)arg;
-}
-
-static void
-on_out(struct stream *s, struct frame *const *f, size_t n, bool first,
-    void *arg)
-{
-	(void)s;
-	(void)f;
-	(void)n;
-	(void)first;
-	(void)arg;
-}
-
-static void
-on_over(struct stream *s, void *arg)
-{
-	(void)arg;
-	stream_close(s);
-}
 
 static void
 look(struct tailnets *tn, uint64_t id)
@@ -66,14 +40,13 @@ look(struct tailnets *tn, uint64_t id)
 int
 LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
-	static const struct tn_ops ops = { on_out, on_over, NULL };
 	struct fakeenv *fake = fakeenv_new(1);
-	struct tailnets *tn = tailnets_new(fakeenv_env(fake), &ops);
+	struct tailnets *tn = tailnets_new(fakeenv_env(fake), feed_deaf());
 	struct stream_conf sc = { .tailnet = FEED_TAILNET };
 	struct replica *r;
 	unsigned int i, k, seen = 0;
 
-	log_capture(swallow, NULL);
+	quiet_log();
 	for (i = 0; i < 2; i++) {
 		if (tailnets_snapshot(tn, FEED_TAILNET, p, n) == -1)
 			break;

@@ -2,7 +2,8 @@
 # with the arguments of the program, OUT first; the caller has set: lab, the
 # name of the lab unless LAB_NAME says another.  It gets: here, bin, hosts, url,
 # srv (the server's folder), sock, versions; of the server that runs: run, key;
-# an end of the program that leaves nothing running; and all of lib.sh.
+# an end of the program that leaves nothing running; and all of lib.sh.  An
+# empty derpmap, set after this, is for the server's own relay.
 
 here=$PWD/regress/lab
 bin=$(cd "${1:-out}" && pwd) || exit 2
@@ -35,7 +36,7 @@ trap 'exit 1' INT TERM
 
 start_server() { # start_server [EXTRA-CONFIG [FOLDER-OF-PROGRAMS]]
 	EXTRA=${1-} O=${2:-$bin} DIR=$srv LISTEN=10.99.0.1:8080 URL=$url \
-	    DERPMAP=$LAB_DIR/derp.json "$hosts" exec hub sh etc/run.sh \
+	    DERPMAP=${derpmap-$LAB_DIR/derp.json} "$hosts" exec hub sh etc/run.sh \
 	    >>"$LAB_DIR/server.log" 2>&1 &
 	run=$!
 	within 20 grep -q -- --auth-key= "$LAB_DIR/server.log" ||

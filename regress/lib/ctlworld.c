@@ -191,6 +191,22 @@ cw_say(struct ctlworld *w, struct msg *m, const struct msg *to)
 	ctlworld_run(w);
 }
 
+int
+ctlworld_setup(void **state)
+{
+	if (noise_init() == -1)
+		return -1;
+	*state = ctlworld_new();
+	return 0;
+}
+
+int
+ctlworld_teardown(void **state)
+{
+	ctlworld_free(*state);
+	return frame_bytes() == 0 ? 0 : -1;
+}
+
 /* Clients. */
 
 static struct cw_ask *

@@ -44,6 +44,9 @@ struct ctlworld {
 /* Configured, keyd and dbd are there.  One at a time.  Never NULL. */
 struct ctlworld	*ctlworld_new(void);
 void		 ctlworld_free(struct ctlworld *);
+/* Of cmocka: *state is the world; at the end no frame may be left. */
+int		 ctlworld_setup(void **state);
+int		 ctlworld_teardown(void **state);
 /* dbd comes, with a new link, or dies. */
 void		 ctlworld_db(struct ctlworld *, bool up);
 /* Moves all that can be moved at this time. */

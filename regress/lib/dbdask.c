@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "dbd/policy_int.h"
 #include "regress/lib/dbdask.h"
 
 static char logged[2048];
@@ -329,4 +330,131 @@ ask_lite(struct dbdworker *k, const struct ask_lite *a)
 	id = ask_lite_send(k, a);
 	dw_run(dw_world(k));
 	return dw_reply(k, id);
+}
+
+struct msg_list
+ask_prefixes(struct buf *b, const char *prefixes)
+{
+	char *copy = xstrdup(prefixes), *p = copy, *one;
+	struct msg_list list;
+	struct r_route r;
+
+	memset(&list, 0, sizeof(list));
+	while ((one = strsep(&p, " ")) != NULL) {
+		if (*one == '\0')
+			continue;
+		if (!prefix_parse(&r.v, slice_str(one)))
+			die("prefix", one);
+		msg_list_add(&list, b, MR_ROUTE, &r);
+	}
+	msg_list_close(&list, b);
+	free(copy);
+	return list;
+}
+
+struct msg_list
+ask_tag(struct buf *b, const char *tag)
+{
+	struct msg_list list;
+	struct r_text t = { .v = slice_str(tag) };
+
+	memset(&list, 0, sizeof(list));
+	msg_list_add(&list, b, MR_TEXT, &t);
+	msg_list_close(&list, b);
+	return list;
+}
+
+const char *
+ask_print(struct msg_list it)
+{
+	static char text[512];
+	char one[PREFIX_TEXT];
+	struct r_route r;
+
+	text[0] = '\0';
+	while (msg_list_next(&it, MR_ROUTE, &r)) {
+		(void)prefix_print(one, &r.v);
+		(void)strlcat(text, one, sizeof(text));
+		(void)strlcat(text, " ", sizeof(text));
+	}
+	return text;
+}
+
+void
+ask_advertise(struct dbdworker *k, uint32_t n, uint32_t h2,
+    const char *prefixes)
+{
+	struct ask_lite a = { .machine = n, .key = n, .disco = n,
+	    .host = "router", .h2 = h2 };
+	struct buf b = { NULL, 0, 0 }, routes = { NULL, 0, 0 };
+	struct msg m;
+
+	ask_lite_msg(k, &a, &m, &b);
+	m.u.db_map_lite.hostinfo.routes = ask_prefixes(&routes, prefixes);
+	(void)dw_send(k, &m);
+	dw_run(dw_world(k));
+	buf_free(&b);
+	buf_free(&routes);
+}
+
+static int
+on_policy(const struct policy_row *r, void *arg)
+{
+	struct ask_policy_row *row = arg;
+
+	row->version = r->version;
+	row->uid = r->uid;
+	row->blob = r->blob.n;
+	(void)slice_copy(row->text, sizeof(row->text), r->text);
+	(void)slice_copy(row->reason, sizeof(row->reason), r->reason);
+	return 0;
+}
+
+struct ask_policy_row
+ask_stored(struct dbdworld *w, uint32_t version)
+{
+	struct ask_policy_row row;
+
+	memset(&row, 0, sizeof(row));
+	if (store_find_policy(dw_store(w), dw_tailnet(w)->id, version,
+	    on_policy, &row) != 1)
+		die("policy", "no such version");
+	return row;
+}
+
+static void
+on_set(const struct job_result *r, void *arg)
+{
+	if (r != NULL)
+		*(bool *)arg = r->ok;
+}
+
+void
+ask_policy(struct dbdworld *w, const char *text)
+{
+	char why[256] = "refused";
+	bool ok = false;
+
+	if (op_policy_set(dw_tailnet(w), slice_str(text), slice_str(""), 0,
+	    on_set, &ok, why, sizeof(why)) == -1)
+		die("policy", why);
+	dw_run(w);
+	if (!ok)
+		die("policy", why);
+}
+
+static int
+on_result(const struct result_row *row, void *arg)
+{
+	(void)row;
+	(void)arg;
+	return 0;
+}
+
+int
+ask_result(struct dbdworld *w, uint16_t slot, uint64_t generation,
+    uint32_t request)
+{
+	return store_find_result(dw_store(w), slot, generation, request,
+	    on_result, NULL);
 }

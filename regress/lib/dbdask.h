@@ -67,6 +67,35 @@ void		 ask_stream(struct dbdworker *, uint32_t machine,
 		    uint64_t node);
 void		 ask_close(struct dbdworker *, uint64_t node, uint64_t stream);
 
+/*
+ * A list of the prefixes, or of the one tag, whose octets are in the buffer;
+ * and such a list of prefixes as text, each with a blank behind it, in a
+ * static buffer.
+ */
+struct msg_list	 ask_prefixes(struct buf *, const char *prefixes);
+struct msg_list	 ask_tag(struct buf *, const char *tag);
+const char	*ask_print(struct msg_list);
+/* Machine and key n say by a lite update that they advertise just these. */
+void		 ask_advertise(struct dbdworker *, uint32_t n, uint32_t h2,
+		    const char *prefixes);
+
+/* A version of the default tailnet's policy as it is stored. */
+struct ask_policy_row {
+	uint32_t	 version;
+	uint32_t	 uid;
+	char		 text[256];	/* beginnings of them */
+	char		 reason[256];
+	size_t		 blob;
+};
+
+/* The version, which there must be; 0: the newest. */
+struct ask_policy_row ask_stored(struct dbdworld *, uint32_t version);
+/* Sets the default tailnet's policy; it must be taken. */
+void		 ask_policy(struct dbdworld *, const char *text);
+/* Is the answer to this request stored?  As store_find_result(). */
+int		 ask_result(struct dbdworld *, uint16_t slot,
+		    uint64_t generation, uint32_t request);
+
 struct ask_lite {
 	uint32_t	 machine;
 	uint64_t	 serial;	/* 0: 1 */

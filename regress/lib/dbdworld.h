@@ -21,6 +21,12 @@ struct dbd	*dw_dbd(struct dbdworld *);
 struct fakeenv	*dw_env(struct dbdworld *);
 /* The store as it stands. */
 struct store	*dw_store(struct dbdworld *);
+/* The default tailnet, and a node of any (NULL: none), as dbd holds them. */
+struct tailnet	*dw_tailnet(struct dbdworld *);
+struct node	*dw_find(struct dbdworld *, uint64_t id);
+const struct r_counters *dw_counts(struct dbdworld *);
+/* dbd's wall clock, Unix seconds. */
+int64_t		 dw_now(struct dbdworld *);
 /* To be changed; dw_reconf() brings it into force. */
 struct dbd_conf	*dw_conf(struct dbdworld *);
 void		 dw_reconf(struct dbdworld *);
@@ -31,6 +37,8 @@ void		 dw_no_memfd(struct dbdworld *);
  * in a new life of master.  All workers' links are down then.
  */
 void		 dw_restart(struct dbdworld *, bool full);
+/* The same, and this worker is back and has said what it holds. */
+void		 dw_restart_with(struct dbdworker *, bool full);
 /* Delivers all that is on the way, ends dbd's turns, until it is quiet. */
 void		 dw_run(struct dbdworld *);
 /* Only delivers, to both sides; no turn ends. */
@@ -76,6 +84,9 @@ struct link	*dw_link(const struct dbdworker *);
 
 /* A good ticket of this machine (a number) for a session of the worker. */
 void		 dw_ticket(struct dbdworker *, uint32_t machine,
+		    uint64_t serial, struct r_ticket *);
+/* Likewise of a client of the relay: the node key of this number. */
+void		 dw_relay_ticket(struct dbdworker *, uint32_t key,
 		    uint64_t serial, struct r_ticket *);
 /* Keys from numbers; none is zero. */
 void		 dw_key(uint8_t key[KEY_LEN], char kind, uint32_t n);

@@ -100,7 +100,7 @@ static const char *
 command(struct fakepolicyc *f, char *line)
 {
 	static const char *const habits[] = { "die", "hang", "garbage",
-	    "short", "flood" };
+	    "short", "flood", "ask", "greedy" };
 	char *word = strsep(&line, " "), *a = strsep(&line, " ");
 	char *b = strsep(&line, " ");
 	size_t i;
@@ -187,7 +187,7 @@ put_blob(const struct fakepolicyc *f, struct buf *b)
 }
 
 static void
-rows_send(struct link *l, enum msg_type type, struct slice s)
+rows_send(struct link *l, enum msg_type type, uint32_t id, struct slice s)
 {
 	struct msg m;
 	size_t at, n;
@@ -195,7 +195,7 @@ rows_send(struct link *l, enum msg_type type, struct slice s)
 	for (at = 0; at < s.n; at += n) {
 		n = s.n - at < 1000 ? s.n - at : 1000;
 		msg_init(&m, type);
-		m.id = 1;
+		m.id = id;
 		if (type == M_POL_BLOB)
 			m.u.pol_blob.octets = slice_mem(s.p + at, n);
 		else
@@ -229,7 +229,7 @@ no_send(struct fakepolicyc *f, struct link *l, uint32_t id, uint64_t size)
 }
 
 static void
-say(struct fakepolicyc *f, struct link *l)
+say(struct fakepolicyc *f, struct link *l, uint32_t id)
 {
 	struct buf b = { NULL, 0, 0 };
 
@@ -241,7 +241,7 @@ say(struct fakepolicyc *f, struct link *l)
 		buf_str(&b, " now ");
 		buf_put(&b, f->text.p, f->text.n);
 	}
-	rows_send(l, M_POL_LINE, buf_slice_of(&b));
+	rows_send(l, M_POL_LINE, id, buf_slice_of(&b));
 	buf_free(&b);
 }
 
@@ -259,15 +259,22 @@ go(struct fakepolicyc *f, struct link *l, uint32_t id)
 		f->failing = f->slow = false;
 	if (f->slow || (habit != NULL && strcmp(habit, "hang") == 0))
 		return true;
+	if (habit != NULL && ((strcmp(habit, "ask") == 0 && f->nnodes == 0) ||
+	    strcmp(habit, "greedy") == 0)) {
+		msg_init(&m, M_POL_NODES);
+		m.id = id;
+		link_reply(l, &m);
+		return true;
+	}
 	if (f->what == 1 && !f->bad)
 		put_blob(f, &b);
 	if (habit != NULL && strcmp(habit, "garbage") == 0)
 		b.n -= 3;
 	for (i = 0; habit != NULL && strcmp(habit, "flood") == 0 && i < 5000;
 	    i++)
-		rows_send(l, M_POL_LINE, slice_mem(f, 1000));
-	rows_send(l, M_POL_BLOB, buf_slice_of(&b));
-	say(f, l);
+		rows_send(l, M_POL_LINE, id, slice_mem(f, 1000));
+	rows_send(l, M_POL_BLOB, id, buf_slice_of(&b));
+	say(f, l, id);
 	if (habit != NULL && strcmp(habit, "short") == 0)
 		b.n++;
 	if (f->bad || f->failing)

@@ -8,7 +8,9 @@
  *	bad LINE COLUMN			refused, "no such thing"
  *	failing				its tests fail
  *	slow				its tests do not end
- *	die, hang, garbage, short, flood	what a broken compiler does
+ *	ask				wants the nodes first
+ *	die, hang, garbage, short, flood, greedy
+ *					what a broken compiler does
  *
  * why answers "SRC DST PORT", diff "was TEXT now TEXT".
  */

@@ -183,9 +183,10 @@ static const struct gotype {
 	{ "FilterRule", filter_rule }, { "NetPortRange", net_port_range },
 	{ "CapGrant", cap_grant }, { "SSHPolicy", ssh_policy },
 	{ "SSHRule", ssh_rule }, { "SSHPrincipal", ssh_principal },
-	{ "SSHAction", ssh_action }, { "PortRange", port_range }, { "UserProfile", user_profile },
-	{ "Debug", debug }, { "RegisterResponse", register_response },
-	{ "User", user }, { "Login", login }
+	{ "SSHAction", ssh_action }, { "PortRange", port_range },
+	{ "UserProfile", user_profile }, { "Debug", debug },
+	{ "RegisterResponse", register_response }, { "User", user },
+	{ "Login", login }
 };
 
 static char why[300];

@@ -11,12 +11,11 @@
 #include "regress/lib/fakeenv.h"
 #include "regress/lib/noise_client.h"
 #include "regress/lib/pair.h"
+#include "regress/lib/vectors.h"
 
-/* protocol.md 9.2: the server's static key. */
-#define KEYWORLD_PRIV \
-	"4042434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f60"
-#define KEYWORLD_PUB \
-	"64b101b1d0be5a8704bd078f9895001fc03e8e9f9522f188dd128d9846d48466"
+/* The server's static key. */
+#define KEYWORLD_PRIV		VEC_SERVER_PRIV
+#define KEYWORLD_PUB		VEC_SERVER_PUB
 /* 32 octets with the NUL; dbdworld has the same. */
 #define KEYWORLD_BOOT		"a boot secret for tests, 32 oct"
 #define KEYWORLD_WORKERS	2

@@ -5,9 +5,8 @@
 #include "common/enc.h"
 #include "common/log.h"
 #include "regress/lib/networld.h"
+#include "regress/lib/vectors.h"
 
-#define SERVER_PRIV \
-	"4042434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f60"
 #define SLICE		16384
 #define SLOT		1
 #define GENERATION	100
@@ -63,7 +62,8 @@ on_kick(struct conn *c, void *arg)
 void
 reply_status(struct req *r, unsigned int status, const char *text)
 {
-	struct req_head h = { status, "text/plain", -1, NULL, NULL };
+	struct req_head h = { status, "text/plain", -1, NULL, NULL, NULL,
+	    NULL };
 
 	req_reply(r, &h, text, strlen(text));
 }
@@ -71,7 +71,8 @@ reply_status(struct req *r, unsigned int status, const char *text)
 void
 begin_stream(struct req *r)
 {
-	struct req_head h = { 200, "application/json", -1, NULL, NULL };
+	struct req_head h = { 200, "application/json", -1, NULL, NULL, NULL,
+	    NULL };
 
 	req_begin(r, &h);
 }
@@ -141,22 +142,15 @@ keyd_start(struct networld *w)
 	struct secret *key, *boot;
 
 	key = secret_new(NOISE_KEY);
-	(void)hex_dec(secret_data(key), NOISE_KEY, slice_str(SERVER_PRIV));
+	(void)hex_dec(secret_data(key), NOISE_KEY, slice_str(VEC_SERVER_PRIV));
 	boot = secret_new(32);
 	memset(secret_data(boot), 7, 32);
 	w->keyd = keyd_new(w->env, &kc, key, boot, ++w->keyd_gen);
 	if (w->keyd == NULL)
 		fatalx("no keyd");
-	memset(&a, 0, sizeof(a));
-	a.kind = LINK_KEY;
-	a.self = ROLE_WORKER;
-	a.peer = ROLE_KEYD;
+	pair_confs(&a, &b, LINK_KEY, ROLE_WORKER, ROLE_KEYD, w);
 	a.on_msg = worker_msg;
 	a.on_down = worker_down;
-	a.arg = w;
-	b = a;
-	b.self = ROLE_KEYD;
-	b.peer = ROLE_WORKER;
 	b.slot = SLOT;
 	b.generation = GENERATION;
 	b.on_msg = keyd_gets;
@@ -246,6 +240,35 @@ networld_free(struct networld *w)
 	free(w);
 }
 
+int
+networld_setup(void **state)
+{
+	if (noise_init() == -1)
+		return -1;
+	*state = networld_new(NULL);
+	return 0;
+}
+
+int
+networld_teardown(void **state)
+{
+	networld_free(*state);
+	return frame_bytes() == 0 ? 0 : -1;
+}
+
+struct networld *
+networld_fuzz(networld_req *on_req)
+{
+	static const struct net_conf small = { 10, 300, 60, 1024, 4096, 10 };
+	static struct networld *w;
+
+	if (w == NULL && noise_init() == 0) {
+		w = networld_new(&small);
+		w->on_req = on_req;
+	}
+	return w;
+}
+
 /* Moving. */
 
 static bool
@@ -275,9 +298,11 @@ from_server(struct wire *x)
 {
 	uint8_t b[SLICE];
 	size_t n, at, part;
+	bool wanted;
 
 	if (x->conn == NULL || x->stuck)
 		return false;
+	wanted = conn_wants_input(x->conn);
 	n = conn_output(x->conn, b, sizeof(b));
 	for (at = 0; at < n; at += part) {
 		part = x->piece != 0 && x->piece < n - at ? x->piece : n - at;
@@ -292,7 +317,7 @@ from_server(struct wire *x)
 		x->done = true;
 		return true;
 	}
-	return n != 0;
+	return n != 0 || conn_wants_input(x->conn) != wanted;
 }
 
 void
@@ -341,7 +366,7 @@ wire_new(struct networld *w)
 
 	x = xcalloc(1, sizeof(*x));
 	x->world = w;
-	x->conn = conn_new(w->net, &peer, x);
+	x->conn = conn_new(w->net, &peer, CONN_K_PLAIN, false, x);
 	x->next = w->wires;
 	w->wires = x;
 	return x;

@@ -34,8 +34,10 @@ struct wire {
 	uint32_t		 error;		/* of the last stream's end */
 	int32_t			 last_end;
 	struct buf		 data;
-	struct buf		 fields;	/* "name: value\n" of the last */
+	struct buf		 fields;	/* "name: value\n" */
 };
+
+typedef void	networld_req(struct req *, struct networld *);
 
 struct networld {
 	struct fakeenv		*fake;
@@ -45,11 +47,11 @@ struct networld {
 	struct pair		*pair;
 	struct wire		*wires;
 	uint64_t		 keyd_gen;
-	struct req		*reqs[NETWORLD_REQS];	/* with us, unanswered */
+	struct req		*reqs[NETWORLD_REQS];	/* unanswered */
 	size_t			 nreqs;
 	unsigned int		 asked, gone, drained, kicks;
 	/* NULL: requests are kept in reqs. */
-	void			(*on_req)(struct req *, struct networld *);
+	networld_req		*on_req;
 	bool			 nonsense;	/* the KEY link went down */
 	bool			 borrowed;	/* fake and net are another's */
 };
@@ -59,6 +61,16 @@ struct networld	*networld_new(const struct net_conf *conf);
 /* The same around a net that stays the caller's, and its clock. */
 struct networld	*networld_around(struct fakeenv *, struct net *);
 void		 networld_free(struct networld *);
+/*
+ * Of cmocka: *state is networld_new(NULL); at the end no frame may be left.
+ */
+int		 networld_setup(void **state);
+int		 networld_teardown(void **state);
+/*
+ * Of fuzz targets: made at the first call, with small bounds, and kept; NULL
+ * if there is no crypto.
+ */
+struct networld	*networld_fuzz(networld_req *);
 /* keyd comes (again), or goes. */
 void		 networld_keyd(struct networld *, bool up);
 /* Moves octets and messages until nothing more happens at this time. */

@@ -140,6 +140,20 @@ pair_make(void)
 	return p;
 }
 
+void
+pair_confs(struct link_conf *a, struct link_conf *b, enum msg_link kind,
+    enum role a_role, enum role b_role, void *arg)
+{
+	memset(a, 0, sizeof(*a));
+	a->kind = kind;
+	a->self = a_role;
+	a->peer = b_role;
+	a->arg = arg;
+	*b = *a;
+	b->self = b_role;
+	b->peer = a_role;
+}
+
 struct pair *
 pair_new(struct env *env, const struct link_conf *a,
     const struct link_conf *b)

@@ -16,6 +16,13 @@ enum pair_end {
 };
 
 /*
+ * Fills what both ends of a link of the kind have in common, a's role and
+ * b's, and arg for both; handlers and all else are the caller's.
+ */
+void		 pair_confs(struct link_conf *a, struct link_conf *b,
+		    enum msg_link kind, enum role a_role, enum role b_role,
+		    void *arg);
+/*
  * Makes both ends, of one kind.  The links are freed by whoever gets their
  * on_down, or by link_free(), or with the pair.  Never NULL.
  */

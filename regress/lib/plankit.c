@@ -6,24 +6,6 @@
 #include "worker/tailnet/tailnets_int.h"
 
 static void
-on_out(struct stream *s, struct frame *const *f, size_t n, bool first,
-    void *arg)
-{
-	(void)s;
-	(void)f;
-	(void)n;
-	(void)first;
-	(void)arg;
-}
-
-static void
-on_over(struct stream *s, void *arg)
-{
-	(void)s;
-	(void)arg;
-}
-
-static void
 batch(struct plankit *k)
 {
 	if (feed_batch(k->tn, ++k->seq) == -1)
@@ -33,7 +15,6 @@ batch(struct plankit *k)
 struct plankit *
 plk_new(void)
 {
-	const struct tn_ops ops = { on_out, on_over, NULL };
 	struct tn_conf c = { 0 };
 	struct buf snap = { 0 };
 	struct plankit *k;
@@ -41,7 +22,7 @@ plk_new(void)
 
 	k = xcalloc(1, sizeof(*k));
 	k->fake = fakeenv_new(1);
-	k->tn = tailnets_new(fakeenv_env(k->fake), &ops);
+	k->tn = tailnets_new(fakeenv_env(k->fake), feed_deaf());
 	c.server_url = slice_str("https://control.example/");
 	c.base_domain = slice_str("ts.example");
 	tailnets_conf(k->tn, &c);

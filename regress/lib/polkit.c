@@ -93,6 +93,21 @@ polkit_node(struct polkit *k, const char *name, uint64_t user,
 	return i;
 }
 
+struct polkit *
+polkit_five(const char *routes)
+{
+	struct polkit *k = polkit_new();
+
+	(void)polkit_user(k, "a@example.com", 0);
+	(void)polkit_user(k, "b@example.com", 0);
+	(void)polkit_node(k, "a1", 1, "", "");
+	(void)polkit_node(k, "a2", 1, "", "");
+	(void)polkit_node(k, "b1", 2, "", "");
+	(void)polkit_node(k, "srv", 0, "tag:srv", "");
+	(void)polkit_node(k, "router", 0, "tag:router", routes);
+	return k;
+}
+
 int
 polkit_compile(struct polkit *k, const char *text, bool tests)
 {

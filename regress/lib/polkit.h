@@ -30,6 +30,11 @@ uint64_t	 polkit_user(struct polkit *, const char *name, uint8_t role);
  */
 size_t		 polkit_node(struct polkit *, const char *name, uint64_t user,
 		    const char *tags, const char *routes);
+/*
+ * Users a@example.com with a1 and a2, b@example.com with b1, and the tagged
+ * nodes srv (tag:srv) and router (tag:router), whose approved routes are these.
+ */
+struct polkit	*polkit_five(const char *routes);
 /* 0 or -1 as policy_compile(); with the nodes if tests. */
 int		 polkit_compile(struct polkit *, const char *text, bool tests);
 /* The hits of a node in the last compile; hits_free(). */

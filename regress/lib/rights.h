@@ -36,6 +36,7 @@ enum {
 	V_OWN,			/* a free name in dbd's folder */
 	V_COPY,			/* another */
 	V_OWNFILE,		/* V_FILE's name */
+	V_HOSTS,		/* a file that is out's to read */
 	V_PID,
 	V_TID,
 	V_PARENT,		/* its parent's pid */
@@ -66,15 +67,16 @@ struct world {
 	char			 own[128];
 	char			 copy[128];
 	char			 file[128];
+	char			 hosts[128];
 };
 
 struct row {
 	const char	*call;		/* or NULL: fn */
 	const char	*note;
 	/*
-	 * Verdict for worker, keyd, dbd, policyc: y allowed, p EPERM, a EACCES,
-	 * n ENOSYS, f EFBIG, o not within reach (EACCES, in a chroot
-	 * ENOENT), x killed for it, b dead of abort(3), - not tried
+	 * Verdict for worker, keyd, dbd, policyc, stun, out: y allowed,
+	 * p EPERM, a EACCES, n ENOSYS, f EFBIG, o not within reach (EACCES, in a
+	 * chroot ENOENT), x killed for it, b dead of abort(3), - not tried
 	 */
 	const char	*want;
 	int		 also;		/* a failure that proves y as well */

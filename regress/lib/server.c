@@ -267,7 +267,7 @@ server_derpmap(struct server *s, const char *json)
 		d = derpmap_parse(json, strlen(json), "map", why, sizeof(why));
 		if (d == NULL)
 			return false;
-		tailnets_derpmap(control_tailnets(server_control(s, i)), d);
+		control_derpmap(server_control(s, i), d);
 		sproc_touch(host_worker(s->host, i));
 	}
 	return true;
@@ -331,7 +331,7 @@ connect_to(struct server *s, unsigned int slot)
 	t = xcalloc(1, sizeof(*t));
 	t->s = s;
 	t->slot = got;
-	t->conn = conn_new(net, &from, t);
+	t->conn = conn_new(net, &from, CONN_K_PLAIN, false, t);
 	if (t->conn == NULL) {
 		free(t);
 		return NULL;

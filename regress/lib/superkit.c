@@ -95,8 +95,12 @@ on_configure(struct proc *p, uint32_t epoch, void *arg)
 {
 	struct su_world *w = arg;
 
-	if (proc_is_check(p))
+	if (proc_is_check(p) && proc_role(p) == ROLE_KEYD)
+		w->check_keyd = p;
+	else if (proc_is_check(p))
 		w->check = p;
+	else if (proc_role(p) == ROLE_STUN)
+		w->stun = p;
 	w->configured = epoch;
 }
 
@@ -127,17 +131,26 @@ on_stopped(int code, const char *why, void *arg)
 	strlcpy(w->stop_why, why, sizeof(w->stop_why));
 }
 
+void
+su_seat(struct proc *p, struct proc **keyd, struct proc **dbd,
+    struct proc **worker)
+{
+	if (proc_is_check(p))
+		return;
+	if (proc_role(p) == ROLE_KEYD)
+		*keyd = p;
+	else if (proc_role(p) == ROLE_DBD)
+		*dbd = p;
+	else if (proc_role(p) == ROLE_WORKER)
+		worker[proc_slot(p)] = p;
+}
+
 static void
 on_seat(struct proc *p, void *arg)
 {
 	struct su_world *w = arg;
 
-	if (proc_role(p) == ROLE_KEYD)
-		w->keyd = p;
-	else if (proc_role(p) == ROLE_DBD)
-		w->dbd = p;
-	else if (!proc_is_check(p))
-		w->worker[proc_slot(p)] = p;
+	su_seat(p, &w->keyd, &w->dbd, w->worker);
 }
 
 static void
@@ -229,12 +242,20 @@ on_spawn_policyc(struct proc *p, int *fd, void *arg)
 	return true;
 }
 
+static unsigned int
+on_wants(uint32_t epoch, void *arg)
+{
+	struct su_world *w = arg;
+
+	return w->wants_from != 0 && epoch >= w->wants_from ? w->wants : 0;
+}
+
 int
 su_setup(void **state)
 {
 	struct super_ops ops = {
 		on_spawn, on_kill, on_send, on_pair, on_configure, on_serving,
-		on_outcome, on_stopped, on_spawn_policyc, NULL
+		on_outcome, on_stopped, on_spawn_policyc, on_wants, NULL
 	};
 	struct su_world *w;
 

@@ -29,6 +29,8 @@ struct su_world {
 	struct proc	*dbd;
 	struct proc	*worker[WORKERS + 1];
 	struct proc	*check;
+	struct proc	*check_keyd;
+	struct proc	*stun;		/* once it was started */
 	struct proc	*policyc;	/* the last one that was started */
 	struct su_sent	 sent[SENT_MAX];
 	unsigned int	 nsent;
@@ -38,6 +40,8 @@ struct su_world {
 	struct proc	*fail;		/* cannot be started */
 	struct proc	*hangs;		/* does not answer CFG_ALIVE_ASK */
 	uint32_t	 configured;
+	unsigned int	 wants;		/* SUPER_ bits of configurations ... */
+	uint32_t	 wants_from;	/* ... from this epoch on; 0: of none */
 	unsigned int	 serving;
 	unsigned int	 outcomes;
 	uint32_t	 outcome_epoch;
@@ -49,6 +53,10 @@ struct su_world {
 	int		 next_fd;
 	char		 log[512];
 };
+
+/* Puts a process of super_each() where it belongs; a check has no place. */
+void		 su_seat(struct proc *p, struct proc **keyd, struct proc **dbd,
+		    struct proc **worker);
 
 /* Of cmocka: *state is the world; not started yet. */
 int		 su_setup(void **state);

@@ -52,8 +52,11 @@ add_prefix(struct msg_list *l, struct buf *b, const char *text)
 }
 
 static void
-routes(struct msg_list *l, struct buf *b, unsigned int bits)
+routes(struct msg_list *l, struct buf *b, unsigned int bits,
+    unsigned int subnet)
 {
+	char text[32];
+
 	if (bits & 1) {
 		add_prefix(l, b, "0.0.0.0/0");
 		add_prefix(l, b, "::/0");
@@ -64,6 +67,11 @@ routes(struct msg_list *l, struct buf *b, unsigned int bits)
 		add_prefix(l, b, "fd00:1::/64");
 	if (bits & 8)
 		add_prefix(l, b, "100.64.0.0/24");
+	if (subnet != 0) {
+		(void)snprintf(text, sizeof(text), "10.%u.%u.0/24",
+		    128 + subnet / 256 % 128, subnet % 256);
+		add_prefix(l, b, text);
+	}
 	msg_list_close(l, b);
 }
 
@@ -127,7 +135,7 @@ hostinfo(const struct fnode *f, struct r_hostinfo *h, struct buf b[FEED_LISTS])
 		msg_list_add(&h->services, &b[3], MR_SERVICE, &s);
 	}
 	msg_list_close(&h->services, &b[3]);
-	routes(&h->routes, &b[4], f->advertised);
+	routes(&h->routes, &b[4], f->advertised, f->subnet);
 }
 
 void
@@ -159,8 +167,8 @@ fnode_record(const struct fnode *f, struct r_node *r, struct buf b[FEED_LISTS])
 	r->home_derp = f->derp;
 	tags(f, &r->tags, &b[0]);
 	endpoints(f, &r->endpoints, &b[1]);
-	routes(&r->approved, &b[2], f->approved);
-	routes(&r->primary, &b[6], f->primary);
+	routes(&r->approved, &b[2], f->approved, f->subnet);
+	routes(&r->primary, &b[6], f->primary, f->standby ? 0 : f->subnet);
 	hostinfo(f, &r->hostinfo, b);
 }
 
@@ -205,6 +213,32 @@ batch_msg(struct msg *m, uint64_t seq)
 	m->u.db_batch.seq = seq;
 	memset(m->u.db_batch.batch, (int)(seq & 255),
 	    sizeof(m->u.db_batch.batch));
+}
+
+static void
+on_out(struct stream *s, struct frame *const *f, size_t n, bool first,
+    void *arg)
+{
+	(void)s;
+	(void)f;
+	(void)n;
+	(void)first;
+	(void)arg;
+}
+
+static void
+on_over(struct stream *s, void *arg)
+{
+	(void)arg;
+	stream_close(s);
+}
+
+const struct tn_ops *
+feed_deaf(void)
+{
+	static const struct tn_ops ops = { on_out, on_over, NULL };
+
+	return &ops;
 }
 
 int

@@ -30,6 +30,9 @@ struct fnode {
 					 * some of the tailnet's own */
 	unsigned int	 approved;
 	unsigned int	 primary;	/* of 2 and 4 */
+	unsigned int	 subnet;	/* number of one of its own:
+					 * 10.128.1.0/24 and on; 0: none */
+	bool		 standby;	/* it is not elected for that */
 	char		 os[16];
 	char		 hostname[64];
 	uint16_t	 peerapi;	/* port; 0: no services */
@@ -44,10 +47,14 @@ struct fuser {
 /* A plausible published node that is offline. */
 void	fnode_init(struct fnode *, uint64_t id, uint64_t user);
 /* The same as a record; lists live in b, which the caller frees. */
-void	fnode_record(const struct fnode *, struct r_node *, struct buf b[FEED_LISTS]);
+void	fnode_record(const struct fnode *, struct r_node *,
+	    struct buf b[FEED_LISTS]);
 void	fnode_record_free(struct buf b[FEED_LISTS]);
 
 struct pol;
+
+/* What it gives out goes nowhere; a stream that is over is closed. */
+const struct tn_ops *feed_deaf(void);
 
 /* Each returns what tailnets_apply() or tailnets_snapshot() does. */
 int	feed_tailnet(struct tailnets *, const char *name, unsigned int policy);

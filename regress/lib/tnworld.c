@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "regress/lib/tnworld.h"
 
 static void
@@ -77,6 +78,28 @@ tnw_new(uint64_t seed)
 	ops.arg = w;
 	w->tn = tailnets_new(w->env, &ops);
 	tnw_conf(w, "ts.example", "corp.example", true);
+	return w;
+}
+
+struct tnworld *
+tnw_published(unsigned int n)
+{
+	struct tnworld *w = tnw_new(1);
+	struct fuser u = { 1, "alice@example.com", 0 };
+	struct buf b = { 0 };
+	struct fnode f;
+	unsigned int i;
+
+	snap_tailnet(&b, "default", 1);
+	snap_user(&b, &u);
+	for (i = 1; i <= n; i++) {
+		fnode_init(&f, i, 1);
+		snap_node(&b, &f);
+	}
+	snap_batch(&b, ++w->seq);
+	if (tailnets_snapshot(w->tn, FEED_TAILNET, b.p, b.n) == -1)
+		fatalx("tnworld: snapshot refused");
+	buf_free(&b);
 	return w;
 }
 

@@ -37,6 +37,8 @@ struct tnworld {
 /* Without a replica; base domain "ts.example", MagicDNS on. */
 struct tnworld	*tnw_new(uint64_t seed);
 void		 tnw_free(struct tnworld *);
+/* The same with a replica: one user, 1, who owns the nodes 1 to n. */
+struct tnworld	*tnw_published(unsigned int n);
 /* A configuration with other words. */
 void		 tnw_conf(struct tnworld *, const char *base,
 		    const char *search, bool taildrop);

@@ -3,7 +3,7 @@
 rc=0
 grep -rnE '\b(strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|gets|sscanf|alloca|system|popen)\(' \
     master worker keyd dbd ctl common --include='*.[ch]' && rc=1
-cores='worker/control worker/tailnet dbd keyd worker/net'
+cores='worker/control worker/tailnet worker/relay dbd keyd worker/net'
 for f in $(find $cores -name '*.c'); do
 	case $f in
 	*/main.c|worker/net/sock.c|dbd/store_sqlite*|dbd/schema.c|keyd/store.c) continue ;;

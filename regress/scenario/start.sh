@@ -57,6 +57,10 @@ settled_worker() { # settled_worker OLDPID: all are ready, one is new
 	renewed worker "$1" && [ "$(as "$bin/headscalectl" -s "$dir/headscaled.sock" status |
 	    grep -c '^worker .* ready ')" = 2 ]
 }
+shows() { # shows NAME: whose certificate the second address shows
+	openssl s_client -connect "127.0.0.1:$port2" </dev/null 2>/dev/null |
+	    openssl x509 -noout -subject | grep -q "CN = $1"
+}
 settled() { # settled: the pid file names a living process that serves
 	pid=$(cat "$dir/headscaled.pid" 2>/dev/null)
 	[ -n "$pid" ] && alive "$pid" && healthy "$port"
@@ -130,6 +134,28 @@ suite() {
 	ok "-V" says 0 "headscaled " as "$bin/headscaled" -V
 	ok "usage" says 2 "usage: headscaled" as "$bin/headscaled" -x
 	ok "a child by hand" says 2 "is started by headscaled(8) alone" as "$bin/headscaled-keyd" 3</dev/null
+	for p in a b; do
+		openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 \
+		    -keyout "$dir/$p.key" -out "$dir/$p.pem" -subj "/CN=$p.example" 2>/dev/null
+		chmod 600 "$dir/$p.key"
+		[ "$mode" = root ] || [ "$(id -u)" != 0 ] || chown 65534:65534 "$dir/$p".*
+	done
+	conf 'tls { keypair "a" { certificate = "a.pem" key = "a.key" } }' "listen \"tls\" { address = \"127.0.0.1\" port = $port2 tls = true }"
+	ok "-n: a certificate and its key" says 0 "configuration OK" as "$bin/headscaled" -n -f "$dir/conf"
+	ok "-n leaves nothing behind" [ ! -e "$dir/state" ]
+	conf 'tls { keypair "a" { certificate = "a.pem"' 'key = "b.key" } }' "listen \"tls\" { address = \"127.0.0.1\" port = $port2 tls = true }"
+	ok "-n: another's key, with both names" says 1 "$dir/a.pem and $dir/b.key:" as "$bin/headscaled" -n -f "$dir/conf"
+	ok "nor does it start" says 1 "$dir/a.pem and $dir/b.key:" as "$bin/headscaled" -d -f "$dir/conf"
+	chmod 640 "$dir/a.key"
+	conf 'tls { keypair "a" { certificate = "a.pem"' 'key = "a.key" } }'
+	ok "-n: a key that others can read" says 1 "$dir/conf:6: $dir/a.key: not safe: a secret must have mode 0600" as "$bin/headscaled" -n -f "$dir/conf"
+	chmod 600 "$dir/a.key"
+	conf "listen \"tls\" { address = \"127.0.0.1\" port = $port2 tls = true }"
+	ok "-n: TLS without a certificate" says 1 "$dir/conf:5: tls wants a keypair in section tls" as "$bin/headscaled" -n -f "$dir/conf"
+	conf 'derp { server { enabled = true } }'
+	ok "-n: a relay without TLS" says 1 "$dir/conf:5: the relay wants a listener that speaks TLS" as "$bin/headscaled" -n -f "$dir/conf"
+	conf 'derp { server { enabled = true plain = true private_key_file = "a.key" } }'
+	ok "-n: a relay key that is none" says 1 "$dir/a.key: not a key file" as "$bin/headscaled" -n -f "$dir/conf"
 	conf 'libexec_dir = "/usr/share"'
 	ok "programs that are missing" says 1 "/usr/share/headscaled-keyd: No such file" as "$bin/headscaled" -d -f "$dir/conf"
 	[ "$mode" != root ] || {
@@ -215,8 +241,43 @@ suite() {
 	ok "reload by headscalectl" as "$bin/headscalectl" -s "$dir/headscaled.sock" reload
 	ok "the second address is gone" within 20 not healthy "$port2"
 	ok "the first is not" healthy "$port"
+	conf 'tls { keypair "a" { certificate = "a.pem" key = "a.key" } }' "listen \"tls\" { address = \"127.0.0.1\" port = $port2 tls = true }"
+	ok "reload: TLS on the second address" as "$bin/headscalectl" -s "$dir/headscaled.sock" reload
+	ok "with that certificate" within 20 shows a.example
+	ok "no worker was replaced" [ "$(child worker)" = "$old" ]
+	cp "$dir/b.pem" "$dir/new" && mv "$dir/new" "$dir/a.pem"
+	cp "$dir/b.key" "$dir/new" && chmod 600 "$dir/new" && mv "$dir/new" "$dir/a.key"
+	[ "$mode" = root ] || [ "$(id -u)" != 0 ] || chown 65534:65534 "$dir"/a.*
+	ok "one renewed on disk waits for a reload" shows a.example
+	ok "which takes it" as "$bin/headscalectl" -s "$dir/headscaled.sock" reload
+	ok "and shows it" within 20 shows b.example
+	cp "$dir/b.key" "$dir/kept.key"
+	openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:prime256v1 >"$dir/b.key" 2>/dev/null
+	cp "$dir/b.key" "$dir/new" && chmod 600 "$dir/new" && mv "$dir/new" "$dir/a.key"
+	[ "$mode" = root ] || [ "$(id -u)" != 0 ] || chown 65534:65534 "$dir"/a.*
+	ok "a key that does not fit is refused" says 1 "$dir/a.pem and $dir/a.key:" as "$bin/headscalectl" -s "$dir/headscaled.sock" reload
+	ok "and the old pair stays" shows b.example
+	for p in keyd worker; do
+		others=$(child $p)
+		kill -9 "$others"
+		ok "also for a $p that starts now" within 50 renewed $p "$others"
+		ok "which shows it" within 50 shows b.example
+	done
+	conf "listen \"tls\" { address = \"127.0.0.1\" port = $port2 }" "derp { map_file = \"map\" }"
+	ok "reload: the same address in plain" as "$bin/headscalectl" -s "$dir/headscaled.sock" reload
+	ok "is another matter" within 20 healthy "$port2"
+	conf "derp { map_file = \"map\" }"
+	ok "reload without it" as "$bin/headscalectl" -s "$dir/headscaled.sock" reload
 	conf "derp { map_file = \"map\" "
 	ok "reload by headscalectl tells the reason" says 1 "$dir/conf:5: section derp is not closed" \
+	    as "$bin/headscalectl" -s "$dir/headscaled.sock" reload
+	conf "derp { map_file = \"map\" }" "policy { mode = \"file\" path = \"$dir/policy\" }"
+	printf '{"acls":[],\n "groups": {"g":[]}}\n' >"$dir/policy"
+	chmod 644 "$dir/policy"
+	ok "reload by headscalectl tells of a refused policy" says 1 "$dir/policy:2:13: group must start" \
+	    as "$bin/headscalectl" -s "$dir/headscaled.sock" reload
+	echo '{"acls":[]}' >"$dir/policy"
+	ok "and takes one that is good" says 0 "configuration read" \
 	    as "$bin/headscalectl" -s "$dir/headscaled.sock" reload
 	conf "derp { map_file = \"map\" }"
 

@@ -4,6 +4,7 @@
 
 #include "common/enc.h"
 #include "regress/sim/admin.h"
+#include "regress/sim/routes.h"
 
 struct admin {
 	struct world	*w;
@@ -54,6 +55,25 @@ join(char *dst, size_t n, const char *text)
 	strlcat(dst, text, n);
 }
 
+/* Those that the simulation knows, and one bit for all others. */
+static unsigned int
+mask(const struct msg_list *list)
+{
+	struct msg_list it = *list;
+	char text[PREFIX_TEXT];
+	unsigned int got = 0, k;
+	struct r_route r;
+
+	while (msg_list_next(&it, MR_ROUTE, &r)) {
+		(void)prefix_print(text, &r.v);
+		for (k = 0; k < ROUTES; k++)
+			if (strcmp(text, route_text(k)) == 0)
+				break;
+		got |= k == ROUTES ? ROUTES_OTHER : 1u << k;
+	}
+	return got;
+}
+
 static void
 row(struct admin *a, const struct m_ctl_node *m)
 {
@@ -81,6 +101,10 @@ row(struct admin *a, const struct m_ctl_node *m)
 	t->ephemeral = m->node.ephemeral;
 	t->expiry = m->node.expiry;
 	t->key_id = m->key_id;
+	t->user = m->node.user;
+	t->advertised = mask(&m->node.hostinfo.routes);
+	t->approved = mask(&m->node.approved);
+	t->primary = mask(&m->node.primary);
 }
 
 static void
@@ -230,14 +254,14 @@ admin_nodes(struct admin *a, size_t *n)
 void
 admin_policy(struct admin *a, unsigned int port)
 {
-	char text[128];
+	char text[512];
 	struct msg m;
 
 	if (a->setting || !connected(a))
 		return;
 	(void)snprintf(text, sizeof(text), port == 0 ? "{\"acls\": [" :
 	    "{\"acls\": [{\"action\": \"accept\", \"src\": [\"*\"], "
-	    "\"dst\": [\"*:%u\"]}]}", port);
+	    "\"dst\": [\"*:%u\"]}], " ROUTES_APPROVERS "}", port);
 	msg_init(&m, M_CTL_POLICY_PART);
 	m.u.ctl_policy_part.octets = slice_str(text);
 	link_send(a->l, &m);

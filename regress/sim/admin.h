@@ -18,6 +18,10 @@ struct truth {
 	bool		 ephemeral;
 	int64_t		 expiry;
 	uint64_t	 key_id;
+	uint64_t	 user;
+	unsigned int	 advertised;		/* routes.h */
+	unsigned int	 approved;
+	unsigned int	 primary;
 };
 
 struct admin	*admin_new(struct world *, struct host *, struct sproc *);
@@ -28,7 +32,8 @@ void		 admin_free(struct admin *);
  */
 const struct msg *admin_ask(struct admin *, const struct msg *);
 /*
- * Sends a policy that allows this port, and goes on; 0: one that is wrong.
+ * Sends a policy that allows this port and approves routes (routes.h), and
+ * goes on; 0: one that is wrong.
  * Nothing while the last one is not answered.
  */
 void		 admin_policy(struct admin *, unsigned int port);

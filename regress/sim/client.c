@@ -8,6 +8,7 @@
 #include "common/json_read.h"
 #include "regress/lib/h2_client.h"
 #include "regress/sim/client.h"
+#include "regress/sim/routes.h"
 
 #define CHUNK		8192
 #define RETRY_MIN_US	(50 * US_PER_MS)
@@ -221,10 +222,19 @@ sclient_free(struct sclient *c)
 static void
 hostinfo(const struct sclient *c, struct buf *b)
 {
+	const char *comma = "";
+	unsigned int i;
+
 	buf_printf(b, "{\"BackendLogID\":\"aa\",\"OS\":\"linux\","
 	    "\"Hostname\":\"%s\",\"NetInfo\":{\"PreferredDERP\":900},"
-	    "\"Services\":[{\"Proto\":\"peerapi4\",\"Port\":1234}]}",
-	    c->conf.hostname);
+	    "\"Services\":[{\"Proto\":\"peerapi4\",\"Port\":1234}],"
+	    "\"RoutableIPs\":[", c->conf.hostname);
+	for (i = 0; i < ROUTES; i++)
+		if (c->conf.routes >> i & 1) {
+			buf_printf(b, "%s\"%s\"", comma, route_text(i));
+			comma = ",";
+		}
+	buf_str(b, "]}");
 }
 
 static void
@@ -684,7 +694,7 @@ tube_new(struct sclient *c, struct net *net, unsigned int slot)
 	STAILQ_INIT(&t->in);
 	LIST_INSERT_HEAD(&c->tubes, t, entry);
 	c->tube = t;
-	t->conn = conn_new(net, &from, c);
+	t->conn = conn_new(net, &from, CONN_K_PLAIN, false, c);
 	sproc_touch(host_worker(c->host, slot));
 }
 
@@ -756,6 +766,16 @@ sclient_change(struct sclient *c)
 	if (c->state != SC_IN)
 		return;
 	new_endpoints(c);
+	c->lite_due = true;
+	go(c);
+}
+
+void
+sclient_advertise(struct sclient *c, unsigned int mask)
+{
+	if (c->state != SC_IN)
+		return;
+	c->conf.routes = mask;
 	c->lite_due = true;
 	go(c);
 }
@@ -844,6 +864,12 @@ const char *
 sclient_endpoints(const struct sclient *c)
 {
 	return c->shown;
+}
+
+unsigned int
+sclient_routes(const struct sclient *c)
+{
+	return c->conf.routes;
 }
 
 bool

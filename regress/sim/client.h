@@ -23,6 +23,8 @@ struct sclient_conf {
 	uint16_t	 capver;
 	uint64_t	 net_min_us;	/* delay of its network */
 	uint64_t	 net_max_us;
+	unsigned int	 routes;	/* that it advertises: regress/sim/
+					 * routes.h */
 };
 
 struct sclient	*sclient_new(struct world *, struct host *, struct sproc *,
@@ -32,10 +34,12 @@ void		 sclient_free(struct sclient *);
 void		 sclient_start(struct sclient *);
 /* What may happen to it. */
 void		 sclient_change(struct sclient *);	/* new endpoints */
+void		 sclient_advertise(struct sclient *, unsigned int routes);
 void		 sclient_restart(struct sclient *);	/* new disco key too */
 void		 sclient_drop(struct sclient *);	/* connection breaks */
 void		 sclient_logout(struct sclient *);
-void		 sclient_stall(struct sclient *, uint64_t us); /* reads nothing */
+/* Reads nothing for so long. */
+void		 sclient_stall(struct sclient *, uint64_t us);
 void		 sclient_off(struct sclient *);		/* for ever */
 /* Closes the connections that a dead worker held. */
 void		 sclient_worker_gone(struct sclient *, unsigned int slot);
@@ -48,6 +52,7 @@ const char	*sclient_name(const struct sclient *);
 /* Node key as text; what it says of itself as the server stored it last. */
 const char	*sclient_key(const struct sclient *);
 const char	*sclient_endpoints(const struct sclient *);
+unsigned int	 sclient_routes(const struct sclient *);
 /* True once the server has acknowledged the registration. */
 bool		 sclient_acked(const struct sclient *);
 /* All that it sent has been answered. */

@@ -10,7 +10,7 @@
 #define LIMIT_US	(30 * US_PER_S)	/* a worker may hang for so long */
 #define SLACK_US	(100 * US_PER_MS)	/* delays of links */
 #define NOTICE_US	(3 * US_PER_S)	/* the next question, and its period */
-#define COVER_US	(5500 * US_PER_MS)	/* siblings stand in after this */
+#define COVER_US	(5500 * US_PER_MS)	/* then siblings stand in */
 
 static void	master_cfg_msg(struct link *, const struct msg *, void *,
 		    void *);
@@ -375,7 +375,7 @@ host_start(struct host *h)
 {
 	struct super_ops ops = { op_spawn, op_kill, op_send, op_pair,
 	    op_configure, op_serving, op_outcome, op_stopped,
-	    op_spawn_policyc, h };
+	    op_spawn_policyc, NULL, h };
 
 	draw(h->w, h->boot, sizeof(h->boot));
 	draw(h->w, h->boot_secret, sizeof(h->boot_secret));

@@ -233,7 +233,7 @@ dbd_boot(struct role_proc *r)
 	    c->random, c->grace_ms, c->ephemeral_s, c->resume_ms,
 	    c->presume_s, c->node_expiry_s, c->max_nodes, c->budget_burst,
 	    c->budget_refill_ms, c->queue_max, c->log_keep, c->domains,
-	    false, { NULL, 0 }, { NULL, 0 } };
+	    true, false, { NULL, 0 }, { NULL, 0 } };
 	r->dbd = dbd_new(sproc_env(r->sp), r->store, &dc, r->secret, full,
 	    &ops);
 	if (r->dbd == NULL) {

@@ -4,6 +4,7 @@
 
 #include "regress/sim/admin.h"
 #include "regress/sim/client.h"
+#include "regress/sim/routes.h"
 #include "regress/sim/run.h"
 #include "regress/sim/vfs.h"
 
@@ -12,6 +13,7 @@
 #define STORM_S		40	/* of faults */
 #define SETTLE_S	100	/* without */
 #define HANG_S		90	/* longer than is suffered */
+#define LEAVE_S		70	/* any grace, and any ephemeral node's time */
 #define WIRE_BOUND	(4u << 20)
 
 struct run {
@@ -28,6 +30,7 @@ struct run {
 	unsigned int	 nsingles;
 	bool		 storm;
 	int		 port;		/* that the policy allows; -1 unknown */
+	uint64_t	 alice;
 };
 
 static void
@@ -83,13 +86,20 @@ make_clients(struct run *r)
 	char reusable[256], fleeting[256], second[256];
 	unsigned int i, pick;
 
-	user = admin_user(r->admin, "alice");
+	user = r->alice = admin_user(r->admin, "alice");
 	other = admin_user(r->admin, "bob");
 	strlcpy(reusable, admin_key(r->admin, user, true, false, NULL), 256);
 	strlcpy(second, admin_key(r->admin, other, true, false, NULL), 256);
 	strlcpy(fleeting, admin_key(r->admin, user, true, true, NULL), 256);
 	if (reusable[0] == '\0' || second[0] == '\0' || fleeting[0] == '\0')
 		world_fail(r->w, "no auth key could be made");
+	/* No node is before the first policy, which approves its routes. */
+	for (i = 0; i < 100 && admin_acked(r->admin, &pick) == 0; i++) {
+		admin_policy(r->admin, 1);	/* policyc may be killed */
+		world_run(r->w, world_now(r->w) + US_PER_S / 10);
+	}
+	if (admin_acked(r->admin, &pick) == 0)
+		world_fail(r->w, "no policy could be set");
 	r->n = 4 + (unsigned int)world_rand(r->w, CLIENTS_MAX - 3);
 	for (i = 0; i < r->n; i++) {
 		memset(&c, 0, sizeof(c));
@@ -114,6 +124,7 @@ make_clients(struct run *r)
 		c.hostname = r->names[i];
 		c.auth_key = r->keys[i];
 		c.capver = world_chance(r->w, 2) ? 148 : 142;
+		c.routes = routes_any(r->w);
 		c.net_min_us = 50;
 		c.net_max_us = world_chance(r->w, 3) ? 50000 : 500;
 		r->clients[i] = sclient_new(r->w, r->h, r->outside, &c);
@@ -183,7 +194,10 @@ life(struct run *r)
 {
 	struct sclient *c = r->clients[world_rand(r->w, r->n)];
 
-	switch (world_rand(r->w, 11)) {
+	switch (world_rand(r->w, 12)) {
+	case 11:
+		sclient_advertise(c, routes_any(r->w));
+		break;
 	case 10:
 		admin_policy(r->admin, world_chance(r->w, 6) ? 0 : 1 +
 		    (unsigned int)world_rand(r->w, 60000));
@@ -315,6 +329,7 @@ check_view(struct run *r, const struct sclient *c, const struct truth *t,
 			    "[%s] %d", sclient_name(c), t[i].name, p->key,
 			    p->endpoints, p->online, t[i].key, t[i].endpoints,
 			    t[i].online);
+		routes_check_peer(r->w, sclient_name(c), p, &t[i]);
 	}
 	if (v->n != want)
 		world_fail(r->w, "%s sees %zu peers, there are %zu",
@@ -383,6 +398,10 @@ check_client(struct run *r, const struct sclient *c, const struct truth *t,
 	if (strcmp(me->endpoints, sclient_endpoints(c)) != 0)
 		world_fail(r->w, "%s said [%s], the truth holds [%s]",
 		    sclient_name(c), sclient_endpoints(c), me->endpoints);
+	if (me->advertised != sclient_routes(c))
+		world_fail(r->w, "%s advertises %#x, the truth holds %#x",
+		    sclient_name(c), sclient_routes(c), me->advertised);
+	routes_check_self(r->w, sclient_name(c), sclient_view(c), me);
 	if (!me->online)
 		world_fail(r->w, "%s holds a stream and is offline",
 		    sclient_name(c));
@@ -410,6 +429,7 @@ questions(struct run *r)
 	}
 	check_unique(r, t, n);
 	check_singles(r, t, n);
+	routes_check(r->w, t, n, r->alice);
 	for (i = 0; i < r->n; i++)
 		check_client(r, r->clients[i], t, n);
 	for (k = 0; k < n; k++) {
@@ -429,6 +449,67 @@ questions(struct run *r)
 		world_fail(r->w, "%zu octets stood on a link",
 		    wires_peak(r->w));
 	free(t);
+}
+
+/* The client that holds the node, or NULL. */
+static struct sclient *
+holder(struct run *r, const struct truth *t)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->n; i++)
+		if (sclient_state(r->clients[i]) == SC_IN &&
+		    strcmp(sclient_key(r->clients[i]), t->key) == 0)
+			return r->clients[i];
+	return NULL;
+}
+
+/* A route whose primary can be replaced, and by whom; false: there is none. */
+static bool
+heir(struct run *r, const struct truth *t, size_t n, unsigned int *route,
+    struct sclient **primary, uint64_t *id)
+{
+	const struct truth *p, *next;
+	unsigned int i, k = (unsigned int)world_rand(r->w, ROUTES);
+
+	for (i = 0; i < ROUTES; i++, k = (k + 1) % ROUTES) {
+		if ((p = routes_primary(t, n, k)) == NULL || (next =
+		    routes_first(r->w, t, n, k, p)) == NULL ||
+		    (*primary = holder(r, p)) == NULL)
+			continue;
+		*route = k;
+		*id = next->id;
+		return true;
+	}
+	return false;
+}
+
+/* A primary goes for good: the next is elected, and all are told. */
+static void
+take_over(struct run *r)
+{
+	const struct truth *p;
+	struct sclient *c;
+	struct truth *t;
+	unsigned int route;
+	uint64_t id;
+	size_t n;
+	bool found;
+
+	t = admin_nodes(r->admin, &n);
+	found = t != NULL && heir(r, t, n, &route, &c, &id);
+	free(t);
+	if (!found)
+		return;
+	sclient_off(c);
+	world_run(r->w, world_now(r->w) + LEAVE_S * US_PER_S);
+	t = admin_nodes(r->admin, &n);
+	if ((p = routes_primary(t, n, route)) == NULL || p->id != id)
+		world_fail(r->w, "%s has primary %llu after an election that "
+		    "is %llu's", route_text(route), p == NULL ? 0ULL :
+		    (unsigned long long)p->id, (unsigned long long)id);
+	free(t);
+	questions(r);
 }
 
 static void
@@ -461,6 +542,8 @@ sim_run(uint64_t seed, bool verbose)
 	finish(&r);
 	if (world_failures(r.w) == 0)
 		questions(&r);
+	if (world_failures(r.w) == 0)
+		take_over(&r);
 	for (i = 0; i < r.n; i++)
 		sclient_off(r.clients[i]);
 	admin_free(r.admin);

@@ -83,6 +83,14 @@ list(char *dst, size_t n, const struct jval *o, const char *name)
 			    at == 0 ? "" : ",", SLICE_FMT(s));
 }
 
+/* A whole node says all: what is left out is nothing. */
+static void
+whole(char *dst, size_t n, const struct jval *o, const char *name)
+{
+	dst[0] = '\0';
+	list(dst, n, o, name);
+}
+
 static void
 put(struct view *v, const struct jval *o, bool old_known)
 {
@@ -105,6 +113,8 @@ put(struct view *v, const struct jval *o, bool old_known)
 	text(p->key, sizeof(p->key), o, "Key");
 	text(p->disco, sizeof(p->disco), o, "DiscoKey");
 	list(p->addr, sizeof(p->addr), o, "Addresses");
+	whole(p->allowed, sizeof(p->allowed), o, "AllowedIPs");
+	whole(p->primary, sizeof(p->primary), o, "PrimaryRoutes");
 	if (jval_get(o, "Endpoints") == NULL)
 		fault(v, "Endpoints are not said", id);
 	list(p->endpoints, sizeof(p->endpoints), o, "Endpoints");
@@ -286,6 +296,10 @@ apply(struct view *v, const struct jval *r)
 		jval_u64(jval_get(node, "ID"), &v->self);
 		text(v->self_name, sizeof(v->self_name), node, "Name");
 		text(v->self_key, sizeof(v->self_key), node, "Key");
+		whole(v->self_allowed, sizeof(v->self_allowed), node,
+		    "AllowedIPs");
+		whole(v->self_primary, sizeof(v->self_primary), node,
+		    "PrimaryRoutes");
 	}
 	filters(v, jval_get(r, "PacketFilters"));
 	peers = jval_get(r, "Peers");

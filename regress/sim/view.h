@@ -16,6 +16,8 @@ struct view_peer {
 	char		 disco[80];
 	char		 endpoints[512];	/* comma separated */
 	char		 addr[64];
+	char		 allowed[256];		/* AllowedIPs */
+	char		 primary[256];
 	int		 online;		/* -1 unknown */
 };
 
@@ -30,14 +32,16 @@ struct view {
 	uint64_t	 self;
 	char		 self_name[80];
 	char		 self_key[80];
+	char		 self_allowed[256];
+	char		 self_primary[256];
 	struct view_peer *peers;
 	size_t		 n;
 	struct view_filter filter[32];
 	size_t		 nfilters;
 	unsigned int	 messages;
 	unsigned int	 keepalives;
-	struct buf	 in;			/* octets of an unfinished message */
-	char		 fault[200];		/* first breach of protocol.md */
+	struct buf	 in;			/* of an unfinished message */
+	char		 fault[200];		/* first, of protocol.md */
 };
 
 void	view_reset(struct view *);

@@ -202,27 +202,6 @@ t_parts(void **state)
 
 /* Maps of a world. */
 
-static struct tnworld *
-make(unsigned int n)
-{
-	struct tnworld *w = tnw_new(1);
-	struct fuser u = { 1, "alice@example.com", 0 };
-	struct buf b = { 0 };
-	struct fnode f;
-	unsigned int i;
-
-	snap_tailnet(&b, "default", 1);
-	snap_user(&b, &u);
-	for (i = 1; i <= n; i++) {
-		fnode_init(&f, i, 1);
-		snap_node(&b, &f);
-	}
-	snap_batch(&b, ++w->seq);
-	assert_int_equal(tailnets_snapshot(w->tn, FEED_TAILNET, b.p, b.n), 0);
-	buf_free(&b);
-	return w;
-}
-
 /* A one-shot map, decoded; its frames in f. */
 static struct mapview *
 once(struct tnworld *w, uint64_t id, bool compress, struct frame **f, size_t *n)
@@ -269,7 +248,7 @@ t_sizes(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(size) / sizeof(size[0]); i++) {
-		w = make(size[i]);
+		w = tnw_published(size[i]);
 		for (id = 1; id <= size[i]; id++) {
 			zip = id % 8 != 3;
 			v = once(w, id, zip, f, &n);
@@ -287,7 +266,7 @@ t_sizes(void **state)
 static void
 t_shared(void **state)
 {
-	struct tnworld *w = make(300);
+	struct tnworld *w = tnw_published(300);
 	struct frame *f[200], *g[200];
 	struct mapview *v, *u;
 	size_t n, k, i, same = 0;
@@ -316,7 +295,7 @@ t_shared(void **state)
 static void
 t_outsider(void **state)
 {
-	struct tnworld *w = make(120);
+	struct tnworld *w = tnw_published(120);
 	struct frame *f[200];
 	struct mapview *v;
 	struct fnode n;
@@ -393,7 +372,7 @@ text_of(const struct client *c, uint64_t id, const char *member)
 static void
 t_lagging_map(void **state)
 {
-	struct tnworld *w = make(120);
+	struct tnworld *w = tnw_published(120);
 	struct client *a, *b, *c;
 	struct fnode f;
 
@@ -452,7 +431,7 @@ t_lagging_map(void **state)
 static void
 t_once_is_fresh(void **state)
 {
-	struct tnworld *w = make(120);
+	struct tnworld *w = tnw_published(120);
 	struct frame *f[200];
 	struct mapview *v;
 	struct fnode n;
@@ -475,7 +454,7 @@ t_once_is_fresh(void **state)
 static void
 t_once_limits(void **state)
 {
-	struct tnworld *w = make(300);
+	struct tnworld *w = tnw_published(300);
 	struct stream_conf sc = { .tailnet = FEED_TAILNET, .node = 999 };
 	struct frame *f[2];
 	struct mapview *v;

@@ -159,10 +159,10 @@ static const struct {
 	{ GOOD "wokers = 2\n", "c:3: unknown key wokers" },
 	{ GOOD "wokers { }\n", "c:3: unknown section wokers" },
 	{ GOOD "log { levle = 2 }\n", "c:3: unknown key levle in section log" },
-	{ GOOD "\ntls { }\n", "c:4: section tls is not built yet" },
+	{ GOOD "\nacme { }\n", "c:4: section acme is not built yet" },
 	{ GOOD "oidc \"x\" { }\n", "c:3: section oidc is not built yet" },
-	{ URL "listen \"a\" { tls = true }\n",
-	    "c:2: key listen|tls is not built yet" },
+	{ URL "listen \"a\" { role = api }\n",
+	    "c:2: key listen|role is not built yet" },
 	{ GOOD "derp { urls = { \"https://a/b\" } }\n",
 	    "c:3: key derp|urls is not built yet" },
 	{ GOOD "workers { }\n", "c:3: workers is not a section: write workers "
@@ -476,8 +476,8 @@ test_warnings(void **state)
 		    "clients that reconnect within 2 minutes try only https" },
 		{ "http://8.8.8.8", "c:1: plain http on a public host: "
 		    "clients that reconnect within 2 minutes try only https" },
-		{ "https://server.lan", "c:1: https: TLS is not built yet, a "
-		    "proxy in front must speak it" }
+		{ "https://server.lan", "c:1: https: no listener speaks TLS, "
+		    "a proxy in front must speak it" }
 	};
 	struct conf *c;
 	char text[256];
@@ -544,6 +544,9 @@ test_reloadable(void **state)
 		    "c:4: state_dir changes only with a restart" },
 		{ "users {\nkeyd = \"x\" }\n",
 		    "c:4: users|keyd changes only with a restart" },
+		{ "users {\nstun = \"x\" }\n",
+		    "c:4: users|stun changes only with a restart" },
+		{ "tls { self_signed = yes }\n", NULL },
 		{ "libexec_dir = \"/x\"\n",
 		    "c:3: libexec_dir changes only with a restart" },
 		{ "log { target = stderr }\n",
@@ -655,8 +658,9 @@ documented(const cfg_opt_t *opts, const char *manual, const char *sample)
 		if (opts->name[0] == '_')
 			continue;
 		snprintf(item, sizeof(item), opts->type == CFGT_SEC &&
-		    strcmp(opts->name, "split") != 0 ? ".Ss %s" : ".It Ic %s",
-		    opts->name);
+		    strcmp(opts->name, "split") != 0 &&
+		    strcmp(opts->name, "keypair") != 0 ? ".Ss %s" :
+		    ".It Ic %s", opts->name);
 		if (strstr(manual, item) == NULL)
 			fail_msg("%s: not in headscaled.conf(5)", opts->name);
 		if (strstr(sample, opts->name) == NULL)

@@ -20,22 +20,6 @@
 #define STREAM	",\"Stream\":true"
 #define ROUTER	",\"Hostinfo\":{\"RoutableIPs\":[\"10.0.0.0/8\"]}"
 
-static int
-setup(void **state)
-{
-	if (noise_init() == -1)
-		return -1;
-	*state = ctlworld_new();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	ctlworld_free(*state);
-	return frame_bytes() == 0 ? 0 : -1;
-}
-
 static struct cw_ask *
 ask_key(struct wire *x, unsigned int version, const char *key,
     const char *more)
@@ -614,7 +598,8 @@ t_full(void **state)
 int
 main(void)
 {
-#define T(t)	cmocka_unit_test_setup_teardown(t, setup, teardown)
+#define T(t)	cmocka_unit_test_setup_teardown(t, ctlworld_setup, \
+		    ctlworld_teardown)
 	const struct CMUnitTest tests[] = {
 		T(t_refused), T(t_slots), T(t_no_slot_left), T(t_held),
 		T(t_held_gone), T(t_register), T(t_router), T(t_router_held),

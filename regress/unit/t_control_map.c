@@ -43,13 +43,6 @@ setup(void **state)
 	return rc;
 }
 
-static int
-teardown(void **state)
-{
-	ctlworld_free(*state);
-	return frame_bytes() == 0 ? 0 : -1;
-}
-
 /* A map request's body with more members; in one of four buffers. */
 static const char *
 body(unsigned int version, const char *more)
@@ -837,7 +830,7 @@ t_endpoints(void **state)
 int
 main(void)
 {
-#define T(t)	cmocka_unit_test_setup_teardown(t, setup, teardown)
+#define T(t)	cmocka_unit_test_setup_teardown(t, setup, ctlworld_teardown)
 	const struct CMUnitTest tests[] = {
 		T(t_open), T(t_started_late), T(t_kinds), T(t_refused),
 		T(t_bad_requests), T(t_end_before_map), T(t_stream_end),

@@ -16,22 +16,6 @@
 
 #define CLIENT		148
 
-static int
-setup(void **state)
-{
-	if (noise_init() == -1)
-		return -1;
-	*state = ctlworld_new();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	ctlworld_free(*state);
-	return frame_bytes() == 0 ? 0 : -1;
-}
-
 /* One plain request on a connection of its own; the whole answer as text. */
 static const char *
 plain(struct ctlworld *w, const char *line)
@@ -276,16 +260,13 @@ t_conf_check(void **state)
 int
 main(void)
 {
+#define T(t)	cmocka_unit_test_setup_teardown(t, ctlworld_setup, \
+		    ctlworld_teardown)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(t_key, setup, teardown),
-		cmocka_unit_test_setup_teardown(t_key_without_keyd, setup,
-		    teardown),
-		cmocka_unit_test_setup_teardown(t_health, setup, teardown),
-		cmocka_unit_test_setup_teardown(t_version, setup, teardown),
-		cmocka_unit_test_setup_teardown(t_unknown, setup, teardown),
-		cmocka_unit_test_setup_teardown(t_machine, setup, teardown),
-		cmocka_unit_test(t_conf_check)
+		T(t_key), T(t_key_without_keyd), T(t_health), T(t_version),
+		T(t_unknown), T(t_machine), cmocka_unit_test(t_conf_check)
 	};
+#undef T
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,22 +18,6 @@
 #define KEY	"5f0e7c6b8a9d1234567890abcdef0011" \
 		"2233445566778899aabbccddeeff0011"
 
-static int
-setup(void **state)
-{
-	if (noise_init() == -1)
-		return -1;
-	*state = ctlworld_new();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	ctlworld_free(*state);
-	return frame_bytes() == 0 ? 0 : -1;
-}
-
 static const char *
 body(unsigned int version, const char *more)
 {
@@ -370,7 +354,8 @@ t_then_map(void **state)
 int
 main(void)
 {
-#define T(t)	cmocka_unit_test_setup_teardown(t, setup, teardown)
+#define T(t)	cmocka_unit_test_setup_teardown(t, ctlworld_setup, \
+		    ctlworld_teardown)
 	const struct CMUnitTest tests[] = {
 		T(t_asked), T(t_accepted), T(t_tagged), T(t_refused),
 		T(t_too_old), T(t_malformed), T(t_again), T(t_gone),

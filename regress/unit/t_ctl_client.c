@@ -19,6 +19,7 @@
 #include "common/compat/compat.h"
 #include "common/log.h"
 #include "ctl/client.h"
+#include "regress/lib/quiet.h"
 
 #define ROWS	3000
 
@@ -157,14 +158,6 @@ stop(struct fix *f)
 	(void)unlink(f->path);
 }
 
-static void
-mute(int level, const char *line, void *arg)
-{
-	(void)level;
-	(void)line;
-	(void)arg;
-}
-
 static int
 setup(void **state)
 {
@@ -174,7 +167,7 @@ setup(void **state)
 	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/t_client.XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	(void)snprintf(f->path, sizeof(f->path), "%s/sock", f->dir);
-	log_capture(mute, NULL);
+	quiet_log();
 	*state = f;
 	return 0;
 }

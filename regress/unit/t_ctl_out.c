@@ -590,7 +590,11 @@ test_status(void **state)
 "        \"opens\": 0,\n"
 "        \"lites\": 0,\n"
 "        \"bytes_out\": 9007199254740992,\n"
-"        \"pauses\": 3\n"
+"        \"pauses\": 3,\n"
+"        \"relay_logins\": 0,\n"
+"        \"relay_packets\": 0,\n"
+"        \"relay_mesh\": 0,\n"
+"        \"relay_dropped\": 0\n"
 "      }\n"
 "    }\n"
 "  ],\n"
@@ -610,17 +614,21 @@ test_status(void **state)
 
 static const char worker_counters[] =
 "\n"
-"PROCESS  SLOT  COUNTER                VALUE\n"
-"worker      1  handshakes                 1\n"
-"worker      1  confirmed                  0\n"
-"worker      1  failed                     0\n"
-"worker      1  refused                    0\n"
-"worker      1  held                       0\n"
-"worker      1  registers                  0\n"
-"worker      1  opens                      0\n"
-"worker      1  lites                      0\n"
-"worker      1  bytes_out   9007199254740992\n"
-"worker      1  pauses                     3\n";
+"PROCESS  SLOT  COUNTER                   VALUE\n"
+"worker      1  handshakes                    1\n"
+"worker      1  confirmed                     0\n"
+"worker      1  failed                        0\n"
+"worker      1  refused                       0\n"
+"worker      1  held                          0\n"
+"worker      1  registers                     0\n"
+"worker      1  opens                         0\n"
+"worker      1  lites                         0\n"
+"worker      1  bytes_out      9007199254740992\n"
+"worker      1  pauses                        3\n"
+"worker      1  relay_logins                  0\n"
+"worker      1  relay_packets                 0\n"
+"worker      1  relay_mesh                    0\n"
+"worker      1  relay_dropped                 0\n";
 
 static void
 test_counters(void **state)
@@ -660,23 +668,26 @@ test_counters(void **state)
 	at = strstr((char *)o.text.p, "PROCESS  SLOT  COUNTER");
 	assert_non_null(at);
 	assert_string_equal(at,
-"PROCESS  SLOT  COUNTER     VALUE\n"
-"keyd        -  handshakes      0\n"
-"keyd        -  confirmed       0\n"
-"keyd        -  refused         0\n"
-"keyd        -  expired         5\n"
-"keyd        -  waiting         6\n"
-"dbd         -  refused         0\n"
-"dbd         -  registers       0\n"
-"dbd         -  opens           0\n"
-"dbd         -  lites           0\n"
-"dbd         -  waiting         6\n"
-"dbd         -  delayed         0\n"
-"dbd         -  replaced        0\n"
-"dbd         -  no_room         7\n"
-"dbd         -  batches         0\n"
-"dbd         -  operations      0\n"
-"dbd         -  behind          0\n");
+"PROCESS  SLOT  COUNTER       VALUE\n"
+"keyd        -  handshakes        0\n"
+"keyd        -  confirmed         0\n"
+"keyd        -  refused           0\n"
+"keyd        -  expired           5\n"
+"keyd        -  waiting           6\n"
+"keyd        -  signatures        0\n"
+"keyd        -  relay_logins      0\n"
+"dbd         -  refused           0\n"
+"dbd         -  registers         0\n"
+"dbd         -  opens             0\n"
+"dbd         -  lites             0\n"
+"dbd         -  waiting           6\n"
+"dbd         -  delayed           0\n"
+"dbd         -  replaced          0\n"
+"dbd         -  no_room           7\n"
+"dbd         -  batches           0\n"
+"dbd         -  operations        0\n"
+"dbd         -  behind            0\n"
+"dbd         -  relay_logins      0\n");
 	buf_free(&o.text);
 }
 

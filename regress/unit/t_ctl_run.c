@@ -377,6 +377,13 @@ test_changes(void **state)
 	    "\n|");
 	assert_int_equal(srv.calls, 1);		/* nobody to look up */
 	assert_string_equal(run("reload", false), "0|configuration read\n|");
+	/* All but the policy of its file: that is not enough. */
+	srv.bad = true;
+	srv.line = 0;
+	assert_string_equal(run("reload", false), "1||reload: the "
+	    "configuration is in force, but not its policy: unknown \\033 "
+	    "field\n\tand more\n");
+	srv.bad = false;
 	assert_string_equal(run("log verbose", false), "0|done\n|");
 }
 
@@ -403,8 +410,8 @@ test_asking(void **state)
 		const char	*line;
 		const char	*question;
 	} t[] = {
-		{ "users delete alice", "This deletes user alice and its keys.  "
-		    "Go on?" },
+		{ "users delete alice", "This deletes user alice and its "
+		    "keys.  Go on?" },
 		{ "nodes delete phone", "This deletes node phone.  Go on?" },
 		{ "nodes logout phone", "This logs out node phone.  Go on?" },
 		{ "nodes expire phone", "This logs out node phone.  Go on?" },

@@ -28,18 +28,6 @@ setup(void **state)
 	return 0;
 }
 
-static struct dbd *
-d(void)
-{
-	return dw_dbd(w);
-}
-
-static int64_t
-now(void)
-{
-	return env_wall(fakeenv_env(dw_env(w)));
-}
-
 static bool
 no(int rc, const char *text)
 {
@@ -70,36 +58,37 @@ t_users(void **state)
 	(void)state;
 	bob = ask_user(w, "bob@example.com");
 	assert_int_equal(dw_count(k, M_DB_USER_PUT), 1);
-	assert_true(no(op_user_add(d(), S("alice"), S(""), &id, WHY),
+	assert_true(no(op_user_add(dw_dbd(w), S("alice"), S(""), &id, WHY),
 	    "a user of that name exists"));
-	assert_true(no(op_user_add(d(), S("al ice"), S(""), &id, WHY),
+	assert_true(no(op_user_add(dw_dbd(w), S("al ice"), S(""), &id, WHY),
 	    "a user's name is 1 to 255 octets without blanks"));
-	assert_true(no(op_user_add(d(), S(""), S(""), &id, WHY),
+	assert_true(no(op_user_add(dw_dbd(w), S(""), S(""), &id, WHY),
 	    "a user's name is 1 to 255 octets without blanks"));
-	assert_true(yes(op_user_rename(d(), bob, S("rob"), WHY)));
+	assert_true(yes(op_user_rename(dw_dbd(w), bob, S("rob"), WHY)));
 	assert_int_equal(dw_count(k, M_DB_USER_PUT), 2);
-	assert_null(user_find_name(tailnet_default(d()),
+	assert_null(user_find_name(dw_tailnet(w),
 	    S("bob@example.com")));
-	assert_int_equal(user_find_name(tailnet_default(d()),
+	assert_int_equal(user_find_name(dw_tailnet(w),
 	    S("rob"))->r.id, bob);
-	assert_true(yes(op_user_rename(d(), bob, S("rob"), WHY)));
+	assert_true(yes(op_user_rename(dw_dbd(w), bob, S("rob"), WHY)));
 	assert_int_equal(dw_count(k, M_DB_USER_PUT), 2);
-	assert_true(no(op_user_rename(d(), bob, S("alice"), WHY),
+	assert_true(no(op_user_rename(dw_dbd(w), bob, S("alice"), WHY),
 	    "a user of that name exists"));
-	assert_true(no(op_user_rename(d(), 99, S("x"), WHY), "no such user"));
-	assert_true(no(op_user_delete(d(), alice, WHY),
+	assert_true(no(op_user_rename(dw_dbd(w), 99, S("x"), WHY),
+	    "no such user"));
+	assert_true(no(op_user_delete(dw_dbd(w), alice, WHY),
 	    "the user owns 1 nodes: delete or move them first"));
-	assert_true(no(op_user_delete(d(), 99, WHY), "no such user"));
+	assert_true(no(op_user_delete(dw_dbd(w), 99, WHY), "no such user"));
 	/* Its keys go with it. */
 	(void)ask_key(w, bob, true, false, 0, NULL);
-	assert_non_null(authkey_find(d(), 2));
-	assert_true(yes(op_user_delete(d(), bob, WHY)));
-	assert_null(authkey_find(d(), 2));
+	assert_non_null(authkey_find(dw_dbd(w), 2));
+	assert_true(yes(op_user_delete(dw_dbd(w), bob, WHY)));
+	assert_null(authkey_find(dw_dbd(w), 2));
 	assert_int_equal(dw_count(k, M_DB_USER_DEL), 1);
 	dw_restart(w, true);
-	assert_null(user_find(d(), bob));
-	assert_null(authkey_find(d(), 2));
-	assert_int_equal(tailnet_default(d())->nusers, 1);
+	assert_null(user_find(dw_dbd(w), bob));
+	assert_null(authkey_find(dw_dbd(w), 2));
+	assert_int_equal(dw_tailnet(w)->nusers, 1);
 }
 
 static int
@@ -115,7 +104,7 @@ make(const struct key_spec *spec, const char *tag, struct key_made *made)
 		msg_list_add(&s.tags, &b, MR_TEXT, &t);
 	}
 	msg_list_close(&s.tags, &b);
-	rc = op_key_create(d(), &s, made, WHY);
+	rc = op_key_create(dw_dbd(w), &s, made, WHY);
 	buf_free(&b);
 	dw_run(w);
 	return rc;
@@ -144,29 +133,29 @@ t_keys(void **state)
 	assert_int_equal(make(&spec, "tag:a-1", &a), 0);
 	assert_int_equal(make(&spec, "tag:a-1", &b), 0);
 	assert_string_not_equal(a.secret, b.secret);
-	assert_int_equal(a.expiry, now() + 60);
+	assert_int_equal(a.expiry, dw_now(w) + 60);
 	assert_int_equal(strlen(a.secret), strlen("hskey-auth-") + 12 + 1 +
 	    64);
-	k1 = authkey_find(d(), a.id);
+	k1 = authkey_find(dw_dbd(w), a.id);
 	assert_int_equal(k1->row.prefix.n, strlen("hskey-auth-") + 12);
 	assert_memory_equal(k1->row.prefix.p, a.secret, k1->row.prefix.n);
 	/* What is kept does not tell the secret. */
 	assert_null(memmem(&k1->row, sizeof(k1->row), a.secret + 24, 64));
 
 	dw_restart(w, true);
-	k1 = authkey_find(d(), a.id);
+	k1 = authkey_find(dw_dbd(w), a.id);
 	assert_int_equal(k1->row.user, alice);
 	assert_int_equal(k1->row.tags.count, 1);
 	assert_int_equal(k1->row.used, 0);
-	assert_true(yes(op_key_expire(d(), a.id, WHY)));
-	assert_int_equal(k1->row.expiry, now());
-	assert_true(yes(op_key_expire(d(), a.id, WHY)));
-	assert_true(no(op_key_expire(d(), 99, WHY), "no such auth key"));
-	assert_true(no(op_key_delete(d(), 99, WHY), "no such auth key"));
-	assert_true(yes(op_key_delete(d(), a.id, WHY)));
+	assert_true(yes(op_key_expire(dw_dbd(w), a.id, WHY)));
+	assert_int_equal(k1->row.expiry, dw_now(w));
+	assert_true(yes(op_key_expire(dw_dbd(w), a.id, WHY)));
+	assert_true(no(op_key_expire(dw_dbd(w), 99, WHY), "no such auth key"));
+	assert_true(no(op_key_delete(dw_dbd(w), 99, WHY), "no such auth key"));
+	assert_true(yes(op_key_delete(dw_dbd(w), a.id, WHY)));
 	dw_restart(w, true);
-	assert_null(authkey_find(d(), a.id));
-	assert_non_null(authkey_find(d(), b.id));
+	assert_null(authkey_find(dw_dbd(w), a.id));
+	assert_non_null(authkey_find(dw_dbd(w), b.id));
 }
 
 /* A key that is used and deleted in one batch leaves nothing behind. */
@@ -182,10 +171,10 @@ t_key_deleted_in_batch(void **state)
 	(void)dw_send(k, &m);
 	buf_free(&b);
 	dw_deliver(w);
-	assert_int_equal(op_key_delete(d(), 1, WHY), 0);
+	assert_int_equal(op_key_delete(dw_dbd(w), 1, WHY), 0);
 	dw_run(w);
 	dw_restart(w, true);
-	assert_null(authkey_find(d(), 1));
+	assert_null(authkey_find(dw_dbd(w), 1));
 }
 
 static void
@@ -195,19 +184,20 @@ t_rename(void **state)
 
 	(void)state;
 	two = ask_join(k, 2, 2, key, "two");
-	assert_true(yes(op_node_rename(d(), one, S("uno"), WHY)));
+	assert_true(yes(op_node_rename(dw_dbd(w), one, S("uno"), WHY)));
 	assert_true(slice_eqs(dw_node(k, one)->name, "uno"));
-	assert_true(no(op_node_rename(d(), two, S("uno"), WHY),
+	assert_true(no(op_node_rename(dw_dbd(w), two, S("uno"), WHY),
 	    "another node has that name"));
-	assert_true(no(op_node_rename(d(), two, S("Uno"), WHY),
+	assert_true(no(op_node_rename(dw_dbd(w), two, S("Uno"), WHY),
 	    "a node's name is 1 to 63 lower-case letters, digits and single "
 	    "hyphens between them"));
-	assert_true(no(op_node_rename(d(), two, S("-x"), WHY),
+	assert_true(no(op_node_rename(dw_dbd(w), two, S("-x"), WHY),
 	    "a node's name is 1 to 63 lower-case letters, digits and single "
 	    "hyphens between them"));
-	assert_true(no(op_node_rename(d(), 99, S("x"), WHY), "no such node"));
+	assert_true(no(op_node_rename(dw_dbd(w), 99, S("x"), WHY),
+	    "no such node"));
 	/* The name that it left is free. */
-	assert_true(yes(op_node_rename(d(), two, S("one"), WHY)));
+	assert_true(yes(op_node_rename(dw_dbd(w), two, S("one"), WHY)));
 }
 
 static void
@@ -224,28 +214,28 @@ t_tag_and_move(void **state)
 	memset(&twice, 0, sizeof(twice));
 	msg_list_add(&tags, &b, MR_TEXT, &t);
 	msg_list_close(&tags, &b);
-	assert_true(no(op_node_tag(d(), one, &none, WHY),
+	assert_true(no(op_node_tag(dw_dbd(w), one, &none, WHY),
 	    "give at least one tag, or move the node to a user"));
-	assert_true(yes(op_node_expire(d(), one, now() + 100, WHY)));
-	assert_true(yes(op_node_tag(d(), one, &tags, WHY)));
+	assert_true(yes(op_node_expire(dw_dbd(w), one, dw_now(w) + 100, WHY)));
+	assert_true(yes(op_node_tag(dw_dbd(w), one, &tags, WHY)));
 	assert_int_equal(dw_node(k, one)->user, 0);
 	assert_int_equal(dw_node(k, one)->tags.count, 1);
 	assert_int_equal(dw_node(k, one)->expiry, 0);
-	assert_int_equal(user_find(d(), alice)->nodes, 0);
-	seq = tailnet_default(d())->seq;
-	assert_true(yes(op_node_tag(d(), one, &tags, WHY)));
-	assert_int_equal(tailnet_default(d())->seq, seq);
+	assert_int_equal(user_find(dw_dbd(w), alice)->nodes, 0);
+	seq = dw_tailnet(w)->seq;
+	assert_true(yes(op_node_tag(dw_dbd(w), one, &tags, WHY)));
+	assert_int_equal(dw_tailnet(w)->seq, seq);
 
-	assert_true(no(op_node_move(d(), one, 99, WHY), "no such user"));
-	assert_true(yes(op_node_move(d(), one, bob, WHY)));
+	assert_true(no(op_node_move(dw_dbd(w), one, 99, WHY), "no such user"));
+	assert_true(yes(op_node_move(dw_dbd(w), one, bob, WHY)));
 	assert_int_equal(dw_node(k, one)->user, bob);
 	assert_int_equal(dw_node(k, one)->tags.count, 0);
-	assert_int_equal(user_find(d(), bob)->nodes, 1);
+	assert_int_equal(user_find(dw_dbd(w), bob)->nodes, 1);
 	buf_clear(&b);
 	msg_list_add(&twice, &b, MR_TEXT, &t);
 	msg_list_add(&twice, &b, MR_TEXT, &t);
 	msg_list_close(&twice, &b);
-	assert_true(no(op_node_tag(d(), one, &twice, WHY),
+	assert_true(no(op_node_tag(dw_dbd(w), one, &twice, WHY),
 	    "tag:srv: given twice"));
 	buf_free(&b);
 }
@@ -254,22 +244,22 @@ static void
 t_expire(void **state)
 {
 	(void)state;
-	assert_true(yes(op_node_expire(d(), one, now() + 100, WHY)));
-	assert_int_equal(dw_node(k, one)->expiry, now() + 100);
+	assert_true(yes(op_node_expire(dw_dbd(w), one, dw_now(w) + 100, WHY)));
+	assert_int_equal(dw_node(k, one)->expiry, dw_now(w) + 100);
 	dw_forget(k);
 	dw_pass(w, 101 * US_PER_S);
 	assert_int_equal(dw_count(k, M_DB_NODE_PUT), 1);
 	/* Extended: the client goes on without a new login. */
-	assert_true(yes(op_node_expire(d(), one, 0, WHY)));
+	assert_true(yes(op_node_expire(dw_dbd(w), one, 0, WHY)));
 	assert_int_equal(dw_node(k, one)->expiry, 0);
-	assert_true(yes(op_node_logout(d(), one, WHY)));
-	assert_int_equal(dw_node(k, one)->expiry, now());
+	assert_true(yes(op_node_logout(dw_dbd(w), one, WHY)));
+	assert_int_equal(dw_node(k, one)->expiry, dw_now(w));
 	/* Its stream goes on: that is how it learns of it. */
-	assert_non_null(node_find(d(), one)->session);
-	assert_true(no(op_node_expire(d(), one, -5, WHY),
+	assert_non_null(dw_find(w, one)->session);
+	assert_true(no(op_node_expire(dw_dbd(w), one, -5, WHY),
 	    "that time is too long ago"));
-	assert_true(no(op_node_expire(d(), 99, 0, WHY), "no such node"));
-	assert_true(no(op_node_logout(d(), 99, WHY), "no such node"));
+	assert_true(no(op_node_expire(dw_dbd(w), 99, 0, WHY), "no such node"));
+	assert_true(no(op_node_logout(dw_dbd(w), 99, WHY), "no such node"));
 }
 
 /* A node that is there: it learns of its end and of its return by its map. */
@@ -286,32 +276,32 @@ t_expire_live(void **state)
 	ask_stream(k2, 2, 1, 2, 1, two);
 	dw_forget(k);
 	dw_forget(k2);
-	seq = tailnet_default(d())->seq;
-	assert_true(yes(op_node_expire(d(), one, 123, WHY)));
+	seq = dw_tailnet(w)->seq;
+	assert_true(yes(op_node_expire(dw_dbd(w), one, 123, WHY)));
 	assert_int_equal(dw_count(k, M_DB_NODE_PUT), 1);
 	assert_int_equal(dw_count(k2, M_DB_NODE_PUT), 1);
-	assert_int_equal(dw_node(k, one)->expiry, now());
-	assert_int_equal(dw_node(k2, one)->expiry, now());
-	assert_int_equal(tailnet_default(d())->seq, seq + 1);
+	assert_int_equal(dw_node(k, one)->expiry, dw_now(w));
+	assert_int_equal(dw_node(k2, one)->expiry, dw_now(w));
+	assert_int_equal(dw_tailnet(w)->seq, seq + 1);
 	/* Twice is once, also later and by the other name. */
 	dw_pass(w, 30 * US_PER_S);
-	assert_true(yes(op_node_expire(d(), one, 124, WHY)));
-	assert_true(yes(op_node_logout(d(), one, WHY)));
-	assert_int_equal(tailnet_default(d())->seq, seq + 1);
+	assert_true(yes(op_node_expire(dw_dbd(w), one, 124, WHY)));
+	assert_true(yes(op_node_logout(dw_dbd(w), one, WHY)));
+	assert_int_equal(dw_tailnet(w)->seq, seq + 1);
 	assert_int_equal(dw_count(k, M_DB_STREAM_END), 0);
 	assert_true(ask_reg(k, &a)->u.db_reg_ok.key_expired);
 	assert_true(ask_lite(k, &q)->u.db_lite_ok.changed);
-	assert_int_equal(dw_node(k2, one)->expiry, now() - 30);
+	assert_int_equal(dw_node(k2, one)->expiry, dw_now(w) - 30);
 	/* And back: no login, no other key, its session as it was. */
 	dw_forget(k2);
-	assert_true(yes(op_node_expire(d(), one, 0, WHY)));
+	assert_true(yes(op_node_expire(dw_dbd(w), one, 0, WHY)));
 	assert_int_equal(dw_count(k2, M_DB_NODE_PUT), 1);
 	assert_int_equal(dw_node(k, one)->expiry, 0);
 	assert_int_equal(dw_node(k2, one)->expiry, 0);
-	assert_int_equal(node_find(d(), one)->session->generation, 1);
+	assert_int_equal(dw_find(w, one)->session->generation, 1);
 	assert_false(ask_reg(k, &a)->u.db_reg_ok.key_expired);
 	assert_true(dw_node(k2, one)->online);
-	assert_true(yes(op_node_expire(d(), one, 0, WHY)));
+	assert_true(yes(op_node_expire(dw_dbd(w), one, 0, WHY)));
 	assert_int_equal(dw_count(k2, M_DB_NODE_PUT), 1);
 	assert_null(dw_differs(k2));
 }
@@ -332,37 +322,37 @@ t_published(void **state)
 	assert_true(slice_eqs(dw_got(k, M_DB_USER_PUT,
 	    0)->u.db_user_put.user.name, "bob"));
 	dw_forget(k);
-	seq = tailnet_default(d())->seq;
-	assert_true(yes(op_key_create(d(), &spec, &made, WHY)));
-	assert_true(yes(op_key_expire(d(), made.id, WHY)));
-	assert_true(yes(op_key_delete(d(), made.id, WHY)));
-	assert_int_equal(tailnet_default(d())->seq, seq);
+	seq = dw_tailnet(w)->seq;
+	assert_true(yes(op_key_create(dw_dbd(w), &spec, &made, WHY)));
+	assert_true(yes(op_key_expire(dw_dbd(w), made.id, WHY)));
+	assert_true(yes(op_key_delete(dw_dbd(w), made.id, WHY)));
+	assert_int_equal(dw_tailnet(w)->seq, seq);
 	assert_int_equal(dw_count(k, M_DB_BATCH), 0);
 
-	assert_true(yes(op_node_rename(d(), one, S("uno"), WHY)));
+	assert_true(yes(op_node_rename(dw_dbd(w), one, S("uno"), WHY)));
 	assert_true(slice_eqs(dw_got(k, M_DB_NODE_PUT,
 	    0)->u.db_node_put.node.name, "uno"));
 	memset(&tags, 0, sizeof(tags));
 	msg_list_add(&tags, &b, MR_TEXT, &t);
 	msg_list_close(&tags, &b);
-	assert_true(yes(op_node_tag(d(), one, &tags, WHY)));
+	assert_true(yes(op_node_tag(dw_dbd(w), one, &tags, WHY)));
 	assert_int_equal(dw_got(k, M_DB_NODE_PUT,
 	    1)->u.db_node_put.node.tags.count, 1);
 	assert_int_equal(dw_got(k, M_DB_NODE_PUT,
 	    1)->u.db_node_put.node.user, 0);
-	assert_true(yes(op_node_move(d(), one, bob, WHY)));
+	assert_true(yes(op_node_move(dw_dbd(w), one, bob, WHY)));
 	assert_int_equal(dw_got(k, M_DB_NODE_PUT,
 	    2)->u.db_node_put.node.user, bob);
-	assert_true(yes(op_user_rename(d(), bob, S("rob"), WHY)));
+	assert_true(yes(op_user_rename(dw_dbd(w), bob, S("rob"), WHY)));
 	assert_true(slice_eqs(dw_got(k, M_DB_USER_PUT,
 	    0)->u.db_user_put.user.name, "rob"));
-	assert_true(yes(op_node_logout(d(), one, WHY)));
+	assert_true(yes(op_node_logout(dw_dbd(w), one, WHY)));
 	assert_int_equal(dw_got(k, M_DB_NODE_PUT,
-	    3)->u.db_node_put.node.expiry, now());
+	    3)->u.db_node_put.node.expiry, dw_now(w));
 	assert_int_equal(dw_count(k, M_DB_BATCH), 5);
-	assert_true(yes(op_node_delete(d(), one, WHY)));
+	assert_true(yes(op_node_delete(dw_dbd(w), one, WHY)));
 	assert_int_equal(dw_got(k, M_DB_NODE_DEL, 0)->u.db_node_del.id, one);
-	assert_true(yes(op_user_delete(d(), bob, WHY)));
+	assert_true(yes(op_user_delete(dw_dbd(w), bob, WHY)));
 	assert_int_equal(dw_got(k, M_DB_USER_DEL, 0)->u.db_user_del.id, bob);
 	assert_int_equal(dw_count(k, M_DB_NODE_PUT), 4);
 	assert_int_equal(dw_seq(k), seq + 7);
@@ -377,20 +367,20 @@ t_delete(void **state)
 	uint64_t two;
 
 	(void)state;
-	assert_true(yes(op_node_delete(d(), one, WHY)));
+	assert_true(yes(op_node_delete(dw_dbd(w), one, WHY)));
 	assert_null(dw_node(k, one));
-	assert_true(no(op_node_delete(d(), one, WHY), "no such node"));
+	assert_true(no(op_node_delete(dw_dbd(w), one, WHY), "no such node"));
 	m = ask_open(k, 1, 1, 1, 9);
 	assert_int_equal(m->u.db_map_no.status, 404);
 	assert_int_equal(ask_lite(k, &q)->u.db_lite_no.status, 404);
 	/* Ids are never given twice, addresses not within the hour. */
 	two = ask_join(k, 1, 1, key, "one");
 	assert_true(two > one);
-	assert_int_equal(node_find(d(), two)->r.ip4.b[3], 2);
+	assert_int_equal(dw_find(w, two)->r.ip4.b[3], 2);
 	dw_restart(w, true);
-	assert_null(node_find(d(), one));
+	assert_null(dw_find(w, one));
 	k = dw_worker(w, 1, 3);
-	assert_int_equal(node_find(d(), ask_join(k, 3, 3, key,
+	assert_int_equal(dw_find(w, ask_join(k, 3, 3, key,
 	    "three"))->r.ip4.b[3], 3);
 }
 
@@ -417,8 +407,8 @@ exposures(uint16_t slot, uint64_t generation)
 	struct list l;
 
 	memset(&l, 0, sizeof(l));
-	assert_int_equal(op_exposure_list(d(), slot, generation, on_row, &l),
-	    0);
+	assert_int_equal(op_exposure_list(dw_dbd(w), slot, generation, on_row,
+	    &l), 0);
 	dw_run(w);
 	return l;
 }
@@ -428,7 +418,7 @@ t_exposure(void **state)
 {
 	struct list l;
 	uint64_t two;
-	int64_t first = now();
+	int64_t first = dw_now(w);
 
 	(void)state;
 	two = ask_join(k, 2, 2, key, "two");
@@ -466,24 +456,24 @@ t_revoke(void **state)
 	(void)state;
 	two = ask_join(k, 2, 2, key, "two");
 	ask_stream(k2, 2, 1, 2, 1, two);
-	assert_int_equal(op_exposure_revoke(d(), 1, 1, &n, WHY), 0);
+	assert_int_equal(op_exposure_revoke(dw_dbd(w), 1, 1, &n, WHY), 0);
 	dw_run(w);
 	assert_int_equal(n, 1);
-	assert_int_equal(dw_node(k, one)->expiry, now());
-	assert_int_equal(node_find(d(), two)->r.expiry, 0);
+	assert_int_equal(dw_node(k, one)->expiry, dw_now(w));
+	assert_int_equal(dw_find(w, two)->r.expiry, 0);
 	l = exposures(1, 0);
 	assert_true(l.row[0].revoked);
 	assert_false(exposures(2, 0).row[0].revoked);
 	/* The mark stays when the stream ends. */
 	ask_close(k, one, 1);
 	assert_true(exposures(1, 0).row[0].revoked);
-	assert_int_equal(op_exposure_revoke(d(), 1, 1, &n, WHY), 0);
+	assert_int_equal(op_exposure_revoke(dw_dbd(w), 1, 1, &n, WHY), 0);
 	assert_int_equal(n, 0);
 	/* A key that has changed since is not revoked. */
 	assert_int_equal(ask_join(k, 2, 22, key, "two"), two);
-	assert_int_equal(op_exposure_revoke(d(), 2, 0, &n, WHY), 0);
+	assert_int_equal(op_exposure_revoke(dw_dbd(w), 2, 0, &n, WHY), 0);
 	assert_int_equal(n, 0);
-	assert_int_equal(node_find(d(), two)->r.expiry, 0);
+	assert_int_equal(dw_find(w, two)->r.expiry, 0);
 }
 
 /* Audit rows: who did what, and no secrets. */
@@ -507,9 +497,10 @@ t_audit(void **state)
 	char text[2000] = "";
 
 	(void)state;
-	assert_int_equal(op_node_rename(d(), one, S("uno"), 1000, why,
+	assert_int_equal(op_node_rename(dw_dbd(w), one, S("uno"), 1000, why,
 	    sizeof(why)), 0);
-	assert_int_equal(op_node_delete(d(), one, 1000, why, sizeof(why)), 0);
+	assert_int_equal(op_node_delete(dw_dbd(w), one, 1000, why, sizeof(why)),
+	    0);
 	dw_run(w);
 	assert_int_equal(store_load_audit(dw_store(w), 1, 100, on_audit,
 	    text), 0);
@@ -521,19 +512,20 @@ t_audit(void **state)
 static void
 t_batch(void **state)
 {
-	uint64_t seq = tailnet_default(d())->seq;
+	uint64_t seq = dw_tailnet(w)->seq;
 	char name[32];
 	unsigned int i;
 
 	(void)state;
 	for (i = 0; i < 10; i++) {
 		(void)snprintf(name, sizeof(name), "n%u", i);
-		assert_int_equal(op_node_rename(d(), one, S(name), WHY), 0);
+		assert_int_equal(op_node_rename(dw_dbd(w), one, S(name), WHY),
+		    0);
 	}
-	assert_true(dbd_dirty(d()));
+	assert_true(dbd_dirty(dw_dbd(w)));
 	assert_int_equal(dw_count(k, M_DB_BATCH), 0);
 	dw_run(w);
-	assert_false(dbd_dirty(d()));
+	assert_false(dbd_dirty(dw_dbd(w)));
 	assert_int_equal(dw_count(k, M_DB_NODE_PUT), 10);
 	assert_int_equal(dw_count(k, M_DB_BATCH), 1);
 	assert_int_equal(dw_seq(k), seq + 10);
@@ -542,7 +534,8 @@ t_batch(void **state)
 	dw_forget(k);
 	for (i = 0; i < 600; i++) {
 		(void)snprintf(name, sizeof(name), "m%u", i);
-		assert_int_equal(op_node_rename(d(), one, S(name), WHY), 0);
+		assert_int_equal(op_node_rename(dw_dbd(w), one, S(name), WHY),
+		    0);
 	}
 	dw_run(w);
 	assert_int_equal(dw_count(k, M_DB_BATCH), 3);
@@ -560,16 +553,16 @@ t_commit_fails(void **state)
 	/* Somebody else ended our transaction: the commit cannot succeed. */
 	id = ask_reg_send(k, &a);
 	dw_deliver(w);
-	assert_true(dbd_dirty(d()));
+	assert_true(dbd_dirty(dw_dbd(w)));
 	assert_int_equal(store_rollback(dw_store(w)), 0);
-	dbd_turn(d());
+	dbd_turn(dw_dbd(w));
 	assert_int_equal(fakeenv_code(dw_env(w)), 1);
 	dw_deliver(w);
 	assert_null(dw_reply(k, id));
 	assert_int_equal(dw_count(k, M_DB_NODE_PUT), 0);
 	/* Nor does it do anything any more. */
-	dbd_turn(d());
-	dbd_finish(d());
+	dbd_turn(dw_dbd(w));
+	dbd_finish(dw_dbd(w));
 	assert_int_equal(dw_count(k, M_DB_NODE_PUT), 0);
 }
 

@@ -14,21 +14,16 @@
 
 static struct dbdworld *w;
 static struct dbdworker *k, *k2;
-static uint64_t alice;
 static const char *key, *fleeting;
 
 static int
 setup(void **state)
 {
+	uint64_t alice;
+
 	*state = w = ask_world(&k, &k2, &alice, &key);
 	fleeting = ask_key(w, alice, true, true, 0, NULL);
 	return 0;
-}
-
-static const struct r_counters *
-counts(void)
-{
-	return dbd_counters(dw_dbd(w));
 }
 
 /* A registration of the machine with a node key of its own. */
@@ -77,12 +72,12 @@ t_machine(void **state)
 		assert_true(let_in(k, join(k, 1, fleeting)));
 		leave(k, 1);
 	}
-	assert_int_equal(counts()->delayed, 0);
+	assert_int_equal(dw_counts(w)->delayed, 0);
 	for (i = 0; i < 3; i++) {
 		seq = ask_seq(w);
 		id = join(k, 1, fleeting);
 		assert_null(dw_reply(k, id));
-		assert_int_equal(counts()->waiting, 1);
+		assert_int_equal(dw_counts(w)->waiting, 1);
 		/* on no session, and with no key, is there a way round it */
 		assert_null(dw_reply(k2, join(k2, 1, key)));
 		assert_int_equal(ask_seq(w), seq);
@@ -94,12 +89,12 @@ t_machine(void **state)
 		assert_true(let_in(k, id));
 		/* the other one finds the node and needs no token */
 		dw_pass(w, 10 * US_PER_S);
-		assert_int_equal(counts()->waiting, 0);
+		assert_int_equal(dw_counts(w)->waiting, 0);
 		leave(k, 1);
 		assert_true(let_in(k, join(k, 1, fleeting)));
 		leave(k, 1);
 	}
-	assert_int_equal(counts()->refused, 0);
+	assert_int_equal(dw_counts(w)->refused, 0);
 	assert_non_null(strstr(ask_logged(), "over the budget of its machine "
 	    "waits"));
 	/* time gives it all back */
@@ -124,7 +119,7 @@ t_unlimited(void **state)
 		assert_true(let_in(k, join(k, 1, fleeting)));
 		leave(k, 1);
 	}
-	assert_int_equal(counts()->delayed, 0);
+	assert_int_equal(dw_counts(w)->delayed, 0);
 }
 
 /*
@@ -139,12 +134,12 @@ t_key(void **state)
 	(void)state;
 	for (i = 1; i <= 3000; i++)
 		assert_true(let_in(k, join(k, i, fleeting)));
-	assert_int_equal(counts()->delayed, 0);
+	assert_int_equal(dw_counts(w)->delayed, 0);
 	for (i = 1; i <= 1100; i++)
 		leave(k, i);
 	for (i = 1; i <= 1000; i++)
 		assert_true(let_in(k, join(k, 10000 + i, fleeting)));
-	assert_int_equal(counts()->delayed, 0);
+	assert_int_equal(dw_counts(w)->delayed, 0);
 	id = join(k, 20001, fleeting);
 	other = join(k, 20002, fleeting);
 	assert_null(dw_reply(k, id));
@@ -167,7 +162,7 @@ t_key(void **state)
 		leave(k, 40000 + i);
 	}
 	assert_in_range(n, 95, 101);
-	assert_int_equal(counts()->refused, 0);
+	assert_int_equal(dw_counts(w)->refused, 0);
 	/* what is not made anew owes nothing: 98 were, all have been */
 	dw_pass(w, 101 * US_PER_S);
 	assert_true(let_in(k, join(k, 50000, fleeting)));
@@ -214,7 +209,7 @@ t_bounded(void **state)
 		if (i < 6)
 			assert_null(dw_reply(k, id[i]));
 	}
-	assert_int_equal(counts()->waiting, 384);
+	assert_int_equal(dw_counts(w)->waiting, 384);
 	for (i = 0; i < 6; i++)
 		assert_int_equal(dw_reply(k, id[i])->type, M_DB_REG_NO);
 	assert_true(let_in(k, join(k, 30000, key)));
@@ -222,12 +217,12 @@ t_bounded(void **state)
 	for (i = 6; i < 390; i++)
 		n += dw_reply(k, id[i]) != NULL && let_in(k, id[i]);
 	assert_int_equal(n, 384);
-	assert_int_equal(counts()->waiting, 0);
+	assert_int_equal(dw_counts(w)->waiting, 0);
 	/* a worker that dies takes its own along */
 	for (i = 0; i < 2; i++)
 		(void)join(k, 50000 + i, fleeting);
 	dw_kill(k);
-	assert_int_equal(counts()->waiting, 0);
+	assert_int_equal(dw_counts(w)->waiting, 0);
 }
 
 int

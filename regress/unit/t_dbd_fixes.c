@@ -25,18 +25,6 @@ setup(void **state)
 	return 0;
 }
 
-static struct node *
-node(uint64_t id)
-{
-	return node_find(dw_dbd(w), id);
-}
-
-static const struct r_counters *
-counts(void)
-{
-	return dbd_counters(dw_dbd(w));
-}
-
 static void
 defer(struct dbdworker *x, uint32_t n, uint32_t seconds)
 {
@@ -50,30 +38,38 @@ defer(struct dbdworker *x, uint32_t n, uint32_t seconds)
 	dw_run(w);
 }
 
+/* An ephemeral node, machine and key 1, with a stream: its id. */
+static uint64_t
+fleet(void)
+{
+	uint64_t id = ask_join(k, 1, 1, fleeting, "one");
+
+	ask_stream(k, 1, 1, 1, 7, id);
+	return id;
+}
+
 /* Online up to that second, then there for another two minutes. */
 static void
 goes_at(uint64_t id, uint32_t seconds)
 {
 	dw_pass(w, (seconds - 1) * US_PER_S);
-	assert_non_null(node(id));
-	assert_true(node(id)->r.online);
+	assert_non_null(dw_find(w, id));
+	assert_true(dw_find(w, id)->r.online);
 	dw_pass(w, 2 * US_PER_S);
-	assert_false(node(id)->r.online);
+	assert_false(dw_find(w, id)->r.online);
 	dw_pass(w, 118 * US_PER_S);
-	assert_non_null(node(id));
+	assert_non_null(dw_find(w, id));
 	dw_pass(w, 2 * US_PER_S);
-	assert_null(node(id));
+	assert_null(dw_find(w, id));
 }
 
 /* It was told to wait while its old stream was still half open. */
 static void
 t_defer_before_close(void **state)
 {
-	uint64_t id;
+	uint64_t id = fleet();
 
 	(void)state;
-	id = ask_join(k, 1, 1, fleeting, "one");
-	ask_stream(k, 1, 1, 1, 7, id);
 	defer(k2, 1, 300);
 	dw_pass(w, US_PER_S);
 	ask_close(k, id, 7);
@@ -84,15 +80,11 @@ t_defer_before_close(void **state)
 static void
 t_defer_presumed(void **state)
 {
-	uint64_t id;
+	uint64_t id = fleet();
 
 	(void)state;
-	id = ask_join(k, 1, 1, fleeting, "one");
-	ask_stream(k, 1, 1, 1, 7, id);
 	dw_pass(w, 31 * US_PER_S);
-	dw_restart(w, true);
-	dw_reconnect(k2);
-	dw_hello(k2);
+	dw_restart_with(k2, true);
 	dw_pass(w, US_PER_S);
 	defer(k2, 1, 300);
 	goes_at(id, 300 + 10);
@@ -102,11 +94,9 @@ t_defer_presumed(void **state)
 static void
 t_defer_over(void **state)
 {
-	uint64_t id;
+	uint64_t id = fleet();
 
 	(void)state;
-	id = ask_join(k, 1, 1, fleeting, "one");
-	ask_stream(k, 1, 1, 1, 7, id);
 	defer(k2, 1, 4000);
 	defer(k2, 1, 5);
 	assert_int_equal(ask_open(k2, 1, 3, 1, 8)->type, M_DB_MAP_OK);
@@ -119,19 +109,17 @@ t_defer_over(void **state)
 static void
 t_defer_offline(void **state)
 {
-	uint64_t id;
+	uint64_t id = fleet();
 
 	(void)state;
-	id = ask_join(k, 1, 1, fleeting, "one");
-	ask_stream(k, 1, 1, 1, 7, id);
 	ask_close(k, id, 7);
 	dw_pass(w, 100 * US_PER_S);
-	assert_false(node(id)->r.online);
+	assert_false(dw_find(w, id)->r.online);
 	defer(k2, 1, 300);
 	dw_pass(w, 419 * US_PER_S);
-	assert_non_null(node(id));
+	assert_non_null(dw_find(w, id));
 	dw_pass(w, 2 * US_PER_S);
-	assert_null(node(id));
+	assert_null(dw_find(w, id));
 }
 
 /*
@@ -152,13 +140,11 @@ t_defer_forgotten(void **state)
 	ask_close(k, two, 8);
 	dw_pass(w, 60 * US_PER_S);
 	defer(k, 1, 300);
-	dw_restart(w, false);
-	dw_reconnect(k);
-	dw_hello(k);
+	dw_restart_with(k, false);
 	ask_stream(k, 2, 1, 2, 9, two);
 	ask_close(k, two, 9);
 	dw_pass(w, 131 * US_PER_S);
-	assert_null(node(two));
+	assert_null(dw_find(w, two));
 	dw_pass(w, 169 * US_PER_S);
 	assert_int_equal(ask_open(k, 1, 3, 1, 10)->type, M_DB_MAP_OK);
 }
@@ -168,11 +154,9 @@ static void
 t_again_then_map(void **state)
 {
 	struct ask_reg a = { .machine = 1, .key = 1 };
-	uint64_t id;
+	uint64_t id = fleet();
 
 	(void)state;
-	id = ask_join(k, 1, 1, fleeting, "one");
-	ask_stream(k, 1, 1, 1, 7, id);
 	ask_close(k, id, 7);
 	dw_pass(w, 129 * US_PER_S);
 	assert_int_equal(ask_reg(k, &a)->u.db_reg_ok.node, id);
@@ -180,7 +164,7 @@ t_again_then_map(void **state)
 	assert_int_equal(ask_open(k, 1, 2, 1, 8)->type, M_DB_MAP_OK);
 	ask_close(k, id, 8);
 	dw_pass(w, 132 * US_PER_S);
-	assert_null(node(id));
+	assert_null(dw_find(w, id));
 }
 
 /* Over its budget a registration has to wait, and is not refused. */
@@ -209,18 +193,18 @@ t_reg_waits(void **state)
 	    .auth = key });
 	dw_run(w);
 	assert_non_null(dw_reply(k, other));
-	assert_int_equal(counts()->waiting, 2);
+	assert_int_equal(dw_counts(w)->waiting, 2);
 	dw_pass(w, 6 * US_PER_S);
 	assert_null(dw_reply(k, first));
 	dw_pass(w, 2 * US_PER_S);
 	assert_int_equal(dw_reply(k, first)->u.db_reg_ok.node, id);
-	assert_int_equal(node(id)->r.node_key[4], 3);
+	assert_int_equal(dw_find(w, id)->r.node_key[4], 3);
 	assert_null(dw_reply(k2, second));
 	dw_pass(w, 10 * US_PER_S);
 	assert_int_equal(dw_reply(k2, second)->u.db_reg_ok.node, id);
-	assert_int_equal(node(id)->r.node_key[4], 4);
-	assert_int_equal(counts()->waiting, 0);
-	assert_int_equal(counts()->delayed, 2);
+	assert_int_equal(dw_find(w, id)->r.node_key[4], 4);
+	assert_int_equal(dw_counts(w)->waiting, 0);
+	assert_int_equal(dw_counts(w)->delayed, 2);
 }
 
 /* What waits is judged by what is true when its turn comes. */
@@ -242,15 +226,15 @@ t_reg_waits_deleted(void **state)
 	one = ask_reg_send(k, &a);
 	(void)ask_reg_send(k2, &a);
 	dw_run(w);
-	assert_int_equal(counts()->waiting, 2);
+	assert_int_equal(dw_counts(w)->waiting, 2);
 	dw_kill(k2);
-	assert_int_equal(counts()->waiting, 1);
+	assert_int_equal(dw_counts(w)->waiting, 1);
 	assert_int_equal(op_node_delete(dw_dbd(w), id, 0, why, sizeof(why)), 0);
 	dw_run(w);
 	dw_pass(w, 31 * US_PER_S);
 	assert_int_equal(dw_reply(k, one)->type, M_DB_REG_OK);
 	assert_true(dw_reply(k, one)->u.db_reg_ok.node > id);
-	assert_int_equal(counts()->waiting, 0);
+	assert_int_equal(dw_counts(w)->waiting, 0);
 }
 
 /* Four of a node wait; the oldest is told when there are more. */
@@ -271,7 +255,7 @@ t_reg_waits_bounded(void **state)
 		id[i] = ask_reg_send(k, &a);
 		dw_run(w);
 	}
-	assert_int_equal(counts()->waiting, 4);
+	assert_int_equal(dw_counts(w)->waiting, 4);
 	assert_int_equal(dw_reply(k, id[0])->type, M_DB_REG_NO);
 	assert_int_equal(dw_reply(k, id[1])->type, M_DB_REG_NO);
 	assert_null(dw_reply(k, id[2]));
@@ -308,7 +292,7 @@ t_resume_rekeyed(void **state)
 		m = dw_got(k, M_DB_STREAM_END, 0);
 		assert_int_equal(m == NULL ? 0 : m->u.db_stream_end.why,
 		    i == 0 ? 3 : 0);
-		assert_int_equal(node(id)->session != NULL, i == 1);
+		assert_int_equal(dw_find(w, id)->session != NULL, i == 1);
 		/* It says what it meant to say before it heard that. */
 		msg_init(&r, M_DB_MAP_CLOSE);
 		r.u.db_map_close.tailnet = 1;
@@ -317,7 +301,7 @@ t_resume_rekeyed(void **state)
 		(void)dw_send(k, &r);
 		dw_run(w);
 		assert_true(dw_is_up(k));
-		assert_null(node(id)->session);
+		assert_null(dw_find(w, id)->session);
 	}
 }
 
@@ -337,18 +321,18 @@ t_move_expires(void **state)
 	two = ask_join(k, 2, 2, key, "two");
 	dw_conf(w)->node_expiry_s = 1000;
 	dw_reconf(w);
-	now = env_wall(fakeenv_env(dw_env(w)));
+	now = dw_now(w);
 	assert_int_equal(op_node_move(d, one, bob, 0, why, sizeof(why)), 0);
 	assert_int_equal(op_node_move(d, two, bob, 0, why, sizeof(why)), 0);
 	dw_run(w);
-	assert_int_equal(node(one)->r.expiry, now + 1000);
-	assert_int_equal(node(two)->r.expiry, 0);
-	assert_true(timer_pending(&node(one)->expiry));
+	assert_int_equal(dw_find(w, one)->r.expiry, now + 1000);
+	assert_int_equal(dw_find(w, two)->r.expiry, 0);
+	assert_true(timer_pending(&dw_find(w, one)->expiry));
 	/* An end that it has stays. */
 	assert_int_equal(op_node_expire(d, two, now + 50, 0, why,
 	    sizeof(why)), 0);
 	assert_int_equal(op_node_move(d, two, alice, 0, why, sizeof(why)), 0);
-	assert_int_equal(node(two)->r.expiry, now + 50);
+	assert_int_equal(dw_find(w, two)->r.expiry, now + 50);
 	dw_run(w);
 }
 
@@ -389,7 +373,7 @@ t_fit_escaped(void **state)
 	msg_list_close(&h.ssh_host_keys, &b);
 	/* 800 octets here are 4,800 there. */
 	lite_host(2, &h);
-	got = &node(id)->r.hostinfo;
+	got = &dw_find(w, id)->r.hostinfo;
 	assert_int_equal(got->ssh_host_keys.count, 0);
 	h.ssh_host_keys.count = 0;
 	h.ssh_host_keys.n = 0;
@@ -398,7 +382,7 @@ t_fit_escaped(void **state)
 	h.os = slice_mem(bad, 32);
 	h.os_version = h.device_model = slice_mem(bad, 128);
 	lite_host(3, &h);
-	got = &node(id)->r.hostinfo;
+	got = &dw_find(w, id)->r.hostinfo;
 	/* 4,000 and more without host keys: then what matters least. */
 	assert_int_equal(got->hostname.n, 255);
 	assert_int_equal(got->os.n, 32);
@@ -406,7 +390,7 @@ t_fit_escaped(void **state)
 	h.package = slice_mem(bad, 64);
 	h.cloud = slice_mem(bad, 32);
 	lite_host(4, &h);
-	got = &node(id)->r.hostinfo;
+	got = &dw_find(w, id)->r.hostinfo;
 	assert_int_equal(got->hostname.n, 255);
 	assert_int_equal(got->ipn_version.n, 64);
 	assert_int_equal(got->os_version.n + got->device_model.n +

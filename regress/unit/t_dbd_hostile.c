@@ -44,28 +44,10 @@ setup(void **state)
 	return 0;
 }
 
-static struct tailnet *
-tn(void)
-{
-	return tailnet_default(dw_dbd(w));
-}
-
-static struct node *
-node(uint64_t id)
-{
-	return node_find(dw_dbd(w), id);
-}
-
-static int64_t
-now(void)
-{
-	return env_wall(fakeenv_env(dw_env(w)));
-}
-
 static void
 jump(int64_t seconds)
 {
-	fakeenv_set_wall(dw_env(w), now() + seconds);
+	fakeenv_set_wall(dw_env(w), dw_now(w) + seconds);
 }
 
 static int
@@ -98,21 +80,21 @@ t_nothing_changes(void **state)
 
 	(void)state;
 	(void)ask_join(k, 1, 1, key, "one");
-	seq = tn()->seq;
+	seq = dw_tailnet(w)->seq;
 	rows = audits();
 	for (i = 0; i < 100; i++) {
 		a.auth = i % 2 == 0 ? key : NULL;
 		assert_int_equal(ask_reg(k, &a)->type, M_DB_REG_OK);
 		assert_false(dbd_dirty(dw_dbd(w)));
 	}
-	assert_int_equal(tn()->seq, seq);
+	assert_int_equal(dw_tailnet(w)->seq, seq);
 	assert_int_equal(audits(), rows);
 }
 
 static uint64_t
 waiting(void)
 {
-	return dbd_counters(dw_dbd(w))->waiting;
+	return dw_counts(w)->waiting;
 }
 
 /* It was let in at once; else it is refused, or waits. */
@@ -141,17 +123,18 @@ t_expiry_loop(void **state)
 
 	(void)state;
 	(void)ask_join(k, 1, 1, key, "one");
-	seq = tn()->seq;
+	seq = dw_tailnet(w)->seq;
 	for (i = 0; i < 30; i++) {
-		a.expiry = now() + 100000 - i;
+		a.expiry = dw_now(w) + 100000 - i;
 		assert_int_equal(let_in(&a), i < 8);
 	}
-	assert_int_equal(tn()->seq, seq + 8);
+	assert_int_equal(dw_tailnet(w)->seq, seq + 8);
 	/* What waits is little. */
 	assert_true(waiting() > 0 && waiting() <= 4);
 	dw_pass(w, 70 * US_PER_S);
 	assert_int_equal(waiting(), 0);
-	assert_true(tn()->seq > seq + 8 && tn()->seq <= seq + 12);
+	assert_true(dw_tailnet(w)->seq > seq + 8 && dw_tailnet(w)->seq <= seq +
+	    12);
 }
 
 /* A new node key each time, or logout and login in turn. */
@@ -165,27 +148,27 @@ t_rekey_loop(void **state)
 
 	(void)state;
 	id = ask_join(k, 1, 1, key, "one");
-	seq = tn()->seq;
+	seq = dw_tailnet(w)->seq;
 	for (i = 2; i < 40; i++) {
 		a.key = i;
 		if (let_in(&a))
 			last = i;
 	}
 	assert_int_equal(last, 9);
-	assert_int_equal(tn()->seq, seq + 8);
-	assert_int_equal(tn()->nnodes, 1);
+	assert_int_equal(dw_tailnet(w)->seq, seq + 8);
+	assert_int_equal(dw_tailnet(w)->nnodes, 1);
 	/* It may always log out: that is one change and no more. */
 	out.key = last;
 	for (i = 0; i < 20; i++)
 		assert_int_equal(ask_reg(k, &out)->type, M_DB_REG_OK);
-	assert_int_equal(tn()->seq, seq + 9);
+	assert_int_equal(dw_tailnet(w)->seq, seq + 9);
 	/* Other nodes have their own. */
 	(void)ask_join(k, 2, 60, key, "two");
-	seq = tn()->seq;
+	seq = dw_tailnet(w)->seq;
 	dw_pass(w, 100 * US_PER_S);
 	assert_int_equal(waiting(), 0);
-	assert_true(tn()->seq > seq && tn()->seq <= seq + 4);
-	assert_int_equal(tn()->nnodes, 2);
+	assert_true(dw_tailnet(w)->seq > seq && dw_tailnet(w)->seq <= seq + 4);
+	assert_int_equal(dw_tailnet(w)->nnodes, 2);
 	a.key = 70;
 	assert_int_equal(ask_reg(k, &a)->u.db_reg_ok.node, id);
 }
@@ -214,14 +197,14 @@ t_capver_loop(void **state)
 
 	(void)state;
 	id = ask_join(k, 1, 1, key, "one");
-	seq = tn()->seq;
+	seq = dw_tailnet(w)->seq;
 	for (i = 0; i < 50; i++)
 		open_as((uint16_t)(200 + i % 2));
 	assert_int_equal(dw_count(k, M_DB_MAP_OK), 50);
-	assert_true(tn()->seq <= seq + 8);
+	assert_true(dw_tailnet(w)->seq <= seq + 8);
 	dw_pass(w, 10 * US_PER_S);
 	open_as(204);
-	assert_int_equal(node(id)->r.capver, 204);
+	assert_int_equal(dw_find(w, id)->r.capver, 204);
 }
 
 static unsigned int
@@ -257,29 +240,21 @@ t_ephemeral_loop(void **state)
 		assert_int_equal(held_by(k), 1);
 		a.expiry = ASK_PAST;
 		assert_int_equal(ask_reg(k, &a)->type, M_DB_REG_OK);
-		assert_null(node(id));
+		assert_null(dw_find(w, id));
 		dw_forget(k);
 	}
 	assert_int_equal(held_by(k), 0);
-	assert_int_equal(tn()->nnodes, 0);
-	assert_int_equal(tn()->nrests, 60);
+	assert_int_equal(dw_tailnet(w)->nnodes, 0);
+	assert_int_equal(dw_tailnet(w)->nrests, 60);
 	/* No more than that within an hour. */
-	tn()->nrests += dw_conf(w)->max_nodes + 65536 - 60;
+	dw_tailnet(w)->nrests += dw_conf(w)->max_nodes + 65536 - 60;
 	a.expiry = 0;
 	a.key = 99;
 	assert_int_equal(ask_reg(k, &a)->type, M_DB_REG_NO);
-	tn()->nrests -= dw_conf(w)->max_nodes + 65536 - 60;
+	dw_tailnet(w)->nrests -= dw_conf(w)->max_nodes + 65536 - 60;
 	dw_pass(w, 3601 * US_PER_S);
 	assert_int_equal(ask_reg(k, &a)->type, M_DB_REG_OK);
-	assert_int_equal(tn()->nrests, 0);
-}
-
-static int
-on_result(const struct result_row *row, void *arg)
-{
-	(void)row;
-	(void)arg;
-	return 0;
+	assert_int_equal(dw_tailnet(w)->nrests, 0);
 }
 
 /* Request ids that count down do not keep all answers. */
@@ -308,10 +283,8 @@ t_ids_down(void **state)
 	}
 	dw_run(w);
 	assert_true(dw_is_up(k));
-	assert_int_equal(store_find_result(dw_store(w), 1, 1, top - 50,
-	    on_result, NULL), 1);
-	assert_int_equal(store_find_result(dw_store(w), 1, 1, 3000000 - 200,
-	    on_result, NULL), 0);
+	assert_int_equal(ask_result(w, 1, 1, top - 50), 1);
+	assert_int_equal(ask_result(w, 1, 1, 3000000 - 200), 0);
 	buf_free(&b);
 }
 
@@ -349,7 +322,7 @@ t_have_twice(void **state)
 	msg_init(&m, M_DB_HAVE);
 	m.u.db_have.tailnet = 1;
 	m.u.db_have.seq = seq;
-	memcpy(m.u.db_have.batch, tn()->batch, BATCH_LEN);
+	memcpy(m.u.db_have.batch, dw_tailnet(w)->batch, BATCH_LEN);
 	(void)ask_join(k2, 2, 2, key, "two");
 	dw_restart(w, false);
 	dw_reconnect(k);
@@ -383,7 +356,7 @@ t_audit_trim(void **state)
 	one = ask_join(k, 1, 1, key, "one");
 	memset(&row, 0, sizeof(row));
 	row.tailnet = 1;
-	row.at = now();
+	row.at = dw_now(w);
 	row.what = "test";
 	assert_int_equal(store_begin(dw_store(w)), 0);
 	for (i = 0; i < 100500; i++)
@@ -449,11 +422,11 @@ t_rest_clock(void **state)
 	dw_pass(w, 1801 * US_PER_S);
 	/* The first one's is over, the second one's is half over. */
 	one = ask_reg(k, &a)->u.db_reg_ok.node;
-	assert_int_equal(node(one)->r.ip4.b[3], 1);
-	assert_int_equal(tn()->nrests, 1);
+	assert_int_equal(dw_find(w, one)->r.ip4.b[3], 1);
+	assert_int_equal(dw_tailnet(w)->nrests, 1);
 	/* That is still known when dbd starts again. */
 	dw_restart(w, false);
-	assert_int_equal(tn()->nrests, 1);
+	assert_int_equal(dw_tailnet(w)->nrests, 1);
 	k = dw_worker(w, 1, 2);
 	a.machine = a.key = 4;
 	assert_int_equal(ask_reg(k, &a)->type, M_DB_REG_NO);
@@ -493,23 +466,23 @@ t_node_clocks(void **state)
 			(void)ask_lite_send(k, &q);
 		}
 		dw_run(w);
-		assert_non_null(node(id)->wait);
+		assert_non_null(dw_find(w, id)->wait);
 		ask_close(k, id, 1);
 		jump(by[i]);
 		dw_pass(w, 9 * US_PER_S);
-		assert_true(node(id)->r.online);
-		assert_non_null(node(id)->wait);
+		assert_true(dw_find(w, id)->r.online);
+		assert_non_null(dw_find(w, id)->wait);
 		dw_pass(w, 2 * US_PER_S);
-		assert_false(node(id)->r.online);
-		assert_null(node(id)->wait);
+		assert_false(dw_find(w, id)->r.online);
+		assert_null(dw_find(w, id)->wait);
 		dw_pass(w, 118 * US_PER_S);
-		assert_non_null(node(id));
+		assert_non_null(dw_find(w, id));
 		dw_pass(w, 3 * US_PER_S);
-		assert_null(node(id));
+		assert_null(dw_find(w, id));
 		/* The one that never came has half an hour. */
-		assert_non_null(node(young));
+		assert_non_null(dw_find(w, young));
 		dw_pass(w, 1700 * US_PER_S);
-		assert_null(node(young));
+		assert_null(dw_find(w, young));
 	}
 }
 
@@ -521,7 +494,7 @@ t_expiry_clock(void **state)
 	uint64_t id;
 
 	(void)state;
-	a.expiry = now() + 100;
+	a.expiry = dw_now(w) + 100;
 	id = ask_reg(k, &a)->u.db_reg_ok.node;
 	ask_stream(k, 1, 1, 1, 1, id);
 	dw_forget(k);
@@ -532,7 +505,7 @@ t_expiry_clock(void **state)
 	assert_int_equal(dw_count(k, M_DB_NODE_PUT), 1);
 	/* Forwards: as soon as the clock is looked at. */
 	dw_pass(w, 20 * US_PER_S);
-	a.expiry = now() + 10000;
+	a.expiry = dw_now(w) + 10000;
 	assert_int_equal(ask_reg(k, &a)->type, M_DB_REG_OK);
 	dw_forget(k);
 	jump(20000);

@@ -22,12 +22,6 @@ setup(void **state)
 	return 0;
 }
 
-static struct node *
-node(uint64_t id)
-{
-	return node_find(dw_dbd(w), id);
-}
-
 /* Of its first endpoint. */
 static unsigned int
 port_of(const struct node *n)
@@ -70,9 +64,9 @@ t_lite(void **state)
 	q.port = 0;
 	m = ask_lite(k, &q);
 	assert_true(m->u.db_lite_ok.changed);
-	assert_int_equal(node(id)->r.home_derp, 2);
-	assert_int_equal(node(id)->r.endpoints.count, 0);
-	assert_true(slice_eqs(node(id)->r.hostinfo.os, "linux"));
+	assert_int_equal(dw_find(w, id)->r.home_derp, 2);
+	assert_int_equal(dw_find(w, id)->r.endpoints.count, 0);
+	assert_true(slice_eqs(dw_find(w, id)->r.hostinfo.os, "linux"));
 	/* Another disco key. */
 	q.h2 = 9;
 	q.disco = 5;
@@ -101,11 +95,11 @@ t_lite_late(void **state)
 	q.serial = 4;
 	q.h2 = 100;
 	assert_true(ask_lite(k, &q)->u.db_lite_ok.replaced);
-	assert_int_equal(node(id)->r.disco_key[4], 4);
+	assert_int_equal(dw_find(w, id)->r.disco_key[4], 4);
 	q.serial = 6;
 	q.h2 = 1;
 	assert_true(ask_lite(k, &q)->u.db_lite_ok.changed);
-	assert_int_equal(node(id)->r.disco_key[4], 3);
+	assert_int_equal(dw_find(w, id)->r.disco_key[4], 3);
 }
 
 static void
@@ -124,7 +118,7 @@ t_lite_refused(void **state)
 	m = ask_lite(k, &q);
 	assert_int_equal(m->u.db_lite_no.status, 403);
 	assert_true(ask_refused(m, "node not found"));
-	assert_true(key_is_zero(node(id)->r.disco_key));
+	assert_true(key_is_zero(dw_find(w, id)->r.disco_key));
 	assert_true(dw_is_up(k));
 }
 
@@ -153,12 +147,12 @@ t_lite_link_local(void **state)
 	(void)dw_send(k, &m);
 	dw_run(w);
 	buf_free(&b);
-	eps = node(id)->r.endpoints;
+	eps = dw_find(w, id)->r.endpoints;
 	assert_int_equal(eps.count, 3);
 	assert_true(msg_list_next(&eps, MR_ADDR, &a));
 	assert_int_equal(a.v.port, 2);
 	/* No disco key yet: peers hear nothing of it. */
-	assert_false(node(id)->r.published);
+	assert_false(dw_find(w, id)->r.published);
 }
 
 static void
@@ -172,21 +166,21 @@ t_lite_rename(void **state)
 	one = ask_join(k, 1, 1, key, "one");
 	two = ask_join(k, 2, 2, key, "two");
 	assert_true(ask_lite(k, &q)->u.db_lite_ok.changed);
-	assert_true(slice_eqs(node(one)->r.name, "two-1"));
+	assert_true(slice_eqs(dw_find(w, one)->r.name, "two-1"));
 	/* Other text, same label: the name stays. */
 	q.h2 = 2;
 	q.host = "TWO";
 	assert_true(ask_lite(k, &q)->u.db_lite_ok.changed);
-	assert_true(slice_eqs(node(one)->r.name, "two-1"));
+	assert_true(slice_eqs(dw_find(w, one)->r.name, "two-1"));
 	/* An administrator's name stays. */
 	assert_int_equal(op_node_rename(dw_dbd(w), two, slice_str("boss"), 0,
 	    why, sizeof(why)), 0);
 	q.machine = q.key = 2;
 	q.host = "three";
 	assert_true(ask_lite(k, &q)->u.db_lite_ok.changed);
-	assert_true(slice_eqs(node(two)->r.name, "boss"));
+	assert_true(slice_eqs(dw_find(w, two)->r.name, "boss"));
 	dw_restart(w, true);
-	assert_true(node(two)->renamed);
+	assert_true(dw_find(w, two)->renamed);
 }
 
 /* Burst, then one each refill; a newer request replaces the waiting one. */
@@ -210,21 +204,21 @@ t_budget(void **state)
 	first = ask_lite_send(k, &q);
 	dw_pass(w, US_PER_S);
 	assert_null(dw_reply(k, first));
-	assert_int_equal(dbd_counters(dw_dbd(w))->waiting, 1);
-	assert_int_equal(dbd_counters(dw_dbd(w))->replaced, 0);
+	assert_int_equal(dw_counts(w)->waiting, 1);
+	assert_int_equal(dw_counts(w)->replaced, 0);
 	q.h2 = q.port = 5;
 	second = ask_lite_send(k, &q);
 	dw_pass(w, US_PER_S);
-	assert_int_equal(dbd_counters(dw_dbd(w))->replaced, 1);
+	assert_int_equal(dw_counts(w)->replaced, 1);
 	assert_true(dw_reply(k, first)->u.db_lite_ok.replaced);
 	assert_false(dw_reply(k, first)->u.db_lite_ok.changed);
 	assert_null(dw_reply(k, second));
 	dw_pass(w, 9 * US_PER_S);
 	assert_true(dw_reply(k, second)->u.db_lite_ok.changed);
-	assert_int_equal(port_of(node(id)), 5);
-	assert_int_equal(dbd_counters(dw_dbd(w))->lites, 5);
-	assert_int_equal(dbd_counters(dw_dbd(w))->delayed, 2);
-	assert_int_equal(dbd_counters(dw_dbd(w))->waiting, 0);
+	assert_int_equal(port_of(dw_find(w, id)), 5);
+	assert_int_equal(dw_counts(w)->lites, 5);
+	assert_int_equal(dw_counts(w)->delayed, 2);
+	assert_int_equal(dw_counts(w)->waiting, 0);
 
 	/* Back to what is stored: the waiting one has no purpose left. */
 	q.h2 = q.port = 6;
@@ -245,11 +239,11 @@ t_budget(void **state)
 	dw_run(w);
 	assert_null(dw_reply(k, first));
 	/* Its worker dies: nobody waits any more. */
-	assert_int_equal(dbd_counters(dw_dbd(w))->waiting, 1);
+	assert_int_equal(dw_counts(w)->waiting, 1);
 	dw_kill(k);
-	assert_int_equal(dbd_counters(dw_dbd(w))->waiting, 0);
+	assert_int_equal(dw_counts(w)->waiting, 0);
 	dw_pass(w, 60 * US_PER_S);
-	assert_int_equal(port_of(node(id)), 12);
+	assert_int_equal(port_of(dw_find(w, id)), 12);
 }
 
 /* A node that is deleted while its update waits. */
@@ -275,7 +269,7 @@ t_budget_deleted(void **state)
 	dw_run(w);
 	assert_non_null(dw_reply(k, first));
 	dw_pass(w, 60 * US_PER_S);
-	assert_null(node(id));
+	assert_null(dw_find(w, id));
 }
 
 static void
@@ -327,7 +321,7 @@ t_fit(void **state)
 		many(&h->ssh_host_keys, &c, MR_TEXT, row[i].keys);
 		(void)dw_send(k, &m);
 		dw_run(w);
-		h = &node(id)->r.hostinfo;
+		h = &dw_find(w, id)->r.hostinfo;
 		assert_int_equal(h->services.count, row[i].left_services);
 		assert_int_equal(h->ssh_host_keys.count, row[i].left_keys);
 		assert_int_equal(strstr(ask_logged(),
@@ -353,7 +347,7 @@ t_fit(void **state)
 		many(&h->ssh_host_keys, &b, MR_TEXT, 16);
 		(void)dw_send(k, &m);
 		dw_run(w);
-		h = &node(id)->r.hostinfo;
+		h = &dw_find(w, id)->r.hostinfo;
 		assert_int_equal(h->ssh_host_keys.count, 0);
 		assert_int_equal(h->device_model.n, 128);
 		assert_non_null(strstr(ask_logged(),
@@ -363,24 +357,34 @@ t_fit(void **state)
 	buf_free(&c);
 }
 
-/* A worker that does not read is replaced; others do not notice. */
-static void
-t_overflow(void **state)
+/* A node with a stream at each worker, and no budget; the first one's id. */
+static uint64_t
+two_streams(void)
 {
-	struct ask_lite q = { .machine = 2, .key = 2, .disco = 1 };
-	struct node *n;
 	uint64_t one, two;
-	unsigned int i;
 
-	(void)state;
-	/* Links that are up take the new bound, too. */
-	dw_conf(w)->queue_max = 20000;
 	dw_conf(w)->budget_refill_ms = 0;
 	dw_reconf(w);
 	one = ask_join(k, 1, 1, key, "one");
 	two = ask_join(k2, 2, 2, key, "two");
 	ask_stream(k, 1, 1, 1, 1, one);
 	ask_stream(k2, 2, 1, 2, 1, two);
+	return one;
+}
+
+/* A worker that does not read is replaced; others do not notice. */
+static void
+t_overflow(void **state)
+{
+	struct ask_lite q = { .machine = 2, .key = 2, .disco = 1 };
+	struct node *n;
+	uint64_t one;
+	unsigned int i;
+
+	(void)state;
+	/* Links that are up take the new bound, too. */
+	dw_conf(w)->queue_max = 20000;
+	one = two_streams();
 	dw_deaf(k, true);
 	for (i = 1; i < 200; i++) {
 		q.h2 = i;
@@ -388,8 +392,8 @@ t_overflow(void **state)
 		assert_true(ask_lite(k2, &q)->u.db_lite_ok.changed);
 	}
 	assert_true(dw_blamed(k, LINK_OVERFLOW));
-	assert_int_equal(dbd_counters(dw_dbd(w))->behind, 1);
-	n = node(one);
+	assert_int_equal(dw_counts(w)->behind, 1);
+	n = dw_find(w, one);
 	assert_null(n->session);
 	assert_true(dw_is_up(k2));
 	assert_null(dw_differs(k2));
@@ -400,16 +404,10 @@ static void
 t_slow(void **state)
 {
 	struct ask_lite q = { .machine = 2, .key = 2, .disco = 1 };
-	uint64_t one, two;
 	unsigned int i;
 
 	(void)state;
-	dw_conf(w)->budget_refill_ms = 0;
-	dw_reconf(w);
-	one = ask_join(k, 1, 1, key, "one");
-	two = ask_join(k2, 2, 2, key, "two");
-	ask_stream(k, 1, 1, 1, 1, one);
-	ask_stream(k2, 2, 1, 2, 1, two);
+	(void)two_streams();
 	dw_deaf(k, true);
 	for (i = 1; i < 5000; i++) {
 		q.h2 = i;
@@ -437,25 +435,12 @@ move_two(uint32_t h2)
 	assert_true(ask_lite(k2, &q)->u.db_lite_ok.changed);
 }
 
-static void
-two_streams(void)
-{
-	uint64_t one, two;
-
-	dw_conf(w)->budget_refill_ms = 0;
-	dw_reconf(w);
-	one = ask_join(k, 1, 1, key, "one");
-	two = ask_join(k2, 2, 2, key, "two");
-	ask_stream(k, 1, 1, 1, 1, one);
-	ask_stream(k2, 2, 1, 2, 1, two);
-}
-
 /* One that takes nothing at all, of however little. */
 static void
 t_stuck(void **state)
 {
 	(void)state;
-	two_streams();
+	(void)two_streams();
 	/* Silence is no offence. */
 	dw_pass(w, 100 * US_PER_S);
 	assert_true(dw_is_up(k));
@@ -470,7 +455,7 @@ t_stuck(void **state)
 	dw_pass(w, 7 * US_PER_S);
 	assert_true(dw_blamed(k, LINK_OVERFLOW));
 	assert_non_null(strstr(ask_logged(), "worker 1 does not read"));
-	assert_int_equal(dbd_counters(dw_dbd(w))->behind, 1);
+	assert_int_equal(dw_counts(w)->behind, 1);
 	assert_true(dw_is_up(k2));
 	assert_null(dw_differs(k2));
 }
@@ -483,7 +468,7 @@ t_not_stuck(void **state)
 	size_t before;
 
 	(void)state;
-	two_streams();
+	(void)two_streams();
 	dw_deaf(k, true);
 	for (i = 0; i < 10; i++) {
 		before = link_queued(dw_link(k));
@@ -509,7 +494,7 @@ static void
 t_stuck_leap(void **state)
 {
 	(void)state;
-	two_streams();
+	(void)two_streams();
 	dw_deaf(k, true);
 	move_two(1);
 	dw_pass(w, 6 * US_PER_S);
@@ -520,14 +505,6 @@ t_stuck_leap(void **state)
 	dw_pass(w, 100 * US_PER_S);
 	assert_true(dw_is_up(k));
 	assert_null(dw_differs(k));
-}
-
-static int
-on_result(const struct result_row *row, void *arg)
-{
-	(void)row;
-	(void)arg;
-	return 0;
 }
 
 /* Answers are kept while they may be asked for, and no longer. */
@@ -553,15 +530,12 @@ t_results(void **state)
 		}
 	}
 	dw_run(w);
-	assert_int_equal(store_find_result(dw_store(w), 1, 1, last, on_result,
-	    NULL), 1);
-	assert_int_equal(store_find_result(dw_store(w), 1, 1, first,
-	    on_result, NULL), 0);
+	assert_int_equal(ask_result(w, 1, 1, last), 1);
+	assert_int_equal(ask_result(w, 1, 1, first), 0);
 	/* The next instance of the slot has come. */
 	dw_kill(k);
 	(void)dw_worker(w, 1, 5);
-	assert_int_equal(store_find_result(dw_store(w), 1, 1, last, on_result,
-	    NULL), 0);
+	assert_int_equal(ask_result(w, 1, 1, last), 0);
 }
 
 int

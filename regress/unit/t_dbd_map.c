@@ -21,12 +21,6 @@ setup(void **state)
 	return 0;
 }
 
-static struct node *
-node(uint64_t id)
-{
-	return node_find(dw_dbd(w), id);
-}
-
 /* The snapshot, then changes, then the reply. */
 static void
 t_open(void **state)
@@ -151,10 +145,11 @@ t_open_fills(void **state)
 		(void)dw_send(k, &m);
 		dw_run(w);
 		assert_int_equal(ask_seq(w) - before, i == 1);
-		assert_int_equal(node(id)->r.disco_key[4], 1);
-		assert_int_equal(node(id)->r.home_derp, 1);
-		assert_true(slice_eqs(node(id)->r.hostinfo.hostname, "one"));
-		assert_true(node(id)->r.published);
+		assert_int_equal(dw_find(w, id)->r.disco_key[4], 1);
+		assert_int_equal(dw_find(w, id)->r.home_derp, 1);
+		assert_true(slice_eqs(dw_find(w, id)->r.hostinfo.hostname,
+		    "one"));
+		assert_true(dw_find(w, id)->r.published);
 	}
 	assert_null(ask_differs(k, k2));
 }
@@ -183,8 +178,8 @@ t_once(void **state)
 		assert_int_equal(dw_count(k, M_DB_MAP_OK), i + 1);
 		assert_int_equal(dw_got(k, M_DB_MAP_OK,
 		    (unsigned int)i)->u.db_map_ok.generation, 0);
-		assert_null(node(id)->session);
-		assert_int_equal(node(id)->r.published, i);
+		assert_null(dw_find(w, id)->session);
+		assert_int_equal(dw_find(w, id)->r.published, i);
 	}
 	assert_true(dw_holds(k));
 	/* Without a session it hears no more after a while. */
@@ -208,24 +203,24 @@ t_two_streams(void **state)
 	(void)state;
 	id = ask_join(k, 1, 1, key, "one");
 	ask_stream(k, 1, 5, 1, 7, id);
-	assert_true(node(id)->r.online);
+	assert_true(dw_find(w, id)->r.online);
 	m = ask_open(k2, 1, 4, 1, 1);
 	assert_int_equal(m->type, M_DB_MAP_NO);
 	assert_int_equal(m->u.db_map_no.status, 409);
-	assert_int_equal(node_slot(node(id)), 1);
+	assert_int_equal(node_slot(dw_find(w, id)), 1);
 
 	m = ask_open(k2, 1, 6, 1, 2);
 	assert_int_equal(m->type, M_DB_MAP_OK);
 	m = dw_got(k, M_DB_STREAM_END, 0);
 	assert_int_equal(m->u.db_stream_end.generation, 7);
 	assert_int_equal(m->u.db_stream_end.why, 1);
-	assert_int_equal(node_slot(node(id)), 2);
+	assert_int_equal(node_slot(dw_find(w, id)), 2);
 	/* The old one's end counts for nothing, and is no crime. */
 	ask_close(k, id, 7);
 	assert_true(dw_is_up(k));
 	dw_pass(w, 60 * US_PER_S);
-	assert_true(node(id)->r.online);
-	assert_int_equal(node_slot(node(id)), 2);
+	assert_true(dw_find(w, id)->r.online);
+	assert_int_equal(node_slot(dw_find(w, id)), 2);
 	/* The same stream asked again is itself. */
 	m = ask_open(k2, 1, 6, 1, 2);
 	assert_int_equal(m->type, M_DB_MAP_OK);
@@ -249,8 +244,8 @@ t_online(void **state)
 	assert_false(dw_node(k2, one)->online);
 	ask_stream(k, 1, 1, 1, 7, one);
 	assert_true(dw_node(k2, one)->online);
-	assert_true(node(one)->mapped);
-	assert_int_equal(tailnet_default(dw_dbd(w))->nonline, 2);
+	assert_true(dw_find(w, one)->mapped);
+	assert_int_equal(dw_tailnet(w)->nonline, 2);
 
 	ask_close(k, one, 7);
 	dw_pass(w, 9 * US_PER_S);
@@ -263,11 +258,11 @@ t_online(void **state)
 
 	ask_close(k, one, 8);
 	dw_pass(w, 10 * US_PER_S);
-	at = env_wall(fakeenv_env(dw_env(w)));
+	at = dw_now(w);
 	assert_false(dw_node(k2, one)->online);
 	assert_int_equal(dw_node(k2, one)->last_seen, at);
 	assert_int_equal(dw_count(k2, M_DB_ONLINE), 1);
-	assert_int_equal(tailnet_default(dw_dbd(w))->nonline, 1);
+	assert_int_equal(dw_tailnet(w)->nonline, 1);
 	assert_null(ask_differs(k, k2));
 	/* No number was spent on it. */
 	assert_int_equal(dw_count(k2, M_DB_BATCH), 0);
@@ -285,7 +280,7 @@ t_worker_dies(void **state)
 	ask_stream(k, 1, 1, 1, 1, one);
 	ask_stream(k2, 2, 1, 2, 1, two);
 	dw_kill(k);
-	assert_null(node(one)->session);
+	assert_null(dw_find(w, one)->session);
 	dw_pass(w, 5 * US_PER_S);
 	assert_true(dw_node(k2, one)->online);
 	ask_stream(k2, 1, 2, 1, 2, one);
@@ -311,15 +306,15 @@ t_ephemeral(void **state)
 	ask_close(k, one, 1);
 	/* Grace 10 s, then 120 s. */
 	dw_pass(w, 128 * US_PER_S);
-	assert_non_null(node(one));
+	assert_non_null(dw_find(w, one));
 	dw_pass(w, 3 * US_PER_S);
-	assert_null(node(one));
+	assert_null(dw_find(w, one));
 	assert_null(dw_node(k2, one));
 	/* Never mapped: 30 min after registration. */
 	dw_pass(w, (1800 - 140) * US_PER_S);
-	assert_non_null(node(two));
+	assert_non_null(dw_find(w, two));
 	dw_pass(w, 15 * US_PER_S);
-	assert_null(node(two));
+	assert_null(dw_find(w, two));
 	assert_null(dw_differs(k2));
 }
 
@@ -336,27 +331,27 @@ t_ephemeral_back(void **state)
 	ask_stream(k, 1, 1, 1, 1, one);
 	ask_close(k, one, 1);
 	dw_pass(w, 120 * US_PER_S);
-	assert_false(node(one)->r.online);
+	assert_false(dw_find(w, one)->r.online);
 	msg_init(&m, M_DB_MAP_DEFER);
 	dw_ticket(k, 1, 2, &m.u.db_map_defer.ticket);
 	dw_key(m.u.db_map_defer.node_key, 'n', 1);
 	m.u.db_map_defer.seconds = 200;
 	(void)dw_send(k, &m);
 	dw_pass(w, 300 * US_PER_S);
-	assert_non_null(node(one));
+	assert_non_null(dw_find(w, one));
 	ask_stream(k, 1, 2, 1, 2, one);
 	dw_pass(w, 1000 * US_PER_S);
-	assert_non_null(node(one));
+	assert_non_null(dw_find(w, one));
 	/* Grace waits, too. */
 	ask_close(k, one, 2);
 	m.u.db_map_defer.seconds = 30;
 	(void)dw_send(k, &m);
 	dw_pass(w, 39 * US_PER_S);
-	assert_true(node(one)->r.online);
+	assert_true(dw_find(w, one)->r.online);
 	dw_pass(w, 2 * US_PER_S);
-	assert_false(node(one)->r.online);
+	assert_false(dw_find(w, one)->r.online);
 	dw_pass(w, 121 * US_PER_S);
-	assert_null(node(one));
+	assert_null(dw_find(w, one));
 }
 
 /* Peers are told when a key's time is over. */
@@ -367,7 +362,7 @@ t_expiry(void **state)
 	uint64_t id, before;
 
 	(void)state;
-	a.expiry = env_wall(fakeenv_env(dw_env(w))) + 7200;
+	a.expiry = dw_now(w) + 7200;
 	id = ask_reg(k, &a)->u.db_reg_ok.node;
 	ask_stream(k, 1, 1, 1, 1, id);
 	before = ask_seq(w);
@@ -457,9 +452,9 @@ t_forged(void **state)
 	assert_true(dw_blamed(k, LINK_FORGED));
 	/* Nobody else was harmed. */
 	assert_true(dw_is_up(k2));
-	assert_int_equal(node_slot(node(id)), 2);
-	assert_true(node(id)->r.online);
-	assert_true(key_is_zero(node(id)->r.disco_key));
+	assert_int_equal(node_slot(dw_find(w, id)), 2);
+	assert_true(dw_find(w, id)->r.online);
+	assert_true(key_is_zero(dw_find(w, id)->r.disco_key));
 }
 
 /* Sessions of others can be neither started nor closed. */
@@ -491,9 +486,9 @@ t_foreign_session(void **state)
 		/* Of a node that is gone nobody can do anything. */
 		assert_int_equal(dw_blamed(bad, LINK_FORGED), i < 2);
 	}
-	assert_int_equal(node_slot(node(id)), 2);
+	assert_int_equal(node_slot(dw_find(w, id)), 2);
 	dw_pass(w, 30 * US_PER_S);
-	assert_true(node(id)->r.online);
+	assert_true(dw_find(w, id)->r.online);
 }
 
 /* A close that crosses with a deletion is no crime. */

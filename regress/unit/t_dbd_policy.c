@@ -35,18 +35,6 @@ static struct {
 	char		 out[600];
 } got;
 
-static struct dbd *
-d(void)
-{
-	return dw_dbd(w);
-}
-
-static struct tailnet *
-tn(void)
-{
-	return tailnet_default(d());
-}
-
 static int
 setup(void **state)
 {
@@ -85,8 +73,8 @@ set(const char *text)
 	unsigned int n = got.n;
 
 	memset(&got.r, 0, sizeof(got.r));
-	if (op_policy_set(tn(), S(text), S("a reason"), 1000, on_done, NULL,
-	    why, sizeof(why)) == -1)
+	if (op_policy_set(dw_tailnet(w), S(text), S("a reason"), 1000, on_done,
+	    NULL, why, sizeof(why)) == -1)
 		return 0;
 	dw_run(w);
 	assert_int_equal(got.n, n + 1);
@@ -111,44 +99,12 @@ enforces(struct dbdworker *who, const char *text)
 	return allow == (strncmp(text, "allow", 5) == 0);
 }
 
-struct row {
-	uint32_t	 version;
-	uint32_t	 uid;
-	char		 text[256];
-	char		 reason[256];
-	size_t		 blob;
-};
-
-static int
-on_row(const struct policy_row *r, void *arg)
-{
-	struct row *row = arg;
-
-	row->version = r->version;
-	row->uid = r->uid;
-	row->blob = r->blob.n;
-	(void)slice_copy(row->text, sizeof(row->text), r->text);
-	(void)slice_copy(row->reason, sizeof(row->reason), r->reason);
-	return 0;
-}
-
-static struct row
-newest(void)
-{
-	struct row row;
-
-	memset(&row, 0, sizeof(row));
-	assert_int_equal(store_find_policy(dw_store(w), 1, 0, on_row, &row),
-	    1);
-	return row;
-}
-
 static void
 t_default(void **state)
 {
 	(void)state;
-	assert_int_equal(newest().version, 1);
-	assert_int_equal(policy_in_force(tn()), POLICY_ALLOW_ALL);
+	assert_int_equal(ask_stored(w, 0).version, 1);
+	assert_int_equal(policy_in_force(dw_tailnet(w)), POLICY_ALLOW_ALL);
 	assert_int_equal(dw_policy_kind(k), 1);
 	assert_int_equal(dw_policycs(w), 0);
 }
@@ -157,18 +113,18 @@ static void
 t_set(void **state)
 {
 	uint64_t seq = ask_seq(w);
-	struct row r;
+	struct ask_policy_row r;
 
 	(void)state;
 	assert_int_equal(set("deny"), 2);
-	r = newest();
+	r = ask_stored(w, 0);
 	assert_int_equal(r.version, 2);
 	assert_int_equal(r.uid, 1000);
 	assert_string_equal(r.text, "deny");
 	assert_string_equal(r.reason, "a reason");
-	assert_int_equal(r.blob, tn()->blob.n);
+	assert_int_equal(r.blob, dw_tailnet(w)->blob.n);
 	assert_int_equal(ask_seq(w), seq + 1);
-	assert_int_equal(policy_in_force(tn()), POLICY_COMPILED);
+	assert_int_equal(policy_in_force(dw_tailnet(w)), POLICY_COMPILED);
 	/* In the order of changes: before the batch is whole. */
 	assert_int_equal(dw_count(k, M_DB_POLICY), 1);
 	assert_int_equal(dw_place(k, M_DB_POLICY, 0),
@@ -176,13 +132,14 @@ t_set(void **state)
 	assert_true(dw_place(k, M_DB_POLICY, 0) < dw_place(k, M_DB_BATCH, 0));
 	assert_int_equal(dw_got(k, M_DB_POLICY, 0)->u.db_policy.seq, seq + 1);
 	assert_true(enforces(k, "deny"));
-	assert_int_equal(dw_policy(k).n, tn()->blob.n);
-	/* It was told of everybody. */
+	assert_int_equal(dw_policy(k).n, dw_tailnet(w)->blob.n);
+	/* It was told of all users, and of no node: nobody asked. */
 	assert_int_equal(fakepolicyc_users(dw_policyc(w)), 1);
-	assert_int_equal(fakepolicyc_nodes(dw_policyc(w)), 1);
-	/* The next one has a compiler of its own. */
-	assert_int_equal(set("allow"), 3);
+	assert_int_equal(fakepolicyc_nodes(dw_policyc(w)), 0);
+	/* The next one has a compiler of its own, which asks. */
+	assert_int_equal(set("allow\nask"), 3);
 	assert_int_equal(dw_policycs(w), 2);
+	assert_int_equal(fakepolicyc_nodes(dw_policyc(w)), 1);
 	assert_true(enforces(k, "allow"));
 	assert_null(dw_differs(k));
 }
@@ -204,6 +161,8 @@ t_refused(void **state)
 		    LIMITS, 0, 0, false },
 		{ "allow\nshort", "the policy compiler broke the rules" LIMITS,
 		    0, 0, false },
+		{ "allow\ngreedy", "the policy compiler broke the rules"
+		    LIMITS, 0, 0, false },
 		{ "allow\nflood", "the policy compiler broke the rules" LIMITS,
 		    0, 0, false },
 	};
@@ -221,7 +180,7 @@ t_refused(void **state)
 		assert_int_equal(got.r.line, bad[i].line);
 		assert_int_equal(got.r.column, bad[i].column);
 		assert_int_equal(got.r.tests_failed, bad[i].tests);
-		assert_int_equal(newest().version, 2);
+		assert_int_equal(ask_stored(w, 0).version, 2);
 		assert_int_equal(ask_seq(w), seq);
 	}
 	assert_int_equal(set("allow\nfailing"), 0);
@@ -230,7 +189,7 @@ t_refused(void **state)
 	assert_non_null(strstr(got.text, "made what cannot be used: "));
 	assert_int_equal(dw_count(k, M_DB_POLICY), 0);
 	assert_true(enforces(k, "deny"));
-	assert_int_equal(policy_in_force(tn()), POLICY_COMPILED);
+	assert_int_equal(policy_in_force(dw_tailnet(w)), POLICY_COMPILED);
 	/* And the next one is judged for itself. */
 	assert_int_equal(set("allow"), 3);
 }
@@ -252,17 +211,17 @@ static void
 t_hangs(void **state)
 {
 	(void)state;
-	assert_int_equal(op_policy_set(tn(), S("allow\nhang"), S(""), 0,
+	assert_int_equal(op_policy_set(dw_tailnet(w), S("allow\nhang"), S(""),
+	    0, on_done, NULL, why, sizeof(why)), 0);
+	assert_int_equal(op_policy_set(dw_tailnet(w), S("deny"), S(""), 0,
 	    on_done, NULL, why, sizeof(why)), 0);
-	assert_int_equal(op_policy_set(tn(), S("deny"), S(""), 0, on_done,
-	    NULL, why, sizeof(why)), 0);
 	dw_pass(w, 34 * US_PER_S);
 	assert_int_equal(got.n, 0);
 	dw_pass(w, 2 * US_PER_S);
 	/* The one behind it was not lost. */
 	assert_int_equal(got.n, 2);
 	assert_true(got.r.ok);
-	assert_int_equal(newest().version, 2);
+	assert_int_equal(ask_stored(w, 0).version, 2);
 	assert_true(enforces(k, "deny"));
 }
 
@@ -270,8 +229,8 @@ static void
 t_killed(void **state)
 {
 	(void)state;
-	assert_int_equal(op_policy_set(tn(), S("allow\nhang"), S(""), 0,
-	    on_done, NULL, why, sizeof(why)), 0);
+	assert_int_equal(op_policy_set(dw_tailnet(w), S("allow\nhang"), S(""),
+	    0, on_done, NULL, why, sizeof(why)), 0);
 	dw_run(w);
 	dw_policyc_kill(w);
 	dw_run(w);
@@ -288,14 +247,14 @@ t_queue(void **state)
 
 	(void)state;
 	for (i = 0; i < JOBS_MAX; i++)
-		assert_int_equal(op_policy_try(tn(), JOB_CHECK, S("allow"), 0,
-		    0, on_done, &got, why, sizeof(why)), 0);
-	assert_int_equal(op_policy_try(tn(), JOB_CHECK, S("allow"), 0, 0,
-	    on_done, NULL, why, sizeof(why)), -1);
+		assert_int_equal(op_policy_try(dw_tailnet(w), JOB_CHECK,
+		    S("allow"), 0, 0, on_done, &got, why, sizeof(why)), 0);
+	assert_int_equal(op_policy_try(dw_tailnet(w), JOB_CHECK, S("allow"), 0,
+	    0, on_done, NULL, why, sizeof(why)), -1);
 	assert_string_equal(why, "too many policies wait to be compiled: try "
 	    "again later");
 	/* Nobody is there any more for whom they were. */
-	job_forget(d(), &got);
+	job_forget(dw_dbd(w), &got);
 	dw_run(w);
 	assert_int_equal(got.n, 0);
 	assert_int_equal(set("deny"), 2);
@@ -310,18 +269,18 @@ t_limits(void **state)
 	(void)state;
 	memset(big, ' ', POLICY_TEXT_MAX + 1);
 	memcpy(big, "deny\n", 5);
-	assert_int_equal(op_policy_set(tn(), slice_mem(big,
+	assert_int_equal(op_policy_set(dw_tailnet(w), slice_mem(big,
 	    POLICY_TEXT_MAX + 1), S(""), 0, on_done, NULL, why, sizeof(why)),
 	    -1);
 	assert_string_equal(why, "the policy has more than 1048576 octets");
-	assert_int_equal(op_policy_set(tn(), slice_mem(big, POLICY_TEXT_MAX),
-	    S(""), 0, on_done, NULL, why, sizeof(why)), 0);
+	assert_int_equal(op_policy_set(dw_tailnet(w), slice_mem(big,
+	    POLICY_TEXT_MAX), S(""), 0, on_done, NULL, why, sizeof(why)), 0);
 	dw_run(w);
 	assert_int_equal(got.r.version, 2);
 	/* What is no text is not kept, whoever compiles it. */
 	memcpy(big, "deny\n\xff", 6);
-	assert_int_equal(op_policy_set(tn(), slice_mem(big, 20), S(""), 0,
-	    on_done, NULL, why, sizeof(why)), 0);
+	assert_int_equal(op_policy_set(dw_tailnet(w), slice_mem(big, 20), S(""),
+	    0, on_done, NULL, why, sizeof(why)), 0);
 	dw_run(w);
 	assert_false(got.r.ok);
 	assert_string_equal(got.text, "the text is not UTF-8");
@@ -333,23 +292,23 @@ t_try(void **state)
 {
 	(void)state;
 	assert_int_equal(set("deny"), 2);
-	assert_int_equal(op_policy_try(tn(), JOB_CHECK, S("allow"), 0, 0,
-	    on_done, NULL, why, sizeof(why)), 0);
-	dw_run(w);
-	assert_true(got.r.ok);
-	assert_int_equal(op_policy_try(tn(), JOB_TEST, S("allow\nfailing"), 0,
+	assert_int_equal(op_policy_try(dw_tailnet(w), JOB_CHECK, S("allow"), 0,
 	    0, on_done, NULL, why, sizeof(why)), 0);
 	dw_run(w);
+	assert_true(got.r.ok);
+	assert_int_equal(op_policy_try(dw_tailnet(w), JOB_TEST,
+	    S("allow\nfailing"), 0, 0, on_done, NULL, why, sizeof(why)), 0);
+	dw_run(w);
 	assert_true(got.r.tests_failed);
-	assert_int_equal(op_policy_try(tn(), JOB_DIFF, S("allow"), 9, 0,
-	    on_done, NULL, why, sizeof(why)), 0);
+	assert_int_equal(op_policy_try(dw_tailnet(w), JOB_DIFF, S("allow"), 9,
+	    0, on_done, NULL, why, sizeof(why)), 0);
 	dw_run(w);
 	assert_string_equal(got.out, "was deny now allow");
-	assert_int_equal(op_policy_why(tn(), S("a"), S("b"), 22, 0, on_done,
-	    NULL, why, sizeof(why)), 0);
+	assert_int_equal(op_policy_why(dw_tailnet(w), S("a"), S("b"), 22, 0,
+	    on_done, NULL, why, sizeof(why)), 0);
 	dw_run(w);
 	assert_string_equal(got.out, "a b 22");
-	assert_int_equal(newest().version, 2);
+	assert_int_equal(ask_stored(w, 0).version, 2);
 }
 
 static void
@@ -358,30 +317,30 @@ t_rollback(void **state)
 	(void)state;
 	assert_int_equal(set("deny"), 2);
 	assert_int_equal(set("allow"), 3);
-	assert_int_equal(op_policy_rollback(tn(), 2, S(""), 7, on_done, NULL,
-	    why, sizeof(why)), 0);
+	assert_int_equal(op_policy_rollback(dw_tailnet(w), 2, S(""), 7, on_done,
+	    NULL, why, sizeof(why)), 0);
 	dw_run(w);
 	assert_int_equal(got.r.version, 4);
-	assert_string_equal(newest().text, "deny");
-	assert_string_equal(newest().reason, "rollback to 2");
-	assert_int_equal(newest().uid, 7);
+	assert_string_equal(ask_stored(w, 0).text, "deny");
+	assert_string_equal(ask_stored(w, 0).reason, "rollback to 2");
+	assert_int_equal(ask_stored(w, 0).uid, 7);
 	assert_true(enforces(k, "deny"));
 	/* The first one had no text; nobody has to compile it. */
-	assert_int_equal(op_policy_rollback(tn(), 1, S("as at first"), 7,
-	    on_done, NULL, why, sizeof(why)), 0);
+	assert_int_equal(op_policy_rollback(dw_tailnet(w), 1, S("as at first"),
+	    7, on_done, NULL, why, sizeof(why)), 0);
 	assert_int_equal(got.r.version, 5);
 	dw_run(w);
-	assert_string_equal(newest().reason, "as at first");
+	assert_string_equal(ask_stored(w, 0).reason, "as at first");
 	assert_true(enforces(k, "allow"));
-	assert_int_equal(policy_in_force(tn()), POLICY_ALLOW_ALL);
-	assert_int_equal(op_policy_rollback(tn(), 99, S(""), 7, on_done, NULL,
-	    why, sizeof(why)), -1);
+	assert_int_equal(policy_in_force(dw_tailnet(w)), POLICY_ALLOW_ALL);
+	assert_int_equal(op_policy_rollback(dw_tailnet(w), 99, S(""), 7,
+	    on_done, NULL, why, sizeof(why)), -1);
 	assert_string_equal(why, "no such version");
-	assert_int_equal(op_policy_rollback(tn(), 0, S(""), 7, on_done, NULL,
-	    why, sizeof(why)), -1);
+	assert_int_equal(op_policy_rollback(dw_tailnet(w), 0, S(""), 7, on_done,
+	    NULL, why, sizeof(why)), -1);
 	dw_restart(w, true);
-	assert_int_equal(policy_in_force(tn()), POLICY_ALLOW_ALL);
-	assert_int_equal(tn()->version, 5);
+	assert_int_equal(policy_in_force(dw_tailnet(w)), POLICY_ALLOW_ALL);
+	assert_int_equal(dw_tailnet(w)->version, 5);
 }
 
 /* A new worker has it from its snapshot, before any node. */
@@ -393,8 +352,9 @@ t_snapshot(void **state)
 	ask_join(k2, 2, 2, key, "two");
 	ask_stream(k2, 2, 1, 2, 1, 2);
 	assert_int_equal(dw_policy_kind(k2), 2);
-	assert_int_equal(dw_policy(k2).n, tn()->blob.n);
-	assert_memory_equal(dw_policy(k2).p, tn()->blob.p, tn()->blob.n);
+	assert_int_equal(dw_policy(k2).n, dw_tailnet(w)->blob.n);
+	assert_memory_equal(dw_policy(k2).p, dw_tailnet(w)->blob.p,
+	    dw_tailnet(w)->blob.n);
 	assert_int_equal(dw_count(k2, M_DB_POLICY), 0);
 	assert_null(ask_differs(k, k2));
 }
@@ -407,7 +367,7 @@ t_parts(void **state)
 	assert_int_equal(set("deny"), 2);
 	assert_int_equal(dw_count(k, M_DB_POLICY), 0);
 	assert_true(dw_count(k, M_DB_POLICY_PART) >= 1);
-	assert_int_equal(dw_policy(k).n, tn()->blob.n);
+	assert_int_equal(dw_policy(k).n, dw_tailnet(w)->blob.n);
 	assert_true(enforces(k, "deny"));
 }
 
@@ -418,16 +378,16 @@ t_one_batch(void **state)
 	(void)state;
 	assert_int_equal(set("deny"), 2);
 	dw_forget(k);
-	assert_int_equal(op_policy_rollback(tn(), 1, S(""), 7, on_done, NULL,
-	    why, sizeof(why)), 0);
-	assert_int_equal(op_policy_rollback(tn(), 1, S(""), 7, on_done, NULL,
-	    why, sizeof(why)), 0);
+	assert_int_equal(op_policy_rollback(dw_tailnet(w), 1, S(""), 7, on_done,
+	    NULL, why, sizeof(why)), 0);
+	assert_int_equal(op_policy_rollback(dw_tailnet(w), 1, S(""), 7, on_done,
+	    NULL, why, sizeof(why)), 0);
 	dw_run(w);
 	assert_int_equal(dw_count(k, M_DB_TAILNET), 1);
 	assert_int_equal(dw_count(k, M_DB_POLICY), 0);
 	assert_int_equal(dw_count(k, M_DB_BATCH), 1);
 	assert_true(enforces(k, "allow"));
-	assert_int_equal(tn()->version, 4);
+	assert_int_equal(dw_tailnet(w)->version, 4);
 }
 
 /* Who was away while it changed gets a snapshot. */
@@ -457,14 +417,14 @@ t_start(void **state)
 	(void)state;
 	assert_int_equal(set("deny"), 2);
 	dw_restart(w, true);
-	assert_int_equal(policy_in_force(tn()), POLICY_COMPILED);
-	assert_false(tn()->alarm);
+	assert_int_equal(policy_in_force(dw_tailnet(w)), POLICY_COMPILED);
+	assert_false(dw_tailnet(w)->alarm);
 	dw_run(w);
 	dw_pass(w, US_PER_S);
 	assert_int_equal(dw_policycs(w), 2);
-	assert_int_equal(tn()->version, 2);
+	assert_int_equal(dw_tailnet(w)->version, 2);
 	/* Nothing is new: nobody is told. */
-	assert_int_equal(tn()->pol_gen, tn()->users_gen);
+	assert_int_equal(dw_tailnet(w)->pol_gen, dw_tailnet(w)->users_gen);
 }
 
 static void
@@ -493,22 +453,23 @@ t_alarm(void **state)
 		dw_policyc_allowed(w, false);
 		dw_restart(w, true);
 		assert_non_null(strstr(ask_logged(), "ALARM: policy"));
-		assert_true(tn()->alarm);
-		assert_int_equal(policy_in_force(tn()), POLICY_DENY_ALL);
-		assert_int_equal(tn()->pol->nrows, 0);
+		assert_true(dw_tailnet(w)->alarm);
+		assert_int_equal(policy_in_force(dw_tailnet(w)),
+		    POLICY_DENY_ALL);
+		assert_int_equal(dw_tailnet(w)->pol->nrows, 0);
 		dw_reconnect(k);
 		dw_hello(k);
 		ask_stream(k, 1, 3 + i, 1, 3 + i, one);
 		assert_true(enforces(k, "deny"));
-		assert_int_equal(op_policy_why(tn(), S("a"), S("b"), 0, 0,
-		    on_done, NULL, why, sizeof(why)), -1);
+		assert_int_equal(op_policy_why(dw_tailnet(w), S("a"), S("b"), 0,
+		    0, on_done, NULL, why, sizeof(why)), -1);
 		/* It is tried again by itself. */
 		dw_policyc_allowed(w, true);
 		dw_pass(w, 20 * US_PER_S);
-		assert_false(tn()->alarm);
+		assert_false(dw_tailnet(w)->alarm);
 		assert_true(enforces(k, "allow"));
-		assert_true(newest().blob > 100);
-		assert_int_equal(newest().version, 2);
+		assert_true(ask_stored(w, 0).blob > 100);
+		assert_int_equal(ask_stored(w, 0).version, 2);
 	}
 }
 
@@ -521,11 +482,11 @@ t_tests_fail_later(void **state)
 	poke("UPDATE policy_versions SET text = 'allow' || char(10) || "
 	    "'failing', blob = NULL WHERE version = 2");
 	dw_restart(w, true);
-	assert_true(tn()->alarm);
+	assert_true(dw_tailnet(w)->alarm);
 	dw_pass(w, US_PER_S);
-	assert_false(tn()->alarm);
-	assert_int_equal(policy_in_force(tn()), POLICY_COMPILED);
-	assert_int_equal(tn()->pol->nrows, 1);
+	assert_false(dw_tailnet(w)->alarm);
+	assert_int_equal(policy_in_force(dw_tailnet(w)), POLICY_COMPILED);
+	assert_int_equal(dw_tailnet(w)->pol->nrows, 1);
 	assert_non_null(strstr(ask_logged(),
 	    "test(s) failed: it stays in force"));
 }
@@ -535,10 +496,10 @@ owner_of(const char *tag)
 {
 	uint32_t i;
 
-	for (i = 0; i < tn()->pol->nowners; i++)
-		if (slice_eqs(tn()->pol->owner[i].tag, tag))
-			return tn()->pol->owner[i].nusers == 0 ? 0 :
-			    tn()->pol->owner[i].user[0];
+	for (i = 0; i < dw_tailnet(w)->pol->nowners; i++)
+		if (slice_eqs(dw_tailnet(w)->pol->owner[i].tag, tag))
+			return dw_tailnet(w)->pol->owner[i].nusers == 0 ? 0 :
+			    dw_tailnet(w)->pol->owner[i].user[0];
 	return UINT64_MAX;
 }
 
@@ -562,15 +523,16 @@ t_users(void **state)
 	assert_int_equal(dw_policycs(w), compiled + 2);	/* and tested */
 	assert_int_equal(owner_of("tag:x"), bob);
 	assert_int_equal(dw_count(k, M_DB_POLICY), 1);
-	assert_int_equal(tn()->version, 2);
-	assert_int_equal(newest().blob, tn()->blob.n);
-	assert_int_equal(op_user_rename(d(), bob, S("rob"), 0, why,
+	assert_int_equal(dw_tailnet(w)->version, 2);
+	assert_int_equal(ask_stored(w, 0).blob, dw_tailnet(w)->blob.n);
+	assert_int_equal(op_user_rename(dw_dbd(w), bob, S("rob"), 0, why,
 	    sizeof(why)), 0);
 	dw_pass(w, US_PER_S);
 	assert_int_equal(owner_of("tag:x"), 0);
 	/* What changes nothing is not told. */
 	dw_forget(k);
-	assert_int_equal(op_user_delete(d(), bob, 0, why, sizeof(why)), 0);
+	assert_int_equal(op_user_delete(dw_dbd(w), bob, 0, why, sizeof(why)),
+	    0);
 	dw_pass(w, US_PER_S);
 	assert_int_equal(dw_policycs(w), compiled + 5);
 	assert_int_equal(dw_count(k, M_DB_POLICY), 0);
@@ -584,8 +546,8 @@ t_users_meanwhile(void **state)
 	uint64_t bob;
 
 	(void)state;
-	assert_int_equal(op_policy_set(tn(), S("own tag:x bob"), S(""), 0,
-	    on_done, NULL, why, sizeof(why)), 0);
+	assert_int_equal(op_policy_set(dw_tailnet(w), S("own tag:x bob"), S(""),
+	    0, on_done, NULL, why, sizeof(why)), 0);
 	fakeenv_advance(dw_env(w), 0);
 	dw_deliver(w);
 	bob = ask_user(w, "bob");
@@ -628,23 +590,23 @@ t_file(void **state)
 	c->policy_text = S("deny");
 	dw_reconf(w);
 	dw_run(w);
-	assert_int_equal(newest().version, 2);
-	assert_string_equal(newest().reason, "from the file");
-	assert_int_equal(newest().uid, UID_NONE);
+	assert_int_equal(ask_stored(w, 0).version, 2);
+	assert_string_equal(ask_stored(w, 0).reason, "from the file");
+	assert_int_equal(ask_stored(w, 0).uid, UID_NONE);
 	assert_true(enforces(k, "deny"));
 	assert_int_equal(set("allow"), 0);
 	assert_string_equal(why, "the policy is in the file "
 	    "/etc/policy.hujson: change that and reload");
-	assert_int_equal(op_policy_rollback(tn(), 1, S(""), 7, on_done, NULL,
-	    why, sizeof(why)), -1);
+	assert_int_equal(op_policy_rollback(dw_tailnet(w), 1, S(""), 7, on_done,
+	    NULL, why, sizeof(why)), -1);
 	/* Read again, it is the same: no new version. */
 	dw_reconf(w);
 	dw_run(w);
-	assert_int_equal(newest().version, 2);
+	assert_int_equal(ask_stored(w, 0).version, 2);
 	c->policy_text = S("bad 4 2");
 	dw_reconf(w);
 	dw_run(w);
-	assert_int_equal(newest().version, 2);
+	assert_int_equal(ask_stored(w, 0).version, 2);
 	assert_non_null(strstr(ask_logged(), "/etc/policy.hujson:4:2: no such "
 	    "thing: the policy of before stays"));
 	/* The compiler's death is no verdict. */
@@ -652,17 +614,17 @@ t_file(void **state)
 	dw_policyc_allowed(w, false);
 	dw_reconf(w);
 	dw_run(w);
-	assert_int_equal(newest().version, 2);
+	assert_int_equal(ask_stored(w, 0).version, 2);
 	dw_policyc_allowed(w, true);
 	dw_pass(w, 20 * US_PER_S);
-	assert_int_equal(newest().version, 3);
+	assert_int_equal(ask_stored(w, 0).version, 3);
 	assert_true(enforces(k, "allow"));
 	/* Also at a start. */
 	c->policy_text = S("deny");
 	dw_restart(w, true);
 	dw_pass(w, US_PER_S);
-	assert_int_equal(newest().version, 4);
-	assert_string_equal(newest().text, "deny");
+	assert_int_equal(ask_stored(w, 0).version, 4);
+	assert_string_equal(ask_stored(w, 0).text, "deny");
 }
 
 /* Queued behind one that hangs: dbd goes, and nothing is done half. */
@@ -671,17 +633,17 @@ t_restart_meanwhile(void **state)
 {
 	(void)state;
 	assert_int_equal(set("deny"), 2);
-	assert_int_equal(op_policy_set(tn(), S("allow\nhang"), S(""), 0,
+	assert_int_equal(op_policy_set(dw_tailnet(w), S("allow\nhang"), S(""),
+	    0, on_done, NULL, why, sizeof(why)), 0);
+	assert_int_equal(op_policy_set(dw_tailnet(w), S("allow"), S(""), 0,
 	    on_done, NULL, why, sizeof(why)), 0);
-	assert_int_equal(op_policy_set(tn(), S("allow"), S(""), 0, on_done,
-	    NULL, why, sizeof(why)), 0);
 	dw_run(w);
 	dw_restart(w, false);
 	assert_int_equal(got.n, 3);
 	assert_true(got.dropped);
 	dw_pass(w, US_PER_S);
-	assert_int_equal(newest().version, 2);
-	assert_int_equal(policy_in_force(tn()), POLICY_COMPILED);
+	assert_int_equal(ask_stored(w, 0).version, 2);
+	assert_int_equal(policy_in_force(dw_tailnet(w)), POLICY_COMPILED);
 }
 
 int

@@ -33,18 +33,6 @@ static struct {
 	char		 order[64];
 } got;
 
-static struct dbd *
-d(void)
-{
-	return dw_dbd(w);
-}
-
-static struct tailnet *
-tn(void)
-{
-	return tailnet_default(d());
-}
-
 static int
 setup(void **state)
 {
@@ -69,15 +57,15 @@ on_done(const struct job_result *r, void *arg)
 static int
 ask_set(const char *text, const char *letter)
 {
-	return op_policy_set(tn(), S(text), S("a reason"), 1000, on_done,
-	    (void *)(uintptr_t)letter, why, sizeof(why));
+	return op_policy_set(dw_tailnet(w), S(text), S("a reason"), 1000,
+	    on_done, (void *)(uintptr_t)letter, why, sizeof(why));
 }
 
 static int
 ask_check(const char *text, const char *letter)
 {
-	return op_policy_try(tn(), JOB_CHECK, S(text), 0, 1000, on_done,
-	    (void *)(uintptr_t)letter, why, sizeof(why));
+	return op_policy_try(dw_tailnet(w), JOB_CHECK, S(text), 0, 1000,
+	    on_done, (void *)(uintptr_t)letter, why, sizeof(why));
 }
 
 /* The version that a text becomes, 0 if it was refused. */
@@ -90,35 +78,6 @@ set(const char *text)
 	dw_run(w);
 	assert_int_equal(got.n, 1);
 	return got.r.ok ? got.r.version : 0;
-}
-
-struct row {
-	uint32_t	 version;
-	char		 text[256];
-	size_t		 blob;
-};
-
-static int
-on_row(const struct policy_row *r, void *arg)
-{
-	struct row *row = arg;
-
-	row->version = r->version;
-	row->blob = r->blob.n;
-	(void)slice_copy(row->text, sizeof(row->text), r->text);
-	return 0;
-}
-
-/* 0: the newest. */
-static struct row
-stored(uint32_t version)
-{
-	struct row row;
-
-	memset(&row, 0, sizeof(row));
-	assert_int_equal(store_find_policy(dw_store(w), 1, version, on_row,
-	    &row), 1);
-	return row;
 }
 
 /* The job that waits is begun, and not done until go_on(). */
@@ -156,15 +115,15 @@ t_overtaken(void **state)
 	memset(&got, 0, sizeof(got));
 	assert_int_equal(ask_set("allow", "a"), 0);
 	begin();
-	assert_int_equal(op_policy_rollback(tn(), 1, S(""), 7, on_done,
+	assert_int_equal(op_policy_rollback(dw_tailnet(w), 1, S(""), 7, on_done,
 	    (void *)(uintptr_t)"b", why, sizeof(why)), 0);
 	go_on(US_PER_S);
 	assert_string_equal(got.order, "ba");
 	assert_false(got.r.ok);
 	assert_string_equal(got.text, "another version came into force "
 	    "meanwhile");
-	assert_int_equal(stored(0).version, 3);
-	assert_int_equal(policy_in_force(tn()), POLICY_ALLOW_ALL);
+	assert_int_equal(ask_stored(w, 0).version, 3);
+	assert_int_equal(policy_in_force(dw_tailnet(w)), POLICY_ALLOW_ALL);
 	/* Likewise of two that wait. */
 	memset(&got, 0, sizeof(got));
 	assert_int_equal(ask_set("deny", "a"), 0);
@@ -172,15 +131,15 @@ t_overtaken(void **state)
 	dw_run(w);
 	assert_string_equal(got.order, "ab");
 	assert_false(got.r.ok);
-	assert_int_equal(stored(0).version, 4);
-	assert_string_equal(stored(0).text, "deny");
+	assert_int_equal(ask_stored(w, 0).version, 4);
+	assert_string_equal(ask_stored(w, 0).text, "deny");
 	/* One that was refused is in nobody's way. */
 	memset(&got, 0, sizeof(got));
 	assert_int_equal(ask_set("bad 1 1", "a"), 0);
 	assert_int_equal(ask_set("allow", "b"), 0);
 	dw_run(w);
 	assert_true(got.r.ok);
-	assert_int_equal(stored(0).version, 5);
+	assert_int_equal(ask_stored(w, 0).version, 5);
 }
 
 /* What is in force is what the file says now, however often it changed. */
@@ -190,29 +149,29 @@ t_file_and_back(void **state)
 	(void)state;
 	file("deny");
 	dw_run(w);
-	assert_int_equal(stored(0).version, 2);
+	assert_int_equal(ask_stored(w, 0).version, 2);
 	file("allow");
 	begin();
 	file("deny");
 	go_on(60 * US_PER_S);
-	assert_int_equal(stored(0).version, 2);
-	assert_string_equal(stored(0).text, "deny");
-	assert_int_equal(tn()->pol->nrows, 0);
+	assert_int_equal(ask_stored(w, 0).version, 2);
+	assert_string_equal(ask_stored(w, 0).text, "deny");
+	assert_int_equal(dw_tailnet(w)->pol->nrows, 0);
 	/* There and back and there: once. */
 	file("allow");
 	begin();
 	file("deny");
 	file("allow");
 	go_on(60 * US_PER_S);
-	assert_int_equal(stored(0).version, 3);
-	assert_string_equal(stored(0).text, "allow");
-	assert_false(d()->file_due);
+	assert_int_equal(ask_stored(w, 0).version, 3);
+	assert_string_equal(ask_stored(w, 0).text, "allow");
+	assert_false(dw_dbd(w)->file_due);
 	/* No file any more: what it was is not taken either. */
 	file("deny");
 	begin();
 	file(NULL);
 	go_on(60 * US_PER_S);
-	assert_int_equal(stored(0).version, 3);
+	assert_int_equal(ask_stored(w, 0).version, 3);
 }
 
 /* A text that waited when the policy moved into a file. */
@@ -230,7 +189,7 @@ t_file_and_set(void **state)
 	assert_int_equal(got.n, 1);
 	assert_false(got.r.ok);
 	assert_string_equal(got.text, "the policy is what the file says now");
-	assert_int_equal(stored(0).version, 2);
+	assert_int_equal(ask_stored(w, 0).version, 2);
 	/* The file's does not lose against one that waited before it. */
 	file(NULL);
 	memset(&got, 0, sizeof(got));
@@ -239,8 +198,8 @@ t_file_and_set(void **state)
 	file("deny");
 	go_on(60 * US_PER_S);
 	assert_false(got.r.ok);
-	assert_int_equal(stored(0).version, 3);
-	assert_string_equal(stored(0).text, "deny");
+	assert_int_equal(ask_stored(w, 0).version, 3);
+	assert_string_equal(ask_stored(w, 0).text, "deny");
 }
 
 static void
@@ -259,8 +218,8 @@ t_empty(void **state)
 	assert_non_null(strstr(ask_logged(), "/etc/policy.hujson: the policy "
 	    "is empty: {} is the one that allows everything: the policy of "
 	    "before stays"));
-	assert_int_equal(stored(0).version, 2);
-	assert_int_equal(tn()->pol->nrows, 0);
+	assert_int_equal(ask_stored(w, 0).version, 2);
+	assert_int_equal(dw_tailnet(w)->pol->nrows, 0);
 	assert_int_equal(dw_policycs(w), 1);
 }
 
@@ -271,39 +230,39 @@ t_file_refused(void **state)
 	(void)state;
 	file("deny");
 	dw_run(w);
-	assert_string_equal(d()->file_no, "");
+	assert_string_equal(dw_dbd(w)->file_no, "");
 	file("bad 4 2");
 	dw_run(w);
-	assert_string_equal(d()->file_no,
+	assert_string_equal(dw_dbd(w)->file_no,
 	    "/etc/policy.hujson:4:2: no such thing");
 	file("allow\nfailing");
 	dw_run(w);
-	assert_string_equal(d()->file_no,
+	assert_string_equal(dw_dbd(w)->file_no,
 	    "/etc/policy.hujson: test(s) failed");
 	file("");
-	assert_non_null(strstr(d()->file_no, "the policy is empty"));
+	assert_non_null(strstr(dw_dbd(w)->file_no, "the policy is empty"));
 	file("allow\ndie");
 	dw_run(w);
-	assert_non_null(strstr(d()->file_no, "the policy compiler died"));
-	assert_true(d()->file_due);
+	assert_non_null(strstr(dw_dbd(w)->file_no, "the policy compiler died"));
+	assert_true(dw_dbd(w)->file_due);
 	file("deny");
 	dw_run(w);
-	assert_string_equal(d()->file_no, "");
-	assert_int_equal(stored(0).version, 2);
+	assert_string_equal(dw_dbd(w)->file_no, "");
+	assert_int_equal(ask_stored(w, 0).version, 2);
 	file("bad 4 2");
 	dw_run(w);
 	file("allow");
 	dw_run(w);
-	assert_string_equal(d()->file_no, "");
-	assert_int_equal(stored(0).version, 3);
+	assert_string_equal(dw_dbd(w)->file_no, "");
+	assert_int_equal(ask_stored(w, 0).version, 3);
 }
 
 static uint64_t
 owner(void)
 {
-	assert_int_equal(tn()->pol->nowners, 1);
-	return tn()->pol->owner[0].nusers == 0 ? 0 :
-	    tn()->pol->owner[0].user[0];
+	assert_int_equal(dw_tailnet(w)->pol->nowners, 1);
+	return dw_tailnet(w)->pol->owner[0].nusers == 0 ? 0 :
+	    dw_tailnet(w)->pol->owner[0].user[0];
 }
 
 /* Tests that do not end any more: rights follow users all the same. */
@@ -325,12 +284,12 @@ t_slow_tests(void **state)
 	assert_int_equal(dw_policycs(w), before + 2);	/* tests run */
 	dw_pass(w, 3600 * US_PER_S);
 	assert_int_equal(dw_policycs(w), before + 2);	/* not again */
-	assert_int_equal(op_user_rename(d(), bob, S("rob"), 0, why,
+	assert_int_equal(op_user_rename(dw_dbd(w), bob, S("rob"), 0, why,
 	    sizeof(why)), 0);
 	dw_pass(w, 3600 * US_PER_S);
 	assert_int_equal(owner(), 0);
 	assert_int_equal(dw_policycs(w), before + 3);
-	assert_int_equal(stored(0).version, 2);
+	assert_int_equal(ask_stored(w, 0).version, 2);
 }
 
 /* A compiler that dies each time is not started all the time. */
@@ -384,10 +343,10 @@ t_again_first(void **state)
 	assert_string_equal(got.order, "a");
 	assert_int_equal(owner(), bob);
 	/* b has begun; the next one comes between the two. */
-	assert_int_equal(op_user_rename(d(), bob, S("rob"), 0, why,
+	assert_int_equal(op_user_rename(dw_dbd(w), bob, S("rob"), 0, why,
 	    sizeof(why)), 0);
 	dw_pass(w, US_PER_S);
-	assert_true(job_waits(tn(), JOB_AGAIN, false));
+	assert_true(job_waits(dw_tailnet(w), JOB_AGAIN, false));
 	assert_string_equal(got.order, "a");
 	dw_pass(w, 36 * US_PER_S);
 	assert_string_equal(got.order, "abc");
@@ -416,7 +375,7 @@ t_late_no(void **state)
 	dw_run(w);
 	assert_string_equal(got.order, "ab");
 	assert_true(got.r.ok);
-	assert_int_equal(stored(0).version, 2);
+	assert_int_equal(ask_stored(w, 0).version, 2);
 }
 
 static void
@@ -439,7 +398,7 @@ t_late_yes(void **state)
 	assert_string_equal(got.order, "abc");
 	assert_true(got.r.ok);
 	assert_int_equal(dw_policycs(w), 1);
-	assert_int_equal(stored(0).version, 2);
+	assert_int_equal(ask_stored(w, 0).version, 2);
 	/* And one that nobody wants any more harms nobody. */
 	dw_policyc_late(w, true);
 	assert_int_equal(ask_set("allow", "d"), 0);
@@ -447,7 +406,7 @@ t_late_yes(void **state)
 	dw_policyc_late(w, false);
 	dw_run(w);
 	assert_string_equal(got.order, "abcd");
-	assert_int_equal(stored(0).version, 2);
+	assert_int_equal(ask_stored(w, 0).version, 2);
 	assert_int_equal(set("allow"), 3);
 	assert_int_equal(dw_policycs(w), 3);
 }
@@ -458,23 +417,23 @@ t_blobs(void **state)
 {
 	(void)state;
 	assert_int_equal(set("deny"), 2);
-	assert_true(stored(2).blob != 0);
+	assert_true(ask_stored(w, 2).blob != 0);
 	assert_int_equal(set("allow"), 3);
-	assert_int_equal(stored(2).blob, 0);
-	assert_true(stored(3).blob != 0);
-	assert_string_equal(stored(2).text, "deny");
-	assert_int_equal(op_policy_rollback(tn(), 1, S(""), 7, on_done,
+	assert_int_equal(ask_stored(w, 2).blob, 0);
+	assert_true(ask_stored(w, 3).blob != 0);
+	assert_string_equal(ask_stored(w, 2).text, "deny");
+	assert_int_equal(op_policy_rollback(dw_tailnet(w), 1, S(""), 7, on_done,
 	    (void *)(uintptr_t)"", why, sizeof(why)), 0);
 	dw_run(w);
-	assert_int_equal(stored(3).blob, 0);
-	assert_int_equal(op_policy_rollback(tn(), 2, S(""), 7, on_done,
+	assert_int_equal(ask_stored(w, 3).blob, 0);
+	assert_int_equal(op_policy_rollback(dw_tailnet(w), 2, S(""), 7, on_done,
 	    (void *)(uintptr_t)"", why, sizeof(why)), 0);
 	dw_run(w);
-	assert_int_equal(stored(0).version, 5);
-	assert_true(stored(0).blob != 0);
+	assert_int_equal(ask_stored(w, 0).version, 5);
+	assert_true(ask_stored(w, 0).blob != 0);
 	dw_restart(w, true);
-	assert_false(tn()->alarm);
-	assert_int_equal(policy_in_force(tn()), POLICY_COMPILED);
+	assert_false(dw_tailnet(w)->alarm);
+	assert_int_equal(policy_in_force(dw_tailnet(w)), POLICY_COMPILED);
 }
 
 int

@@ -28,18 +28,6 @@ setup(void **state)
 	return 0;
 }
 
-static struct node *
-node(uint64_t id)
-{
-	return node_find(dw_dbd(w), id);
-}
-
-static int64_t
-now(void)
-{
-	return env_wall(fakeenv_env(dw_env(w)));
-}
-
 static bool
 refused(const struct ask_reg *a, const char *text)
 {
@@ -64,7 +52,7 @@ t_new_node(void **state)
 	assert_false(m->u.db_reg_ok.key_expired);
 	assert_int_equal(m->u.db_reg_ok.user.id, alice);
 	assert_true(slice_eqs(m->u.db_reg_ok.user.name, "alice"));
-	n = node(m->u.db_reg_ok.node);
+	n = dw_find(w, m->u.db_reg_ok.node);
 	assert_non_null(n);
 	assert_true(slice_eqs(n->r.name, "alice-s-box"));
 	(void)ip_print(ip, &n->r.ip4);
@@ -73,7 +61,7 @@ t_new_node(void **state)
 	assert_string_equal(ip, "fd7a:115c:a1e0::1");
 	assert_int_equal(n->r.user, alice);
 	assert_int_equal(n->r.expiry, 0);
-	assert_int_equal(n->r.created, now());
+	assert_int_equal(n->r.created, dw_now(w));
 	assert_false(n->r.published);
 	assert_false(n->mapped);
 	assert_true(n->r.stable_id.n > 8);
@@ -94,7 +82,7 @@ t_known(void **state)
 
 	(void)state;
 	id = ask_reg(k, &a)->u.db_reg_ok.node;
-	seq = tailnet_default(dw_dbd(w))->seq;
+	seq = dw_tailnet(w)->seq;
 	m = ask_reg(k, &again);
 	assert_int_equal(m->type, M_DB_REG_OK);
 	assert_int_equal(m->u.db_reg_ok.node, id);
@@ -105,8 +93,8 @@ t_known(void **state)
 	/* Nor does a month-old OldNodeKey mean anything (trap 42). */
 	again.old = 99;
 	assert_int_equal(ask_reg(k, &again)->u.db_reg_ok.node, id);
-	assert_int_equal(tailnet_default(dw_dbd(w))->seq, seq);
-	assert_int_equal(tailnet_default(dw_dbd(w))->nnodes, 1);
+	assert_int_equal(dw_tailnet(w)->seq, seq);
+	assert_int_equal(dw_tailnet(w)->nnodes, 1);
 }
 
 /* R11 and a follow-up that leads nowhere. */
@@ -121,7 +109,7 @@ t_no_login(void **state)
 	assert_true(refused(&a, NO_LOGIN));
 	a.key = 0;
 	assert_true(refused(&a, "the node key is missing"));
-	assert_int_equal(tailnet_default(dw_dbd(w))->nnodes, 0);
+	assert_int_equal(dw_tailnet(w)->nnodes, 0);
 }
 
 static void
@@ -146,7 +134,7 @@ t_bad_keys(void **state)
 	assert_true(refused(&a, "auth key expired"));
 
 	a.auth = ask_key(w, alice, true, false, 0, NULL);
-	key = TAILQ_LAST(&tailnet_default(dw_dbd(w))->authkeys, authkey_list);
+	key = TAILQ_LAST(&dw_tailnet(w)->authkeys, authkey_list);
 	key->row.revoked = true;
 	assert_true(refused(&a, "auth key revoked"));
 	key->row.revoked = false;
@@ -157,7 +145,7 @@ t_bad_keys(void **state)
 	assert_int_equal(op_key_delete(dw_dbd(w), key->row.id, 0, why,
 	    sizeof(why)), 0);
 	assert_true(refused(&a, "invalid auth key"));
-	assert_int_equal(tailnet_default(dw_dbd(w))->nnodes, 0);
+	assert_int_equal(dw_tailnet(w)->nnodes, 0);
 }
 
 /* Burned by success alone, and never twice. */
@@ -180,9 +168,9 @@ t_single_use(void **state)
 	dw_run(w);
 	assert_int_equal(dw_reply(k, first)->type, M_DB_REG_OK);
 	assert_true(ask_refused(dw_reply(k, second), "auth key already used"));
-	assert_int_equal(tailnet_default(dw_dbd(w))->nnodes, 1);
+	assert_int_equal(dw_tailnet(w)->nnodes, 1);
 	assert_int_equal(TAILQ_FIRST(
-	    &tailnet_default(dw_dbd(w))->authkeys)->row.used, 1);
+	    &dw_tailnet(w)->authkeys)->row.used, 1);
 }
 
 /* The reply died with its worker: the same machine may ask once more. */
@@ -202,20 +190,18 @@ t_burned_again(void **state)
 	assert_int_equal(m->u.db_reg_ok.node, id);
 	assert_null(node_find_key(dw_dbd(w), (const uint8_t *)"n\0\0\0\1\0\0\0"
 	    "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"));
-	assert_int_equal(node(id)->r.node_key[4], 2);
+	assert_int_equal(dw_find(w, id)->r.node_key[4], 2);
 	assert_int_equal(TAILQ_FIRST(
-	    &tailnet_default(dw_dbd(w))->authkeys)->row.used, 1);
+	    &dw_tailnet(w)->authkeys)->row.used, 1);
 	/* Also after a restart of dbd. */
-	dw_restart(w, false);
-	dw_reconnect(k);
-	dw_hello(k);
+	dw_restart_with(k, false);
 	a.key = 3;
 	assert_int_equal(ask_reg(k, &a)->u.db_reg_ok.node, id);
 	/* Once a map was complete, it is used. */
 	ask_stream(k, 1, 1, 3, 1, id);
 	a.key = 4;
 	assert_true(refused(&a, "auth key already used"));
-	assert_int_equal(node(id)->r.node_key[4], 3);
+	assert_int_equal(dw_find(w, id)->r.node_key[4], 3);
 }
 
 /* R9: the node stays, its key changes; the old stream ends. */
@@ -231,20 +217,20 @@ t_rotation(void **state)
 	(void)state;
 	id = ask_reg(k, &a)->u.db_reg_ok.node;
 	ask_stream(k, 1, 1, 1, 7, id);
-	was = node(id)->r;
+	was = dw_find(w, id)->r;
 	/* Without a credential the ticket introduces no key. */
 	a.old = 1;
 	a.key = 2;
 	a.auth = NULL;
 	assert_true(refused(&a, NO_LOGIN));
-	assert_int_equal(node(id)->r.node_key[4], 1);
+	assert_int_equal(dw_find(w, id)->r.node_key[4], 1);
 
 	a.auth = key;
 	m = ask_reg(k, &a);
 	assert_int_equal(m->u.db_reg_ok.node, id);
-	assert_int_equal(node(id)->r.node_key[4], 2);
-	assert_true(ip_eq(&node(id)->r.ip4, &was.ip4));
-	assert_null(node(id)->session);
+	assert_int_equal(dw_find(w, id)->r.node_key[4], 2);
+	assert_true(ip_eq(&dw_find(w, id)->r.ip4, &was.ip4));
+	assert_null(dw_find(w, id)->session);
 	m = dw_got(k, M_DB_STREAM_END, 0);
 	assert_non_null(m);
 	assert_int_equal(m->u.db_stream_end.generation, 7);
@@ -268,8 +254,8 @@ t_rotation_foreign(void **state)
 	(void)state;
 	id = ask_join(k, 1, 1, key, "one");
 	assert_true(ask_reg(k, &a)->u.db_reg_ok.node != id);
-	assert_int_equal(node(id)->r.node_key[4], 1);
-	assert_int_equal(node(id)->r.expiry, 0);
+	assert_int_equal(dw_find(w, id)->r.node_key[4], 1);
+	assert_int_equal(dw_find(w, id)->r.expiry, 0);
 }
 
 /* R12. */
@@ -290,7 +276,7 @@ t_foreign_key(void **state)
 	a.expiry = ASK_PAST;
 	assert_true(refused(&a,
 	    "node key is already in use by another machine"));
-	assert_int_equal(node(id)->r.expiry, 0);
+	assert_int_equal(dw_find(w, id)->r.expiry, 0);
 }
 
 /* R1 before auth, then R10, and the way back of 4.7. */
@@ -309,13 +295,13 @@ t_logout(void **state)
 	assert_int_equal(m->type, M_DB_REG_OK);
 	assert_true(m->u.db_reg_ok.key_expired);
 	assert_false(m->u.db_reg_ok.machine_ok);
-	assert_int_equal(node(id)->r.expiry, now());
+	assert_int_equal(dw_find(w, id)->r.expiry, dw_now(w));
 	/* A second time changes nothing; unknown nodes have no quarrel. */
-	seq = tailnet_default(dw_dbd(w))->seq;
+	seq = dw_tailnet(w)->seq;
 	assert_int_equal(ask_reg(k, &a)->type, M_DB_REG_OK);
 	a.key = 77;
 	assert_int_equal(ask_reg(k, &a)->type, M_DB_REG_OK);
-	assert_int_equal(tailnet_default(dw_dbd(w))->seq, seq);
+	assert_int_equal(dw_tailnet(w)->seq, seq);
 	/* R10: the known expired key. */
 	a.key = 1;
 	a.expiry = 0;
@@ -328,8 +314,8 @@ t_logout(void **state)
 	m = ask_reg(k, &a);
 	assert_int_equal(m->u.db_reg_ok.node, id);
 	assert_false(m->u.db_reg_ok.key_expired);
-	assert_int_equal(node(id)->r.expiry, 0);
-	assert_int_equal(node(id)->r.node_key[4], 2);
+	assert_int_equal(dw_find(w, id)->r.expiry, 0);
+	assert_int_equal(dw_find(w, id)->r.node_key[4], 2);
 }
 
 /* An expired key with a credential is good again. */
@@ -346,18 +332,18 @@ t_renew_same_key(void **state)
 	assert_int_equal(op_node_logout(dw_dbd(w), id, 0, why, sizeof(why)),
 	    0);
 	dw_run(w);
-	assert_int_equal(node(id)->r.expiry, now());
+	assert_int_equal(dw_find(w, id)->r.expiry, dw_now(w));
 	a.auth = NULL;
 	assert_true(ask_reg(k, &a)->u.db_reg_ok.key_expired);
 	a.auth = key;
 	assert_false(ask_reg(k, &a)->u.db_reg_ok.key_expired);
-	assert_int_equal(node(id)->r.expiry, 0);
+	assert_int_equal(dw_find(w, id)->r.expiry, 0);
 	/* A key of somebody else needs a fresh node key. */
 	assert_int_equal(op_node_logout(dw_dbd(w), id, 0, why, sizeof(why)),
 	    0);
 	a.auth = ask_key(w, bob, true, false, 0, NULL);
 	assert_true(ask_reg(k, &a)->u.db_reg_ok.key_expired);
-	assert_int_equal(tailnet_default(dw_dbd(w))->nnodes, 1);
+	assert_int_equal(dw_tailnet(w)->nnodes, 1);
 }
 
 /* R2 and R3. */
@@ -370,16 +356,16 @@ t_expiry_by_client(void **state)
 
 	(void)state;
 	id = ask_join(k, 1, 1, key, "one");
-	a.expiry = now() + 1000;
+	a.expiry = dw_now(w) + 1000;
 	assert_int_equal(ask_reg(k, &a)->type, M_DB_REG_OK);
-	assert_int_equal(node(id)->r.expiry, now() + 1000);
-	a.expiry = now() + 500;
+	assert_int_equal(dw_find(w, id)->r.expiry, dw_now(w) + 1000);
+	a.expiry = dw_now(w) + 500;
 	assert_int_equal(ask_reg(k, &a)->type, M_DB_REG_OK);
-	assert_int_equal(node(id)->r.expiry, now() + 500);
-	a.expiry = now() + 501;
+	assert_int_equal(dw_find(w, id)->r.expiry, dw_now(w) + 500);
+	a.expiry = dw_now(w) + 501;
 	assert_true(refused(&a,
 	    "a key's expiry cannot be extended by its node"));
-	assert_int_equal(node(id)->r.expiry, now() + 500);
+	assert_int_equal(dw_find(w, id)->r.expiry, dw_now(w) + 500);
 }
 
 static void
@@ -391,18 +377,18 @@ t_configured_expiry(void **state)
 	(void)state;
 	dw_conf(w)->node_expiry_s = 3600;
 	dw_reconf(w);
-	n = node(ask_join(k, 1, 1, ask_key(w, alice, true, false, 0, NULL),
-	    "one"));
-	assert_int_equal(n->r.expiry, now() + 3600);
+	n = dw_find(w, ask_join(k, 1, 1, ask_key(w, alice, true, false, 0,
+	    NULL), "one"));
+	assert_int_equal(n->r.expiry, dw_now(w) + 3600);
 	/* Tagged nodes do not expire. */
-	n = node(ask_join(k, 2, 2, ask_key(w, 0, true, false, 0, "tag:srv"),
-	    "two"));
+	n = dw_find(w, ask_join(k, 2, 2, ask_key(w, 0, true, false, 0,
+	    "tag:srv"), "two"));
 	assert_int_equal(n->r.expiry, 0);
 	/* A client may ask for less. */
 	a.auth = ask_key(w, alice, true, false, 0, NULL);
-	a.expiry = now() + 60;
-	n = node(ask_reg(k, &a)->u.db_reg_ok.node);
-	assert_int_equal(n->r.expiry, now() + 60);
+	a.expiry = dw_now(w) + 60;
+	n = dw_find(w, ask_reg(k, &a)->u.db_reg_ok.node);
+	assert_int_equal(n->r.expiry, dw_now(w) + 60);
 }
 
 /* A tagged node does not expire, whatever its client asks for. */
@@ -415,21 +401,21 @@ t_tagged_expiry(void **state)
 	uint64_t id, seq;
 
 	(void)state;
-	a.expiry = now() + 3600;
+	a.expiry = dw_now(w) + 3600;
 	m = ask_reg(k, &a);
 	assert_int_equal(m->type, M_DB_REG_OK);
 	id = m->u.db_reg_ok.node;
-	assert_int_equal(node(id)->r.user, 0);
-	assert_int_equal(node(id)->r.expiry, 0);
+	assert_int_equal(dw_find(w, id)->r.user, 0);
+	assert_int_equal(dw_find(w, id)->r.expiry, 0);
 	/* Known, it asks once more; that changes nothing. */
 	a.auth = NULL;
-	a.expiry = now() + 60;
+	a.expiry = dw_now(w) + 60;
 	seq = ask_seq(w);
 	m = ask_reg(k, &a);
 	assert_int_equal(m->type, M_DB_REG_OK);
 	assert_true(m->u.db_reg_ok.machine_ok);
 	assert_false(m->u.db_reg_ok.key_expired);
-	assert_int_equal(node(id)->r.expiry, 0);
+	assert_int_equal(dw_find(w, id)->r.expiry, 0);
 	assert_int_equal(ask_seq(w), seq);
 	/* Renewed with another key of its own. */
 	a.auth = key;
@@ -437,12 +423,12 @@ t_tagged_expiry(void **state)
 	a.key = 2;
 	m = ask_reg(k, &a);
 	assert_int_equal(m->u.db_reg_ok.node, id);
-	assert_int_equal(node(id)->r.node_key[4], 2);
-	assert_int_equal(node(id)->r.expiry, 0);
+	assert_int_equal(dw_find(w, id)->r.node_key[4], 2);
+	assert_int_equal(dw_find(w, id)->r.expiry, 0);
 	/* It may log out all the same. */
 	a.expiry = ASK_PAST;
 	assert_true(ask_reg(k, &a)->u.db_reg_ok.key_expired);
-	assert_int_equal(node(id)->r.expiry, now());
+	assert_int_equal(dw_find(w, id)->r.expiry, dw_now(w));
 }
 
 /* Same machine: same owner, same node; another owner, another node. */
@@ -463,10 +449,11 @@ t_same_machine(void **state)
 	a.auth = kb;
 	second = ask_reg(k, &a)->u.db_reg_ok.node;
 	assert_true(second != first);
-	assert_int_equal(node(second)->r.user, bob);
-	assert_true(slice_eqs(node(second)->r.name, "one-1"));
-	assert_int_equal(node(first)->r.expiry, 0);
-	assert_false(ip_eq(&node(first)->r.ip4, &node(second)->r.ip4));
+	assert_int_equal(dw_find(w, second)->r.user, bob);
+	assert_true(slice_eqs(dw_find(w, second)->r.name, "one-1"));
+	assert_int_equal(dw_find(w, first)->r.expiry, 0);
+	assert_false(ip_eq(&dw_find(w, first)->r.ip4, &dw_find(w,
+	    second)->r.ip4));
 	/* And back again. */
 	a.key = 4;
 	a.auth = ka;
@@ -476,8 +463,8 @@ t_same_machine(void **state)
 	a.key = 5;
 	a.auth = kb;
 	assert_int_equal(ask_reg(k, &a)->u.db_reg_ok.node, second);
-	assert_int_equal(node(first)->r.expiry, now());
-	assert_int_equal(node(second)->r.expiry, 0);
+	assert_int_equal(dw_find(w, first)->r.expiry, dw_now(w));
+	assert_int_equal(dw_find(w, second)->r.expiry, 0);
 }
 
 static void
@@ -498,7 +485,7 @@ t_tags(void **state)
 	assert_int_equal(m->u.db_reg_ok.user.id, (1ULL << 53) - 1);
 	assert_true(slice_eqs(m->u.db_reg_ok.user.name, "tagged-devices"));
 	assert_true(slice_eqs(m->u.db_reg_ok.user.display, "Tagged Devices"));
-	n = node(m->u.db_reg_ok.node);
+	n = dw_find(w, m->u.db_reg_ok.node);
 	assert_int_equal(n->r.user, 0);
 	assert_null(n->owner);
 	tags = n->r.tags;
@@ -524,22 +511,22 @@ t_ephemeral(void **state)
 
 	(void)state;
 	id = ask_reg(k, &a)->u.db_reg_ok.node;
-	assert_true(node(id)->r.ephemeral);
-	was = node(id)->r;
+	assert_true(dw_find(w, id)->r.ephemeral);
+	was = dw_find(w, id)->r;
 	/* Logged out it is gone, and its address rests for an hour. */
 	a.expiry = ASK_PAST;
 	assert_true(ask_reg(k, &a)->u.db_reg_ok.key_expired);
-	assert_null(node(id));
+	assert_null(dw_find(w, id));
 	a.expiry = 0;
 	a.key = 2;
 	next = ask_reg(k, &a)->u.db_reg_ok.node;
 	assert_true(next != id);
-	assert_false(ip_eq(&node(next)->r.ip4, &was.ip4));
+	assert_false(ip_eq(&dw_find(w, next)->r.ip4, &was.ip4));
 	/* The request's own wish. */
 	a.machine = a.key = 3;
 	a.auth = ask_key(w, alice, true, false, 0, NULL);
 	a.ephemeral = true;
-	assert_true(node(ask_reg(k, &a)->u.db_reg_ok.node)->r.ephemeral);
+	assert_true(dw_find(w, ask_reg(k, &a)->u.db_reg_ok.node)->r.ephemeral);
 }
 
 static void
@@ -555,11 +542,11 @@ t_full(void **state)
 	dw_reconf(w);
 	id = ask_join(k, 1, 1, key, "one");
 	(void)ask_join(k, 2, 2, key, "two");
-	assert_int_equal(dbd_counters(dw_dbd(w))->registers, 2);
+	assert_int_equal(dw_counts(w)->registers, 2);
 	assert_true(refused(&a, "the tailnet is full: it has 2 nodes"));
-	assert_int_equal(dbd_counters(dw_dbd(w))->no_room, 1);
-	assert_int_equal(dbd_counters(dw_dbd(w))->refused, 1);
-	assert_int_equal(dbd_counters(dw_dbd(w))->registers, 2);
+	assert_int_equal(dw_counts(w)->no_room, 1);
+	assert_int_equal(dw_counts(w)->refused, 1);
+	assert_int_equal(dw_counts(w)->registers, 2);
 	assert_int_equal(op_node_delete(dw_dbd(w), id, 0, why, sizeof(why)),
 	    0);
 	assert_int_equal(ask_reg(k, &a)->type, M_DB_REG_OK);
@@ -609,7 +596,7 @@ t_again(void **state)
 	dw_run(w);
 	assert_int_equal(dw_reply(k, id)->type, M_DB_REG_OK);
 	assert_int_equal(dw_reply(k, id)->u.db_reg_ok.node, node_id);
-	assert_int_equal(tailnet_default(dw_dbd(w))->nnodes, 1);
+	assert_int_equal(dw_tailnet(w)->nnodes, 1);
 	/* What was never done is done now. */
 	a.machine = a.key = 2;
 	a.auth = ask_key(w, alice, false, false, 0, NULL);
@@ -618,7 +605,7 @@ t_again(void **state)
 	dw_send_again(k, &m, id + 100);
 	dw_run(w);
 	assert_int_equal(dw_reply(k, id + 100)->type, M_DB_REG_OK);
-	assert_int_equal(tailnet_default(dw_dbd(w))->nnodes, 2);
+	assert_int_equal(dw_tailnet(w)->nnodes, 2);
 	buf_free(&b);
 }
 
@@ -639,10 +626,10 @@ t_crash(void **state)
 	m.id = 4000;
 	dbd_db_msg(dw_dbd(w), dw_link(k), &m);
 	assert_true(dbd_dirty(dw_dbd(w)));
-	assert_int_equal(tailnet_default(dw_dbd(w))->nnodes, 2);
+	assert_int_equal(dw_tailnet(w)->nnodes, 2);
 	dw_restart(w, false);
-	assert_int_equal(tailnet_default(dw_dbd(w))->nnodes, 1);
-	assert_non_null(node(id));
+	assert_int_equal(dw_tailnet(w)->nnodes, 1);
+	assert_non_null(dw_find(w, id));
 	assert_false(dbd_dirty(dw_dbd(w)));
 	buf_free(&b);
 }
@@ -658,14 +645,14 @@ t_restart(void **state)
 
 	(void)state;
 	id = ask_reg(k, &a)->u.db_reg_ok.node;
-	msg_rec_encode(&before, MR_NODE, &node(id)->r);
+	msg_rec_encode(&before, MR_NODE, &dw_find(w, id)->r);
 	dw_restart(w, true);
-	assert_non_null(node(id));
-	msg_rec_encode(&after, MR_NODE, &node(id)->r);
+	assert_non_null(dw_find(w, id));
+	msg_rec_encode(&after, MR_NODE, &dw_find(w, id)->r);
 	assert_int_equal(before.n, after.n);
 	assert_memory_equal(before.p, after.p, after.n);
-	assert_int_equal(node(id)->nl_key[0], 'l');
-	assert_int_equal(node(id)->key_id, 1);
+	assert_int_equal(dw_find(w, id)->nl_key[0], 'l');
+	assert_int_equal(dw_find(w, id)->key_id, 1);
 	assert_true(slice_eqs(user_find(dw_dbd(w), alice)->r.name, "alice"));
 	buf_free(&before);
 	buf_free(&after);

@@ -30,12 +30,6 @@ setup(void **state)
 	return 0;
 }
 
-static struct node *
-node(uint64_t id)
-{
-	return node_find(dw_dbd(w), id);
-}
-
 static void
 resume(struct dbdworker *who, uint32_t machine, uint64_t serial, uint64_t id,
     uint64_t stream, bool mapped)
@@ -74,12 +68,12 @@ t_nothing_lost(void **state)
 	(void)state;
 	dw_pass(w, 31 * US_PER_S);	/* "was online" is written by now */
 	dw_restart(w, false);
-	assert_true(node(one)->r.online);
+	assert_true(dw_find(w, one)->r.online);
 	come_back();
 	assert_int_equal(dw_count(k, M_DB_SNAPSHOT), 0);
 	assert_int_equal(dw_count(k, M_DB_BATCH), 0);
-	assert_int_equal(node_slot(node(one)), 1);
-	assert_int_equal(node_slot(node(two)), 2);
+	assert_int_equal(node_slot(dw_find(w, one)), 1);
+	assert_int_equal(node_slot(dw_find(w, two)), 2);
 	dw_pass(w, 5 * US_PER_S);
 	assert_int_equal(dw_count(k, M_DB_ONLINE_MAP), 1);
 	assert_int_equal(dw_count(k, M_DB_ONLINE), 0);
@@ -88,7 +82,7 @@ t_nothing_lost(void **state)
 	assert_null(dw_differs(k2));
 	/* The session is closed under the name that it always had. */
 	ask_close(k, one, 1);
-	assert_null(node(one)->session);
+	assert_null(dw_find(w, one)->session);
 	assert_true(dw_is_up(k));
 }
 
@@ -99,7 +93,7 @@ t_not_written(void **state)
 	(void)state;
 	dw_restart(w, false);
 	come_back();
-	assert_true(node(one)->r.online);
+	assert_true(dw_find(w, one)->r.online);
 	dw_pass(w, 6 * US_PER_S);
 	assert_true(dw_node(k, two)->online);
 	assert_null(dw_differs(k));
@@ -121,7 +115,7 @@ t_one_lost(void **state)
 	dw_pass(w, 4 * US_PER_S);
 	assert_true(dw_node(k, two)->online);
 	dw_pass(w, US_PER_S);
-	at = env_wall(fakeenv_env(dw_env(w)));
+	at = dw_now(w);
 	assert_false(dw_node(k, two)->online);
 	assert_int_equal(dw_node(k, two)->last_seen, at);
 	assert_true(dw_node(k, one)->online);
@@ -220,7 +214,7 @@ t_replay_broken(void **state)
 
 	(void)state;
 	dw_restart(w, false);
-	tn = tailnet_default(dw_dbd(w));
+	tn = dw_tailnet(w);
 	memset(&log, 0, sizeof(log));
 	log.tailnet = tn->id;
 	log.seq = tn->seq + 1;
@@ -312,7 +306,7 @@ t_resume_forged(void **state)
 	(void)dw_send(k, &m);
 	dw_run(w);
 	assert_true(dw_blamed(k, LINK_FORGED));
-	assert_null(node(two)->session);
+	assert_null(dw_find(w, two)->session);
 }
 
 /* A node that is another machine's, or gone: that stream has ended. */
@@ -336,7 +330,7 @@ t_resume_refused(void **state)
 	assert_int_equal(m->u.db_stream_end.node, two);
 	assert_int_equal(m->u.db_stream_end.why, 2);
 	assert_true(dw_is_up(k));
-	assert_null(node(two)->session);
+	assert_null(dw_find(w, two)->session);
 }
 
 /* Two workers name one node: the newer ticket has it, whoever is first. */
@@ -353,14 +347,14 @@ t_resume_twice(void **state)
 	dw_hello(k2);
 	resume(k, 1, 1, one, 1, true);
 	dw_hello(k);
-	assert_int_equal(node_slot(node(one)), 2);
+	assert_int_equal(node_slot(dw_find(w, one)), 2);
 	assert_int_equal(dw_count(k, M_DB_STREAM_END), 1);
 	assert_int_equal(dw_got(k, M_DB_STREAM_END,
 	    0)->u.db_stream_end.why, 1);
 	/* It may not have heard of it when it says that it is over. */
 	ask_close(k, one, 1);
 	assert_true(dw_is_up(k));
-	assert_int_equal(node_slot(node(one)), 2);
+	assert_int_equal(node_slot(dw_find(w, one)), 2);
 }
 
 static void
@@ -375,7 +369,7 @@ t_resume_older_second(void **state)
 	dw_hello(k);
 	resume(k2, 1, 9, one, 4, false);
 	dw_hello(k2);
-	assert_int_equal(node_slot(node(one)), 2);
+	assert_int_equal(node_slot(dw_find(w, one)), 2);
 	assert_int_equal(dw_count(k, M_DB_STREAM_END), 1);
 }
 
@@ -389,8 +383,8 @@ t_full_start(void **state)
 	dw_pass(w, 31 * US_PER_S);
 	dw_restart(w, true);
 	n = dw_worker(w, 1, 7);
-	assert_true(node(one)->r.online);
-	assert_true(node(two)->r.online);
+	assert_true(dw_find(w, one)->r.online);
+	assert_true(dw_find(w, two)->r.online);
 	ask_stream(n, 1, 100, 1, 1, one);
 	dw_pass(w, 30 * US_PER_S);
 	assert_true(dw_node(n, two)->online);
@@ -398,8 +392,8 @@ t_full_start(void **state)
 	/* Its stream opens and closes: grace, not the window, is its clock. */
 	ask_close(n, one, 1);
 	dw_pass(w, 11 * US_PER_S);
-	assert_false(node(one)->r.online);
-	assert_true(node(two)->r.online);
+	assert_false(dw_find(w, one)->r.online);
+	assert_true(dw_find(w, two)->r.online);
 	ask_stream(n, 1, 101, 1, 2, one);
 	dw_pass(w, 20 * US_PER_S);
 	assert_false(dw_node(n, two)->online);
@@ -439,7 +433,7 @@ t_exposure(void **state)
 {
 	struct exposure_row row;
 	char why[128];
-	int64_t first = env_wall(fakeenv_env(dw_env(w)));
+	int64_t first = dw_now(w);
 	uint32_t n;
 
 	(void)state;
@@ -467,13 +461,13 @@ t_finish(void **state)
 	(void)state;
 	ask_close(k, one, 1);
 	dw_pass(w, 11 * US_PER_S);
-	at = node(one)->r.last_seen;
+	at = dw_find(w, one)->r.last_seen;
 	dbd_finish(dw_dbd(w));
 	assert_false(dbd_dirty(dw_dbd(w)));
 	dw_restart(w, true);
-	assert_false(node(one)->r.online);
-	assert_int_equal(node(one)->r.last_seen, at);
-	assert_true(node(two)->r.online);
+	assert_false(dw_find(w, one)->r.online);
+	assert_int_equal(dw_find(w, one)->r.last_seen, at);
+	assert_true(dw_find(w, two)->r.online);
 }
 
 /* Ephemeral nodes whose worker never came back are reaped in time. */
@@ -491,10 +485,10 @@ t_ephemeral(void **state)
 	dw_restart(w, false);
 	/* It may have been told to wait for five minutes. */
 	dw_pass(w, (300 + 119) * US_PER_S);
-	assert_non_null(node(id));
-	assert_false(node(id)->r.online);
+	assert_non_null(dw_find(w, id));
+	assert_false(dw_find(w, id)->r.online);
 	dw_pass(w, 2 * US_PER_S);
-	assert_null(node(id));
+	assert_null(dw_find(w, id));
 }
 
 /* Pieces of more than 65,536 ids each. */

@@ -21,12 +21,6 @@ static uint64_t alice;
 static const char *key;
 static char why[256];
 
-static struct dbd *
-d(void)
-{
-	return dw_dbd(w);
-}
-
 static int
 setup(void **state)
 {
@@ -37,13 +31,13 @@ setup(void **state)
 static uint8_t
 role(uint64_t id)
 {
-	return user_find(d(), id)->r.role;
+	return user_find(dw_dbd(w), id)->r.role;
 }
 
 static int
 set_role(uint64_t id, uint8_t to)
 {
-	int rc = op_user_role(d(), id, to, 1000, why, sizeof(why));
+	int rc = op_user_role(dw_dbd(w), id, to, 1000, why, sizeof(why));
 
 	dw_run(w);
 	return rc;
@@ -81,7 +75,7 @@ t_roles(void **state)
 	assert_int_equal(set_role(bob, USER_ADMIN), 0);
 	assert_int_equal(dw_count(k, M_DB_BATCH), 0);
 	/* A name that changes takes no role away; a restart keeps them. */
-	assert_int_equal(op_user_rename(d(), bob, S("rob"), 0, why,
+	assert_int_equal(op_user_rename(dw_dbd(w), bob, S("rob"), 0, why,
 	    sizeof(why)), 0);
 	dw_run(w);
 	dw_restart(w, true);
@@ -90,30 +84,12 @@ t_roles(void **state)
 	assert_int_equal(role(carol), USER_OWNER);
 }
 
-static void
-on_set(const struct job_result *r, void *arg)
-{
-	if (r != NULL)
-		*(bool *)arg = r->ok;
-}
-
-static void
-set_policy(const char *t)
-{
-	bool ok = false;
-
-	assert_int_equal(op_policy_set(tailnet_default(d()), S(t), S(""), 0,
-	    on_set, &ok, why, sizeof(why)), 0);
-	dw_run(w);
-	assert_true(ok);
-}
-
 /* What a text means depends on roles: it is compiled again. */
 static void
 t_roles_compile(void **state)
 {
 	(void)state;
-	set_policy("allow");
+	ask_policy(w, "allow");
 	assert_int_equal(dw_policycs(w), 1);
 	assert_int_equal(set_role(alice, USER_OWNER), 0);
 	dw_pass(w, US_PER_S);
@@ -150,7 +126,7 @@ ask_tags(uint32_t n, const char *auth, const char *a, const char *b)
 static bool
 tagged(uint64_t id, const char *tag)
 {
-	const struct node *n = node_find(d(), id);
+	const struct node *n = dw_find(w, id);
 	struct msg_list it = n->r.tags;
 	struct r_text t;
 
@@ -171,19 +147,19 @@ t_request(void **state)
 	/* Nobody owns any tag yet. */
 	assert_true(ask_refused(ask_tags(1, key, "tag:web", NULL),
 	    "requested tags [tag:web] are invalid or not permitted"));
-	set_policy("allow\nown tag:db bob\nown tag:web alice");
+	ask_policy(w, "allow\nown tag:db bob\nown tag:web alice");
 	assert_true(ask_refused(ask_tags(1, bobs, "tag:web", "tag:db"),
 	    "requested tags [tag:web] are invalid or not permitted"));
 	assert_true(ask_refused(ask_tags(1, key, "tag:x", "tag:db"),
 	    "requested tags [tag:x tag:db] are invalid or not permitted"));
-	assert_int_equal(tailnet_default(d())->nnodes, 0);
+	assert_int_equal(dw_tailnet(w)->nnodes, 0);
 	dw_conf(w)->node_expiry_s = 3600;
 	dw_reconf(w);
 	/* Its own: the node is the tag's and does not expire. */
 	assert_int_equal(ask_tags(1, key, "tag:web", "tag:web")->type,
 	    M_DB_REG_OK);
 	assert_true(tagged(1, "tag:web"));
-	assert_int_equal(user_find(d(), alice)->nodes, 0);
+	assert_int_equal(user_find(dw_dbd(w), alice)->nodes, 0);
 	assert_int_equal(ask_tags(2, bobs, "tag:db", NULL)->type,
 	    M_DB_REG_OK);
 	assert_true(tagged(2, "tag:db"));
@@ -208,7 +184,7 @@ t_lite(void **state)
 	struct msg m;
 
 	(void)state;
-	set_policy("allow\nown tag:web alice");
+	ask_policy(w, "allow\nown tag:web alice");
 	assert_int_equal(ask_join(k, 1, 1, key, "one"), 1);
 	memset(&list, 0, sizeof(list));
 	msg_list_add(&list, &tags, MR_TEXT, &t);
@@ -217,8 +193,8 @@ t_lite(void **state)
 	m.u.db_map_lite.hostinfo.request_tags = list;
 	(void)dw_send(k, &m);
 	dw_run(w);
-	assert_int_equal(node_find(d(), 1)->r.tags.count, 0);
-	assert_int_equal(node_find(d(), 1)->r.user, alice);
+	assert_int_equal(dw_find(w, 1)->r.tags.count, 0);
+	assert_int_equal(dw_find(w, 1)->r.user, alice);
 	buf_free(&b);
 	buf_free(&tags);
 }
@@ -234,7 +210,7 @@ tag_node(uint64_t id, const char *tag)
 	memset(&list, 0, sizeof(list));
 	msg_list_add(&list, &b, MR_TEXT, &t);
 	msg_list_close(&list, &b);
-	rc = op_node_tag(d(), id, &list, 0, why, sizeof(why));
+	rc = op_node_tag(dw_dbd(w), id, &list, 0, why, sizeof(why));
 	buf_free(&b);
 	dw_run(w);
 	return rc;
@@ -252,7 +228,7 @@ tag_key(const char *tag)
 	memset(&spec, 0, sizeof(spec));
 	msg_list_add(&spec.tags, &b, MR_TEXT, &t);
 	msg_list_close(&spec.tags, &b);
-	rc = op_key_create(d(), &spec, &made, 0, why, sizeof(why));
+	rc = op_key_create(dw_dbd(w), &spec, &made, 0, why, sizeof(why));
 	buf_free(&b);
 	dw_run(w);
 	return rc;
@@ -267,14 +243,14 @@ t_admin(void **state)
 	assert_int_equal(tag_node(1, "tag:any"), 0);
 	assert_int_equal(tag_key("tag:any"), 0);
 	/* One that defines none is no exception. */
-	set_policy("allow");
+	ask_policy(w, "allow");
 	assert_int_equal(tag_node(1, "tag:thing"), -1);
 	assert_string_equal(why, "tag:thing: not defined in the policy's "
 	    "tagOwners");
 	assert_int_equal(tag_key("tag:thing"), -1);
 	assert_string_equal(why, "tag:thing: not defined in the policy's "
 	    "tagOwners");
-	set_policy("allow\nown tag:web nobody");
+	ask_policy(w, "allow\nown tag:web nobody");
 	assert_int_equal(tag_node(1, "tag:other"), -1);
 	assert_string_equal(why, "tag:other: not defined in the policy's "
 	    "tagOwners");
@@ -295,14 +271,14 @@ t_admin_alarm(void **state)
 
 	(void)state;
 	assert_int_equal(ask_join(k, 1, 1, key, "one"), 1);
-	set_policy("allow\nown tag:web alice");
+	ask_policy(w, "allow\nown tag:web alice");
 	assert_int_equal(store_begin(dw_store(w)), 0);
 	assert_int_equal(store_put_policy_blob(dw_store(w), 1,
-	    tailnet_default(d())->version, slice_str("nonsense")), 0);
+	    dw_tailnet(w)->version, slice_str("nonsense")), 0);
 	assert_int_equal(store_commit(dw_store(w)), 0);
 	dw_policyc_allowed(w, false);
 	dw_restart(w, true);
-	tn = tailnet_default(d());
+	tn = dw_tailnet(w);
 	assert_true(tn->alarm);
 	assert_int_equal(tag_node(1, "tag:web"), -1);
 	assert_string_equal(why, "no valid policy is in force: no tag can be "
@@ -314,7 +290,7 @@ t_admin_alarm(void **state)
 	(void)ask_key(w, alice, true, false, 0, NULL);
 	dw_policyc_allowed(w, true);
 	dw_pass(w, 60 * US_PER_S);
-	assert_false(tailnet_default(d())->alarm);
+	assert_false(dw_tailnet(w)->alarm);
 	assert_int_equal(tag_node(1, "tag:web"), 0);
 }
 

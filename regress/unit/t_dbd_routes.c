@@ -18,14 +18,8 @@ static struct dbdworld *w;
 static struct dbdworker *k;
 static uint64_t alice;
 static const char *key;
-static char why[256], text[512];
+static char why[256];
 static uint32_t h2;
-
-static struct dbd *
-d(void)
-{
-	return dw_dbd(w);
-}
 
 /* Three nodes with streams; node i is machine i with key i. */
 static int
@@ -45,81 +39,31 @@ setup(void **state)
 	return 0;
 }
 
-static struct msg_list
-list_of(struct buf *b, const char *prefixes)
-{
-	char *copy = xstrdup(prefixes), *p = copy, *one;
-	struct msg_list list;
-	struct r_route r;
-
-	memset(&list, 0, sizeof(list));
-	while ((one = strsep(&p, " ")) != NULL) {
-		if (*one == '\0')
-			continue;
-		assert_true(prefix_parse(&r.v, S(one)));
-		msg_list_add(&list, b, MR_ROUTE, &r);
-	}
-	msg_list_close(&list, b);
-	free(copy);
-	return list;
-}
-
-/* The node says by a lite update that it advertises these, and no others. */
-static void
-advertise(uint32_t i, const char *prefixes)
-{
-	struct ask_lite a = { .machine = i, .key = i, .disco = i,
-	    .host = "router", .h2 = h2++ };
-	struct buf b = { NULL, 0, 0 }, routes = { NULL, 0, 0 };
-	struct msg m;
-
-	ask_lite_msg(k, &a, &m, &b);
-	m.u.db_map_lite.hostinfo.routes = list_of(&routes, prefixes);
-	(void)dw_send(k, &m);
-	dw_run(w);
-	buf_free(&b);
-	buf_free(&routes);
-}
-
 static int
 change(uint64_t id, const char *prefixes, bool approve)
 {
 	struct buf b = { NULL, 0, 0 };
-	struct msg_list list = list_of(&b, prefixes);
+	struct msg_list list = ask_prefixes(&b, prefixes);
 	int rc;
 
-	rc = op_node_routes(d(), id, &list, approve, 1000, why, sizeof(why));
+	rc = op_node_routes(dw_dbd(w), id, &list, approve, 1000, why,
+	    sizeof(why));
 	buf_free(&b);
 	dw_run(w);
 	return rc;
-}
-
-static const char *
-print(struct msg_list it)
-{
-	char one[PREFIX_TEXT];
-	struct r_route r;
-
-	text[0] = '\0';
-	while (msg_list_next(&it, MR_ROUTE, &r)) {
-		(void)prefix_print(one, &r.v);
-		(void)strlcat(text, one, sizeof(text));
-		(void)strlcat(text, " ", sizeof(text));
-	}
-	return text;
 }
 
 /* As the worker knows it. */
 static const char *
 primary(uint64_t id)
 {
-	return print(dw_node(k, id)->primary);
+	return ask_print(dw_node(k, id)->primary);
 }
 
 static const char *
 approved(uint64_t id)
 {
-	return print(dw_node(k, id)->approved);
+	return ask_print(dw_node(k, id)->approved);
 }
 
 /* Its stream ends, and dbd declares it offline. */
@@ -128,21 +72,21 @@ offline(uint64_t id)
 {
 	ask_close(k, id, id);
 	dw_pass(w, 10 * US_PER_S + 100 * US_PER_MS);
-	assert_false(node_find(d(), id)->r.online);
+	assert_false(dw_find(w, id)->r.online);
 }
 
 static void
 online(uint32_t i)
 {
 	ask_stream(k, i, h2++, i, i, i);
-	assert_true(node_find(d(), i)->r.online);
+	assert_true(dw_find(w, i)->r.online);
 }
 
 static void
 t_approve(void **state)
 {
 	(void)state;
-	advertise(1, "10.1.0.0/16 10.2.0.0/16");
+	ask_advertise(k, 1, h2++, "10.1.0.0/16 10.2.0.0/16");
 	assert_string_equal(approved(1), "");
 	assert_string_equal(primary(1), "");
 	assert_int_equal(change(1, "10.3.0.0/16", true), -1);
@@ -173,7 +117,7 @@ static void
 t_exit(void **state)
 {
 	(void)state;
-	advertise(1, "0.0.0.0/0 ::/0 10.1.0.0/16");
+	ask_advertise(k, 1, h2++, "0.0.0.0/0 ::/0 10.1.0.0/16");
 	assert_int_equal(change(1, "::/0", true), 0);
 	assert_string_equal(approved(1), "0.0.0.0/0 ::/0 ");
 	assert_string_equal(primary(1), "");
@@ -188,19 +132,19 @@ static void
 t_withdrawn(void **state)
 {
 	(void)state;
-	advertise(1, "10.1.0.0/16");
-	advertise(2, "10.1.0.0/16");
+	ask_advertise(k, 1, h2++, "10.1.0.0/16");
+	ask_advertise(k, 2, h2++, "10.1.0.0/16");
 	assert_int_equal(change(1, "10.1.0.0/16", true), 0);
 	assert_int_equal(change(2, "10.1.0.0/16", true), 0);
 	assert_string_equal(primary(1), "10.1.0.0/16 ");
-	advertise(1, "");
+	ask_advertise(k, 1, h2++, "");
 	assert_string_equal(approved(1), "10.1.0.0/16 ");
 	assert_string_equal(primary(1), "");
 	assert_string_equal(primary(2), "10.1.0.0/16 ");
-	advertise(1, "10.1.0.0/16");
+	ask_advertise(k, 1, h2++, "10.1.0.0/16");
 	assert_string_equal(primary(1), "");
 	assert_string_equal(primary(2), "10.1.0.0/16 ");
-	assert_int_equal(op_node_delete(d(), 2, 0, why, sizeof(why)), 0);
+	assert_int_equal(op_node_delete(dw_dbd(w), 2, 0, why, sizeof(why)), 0);
 	dw_run(w);
 	assert_string_equal(primary(1), "10.1.0.0/16 ");
 	assert_null(dw_differs(k));
@@ -212,7 +156,7 @@ ha(void)
 	uint32_t i;
 
 	for (i = 1; i <= 3; i++)
-		advertise(i, "10.1.0.0/16");
+		ask_advertise(k, i, h2++, "10.1.0.0/16");
 	/* The last one first: who is there stays. */
 	assert_int_equal(change(3, "10.1.0.0/16", true), 0);
 	assert_string_equal(primary(3), "10.1.0.0/16 ");
@@ -266,7 +210,7 @@ t_restart(void **state)
 	ha();
 	offline(1);
 	dw_restart(w, false);
-	assert_true(node_find(d(), 3)->r.primary.count == 1);
+	assert_true(dw_find(w, 3)->r.primary.count == 1);
 	dw_reconnect(k);
 	dw_hello(k);
 	/* 2 is back first, and 1, who was offline. */
@@ -279,9 +223,7 @@ t_restart(void **state)
 	assert_string_equal(primary(3), "10.1.0.0/16 ");
 	assert_null(dw_differs(k));
 	/* This time it does not come back: at the window's end it moves. */
-	dw_restart(w, false);
-	dw_reconnect(k);
-	dw_hello(k);
+	dw_restart_with(k, false);
 	ask_stream(k, 2, h2++, 2, 2, 2);
 	dw_pass(w, 4 * US_PER_S);
 	assert_string_equal(primary(3), "10.1.0.0/16 ");
@@ -299,10 +241,8 @@ t_restart_stale(void **state)
 	assert_int_equal(store_begin(dw_store(w)), 0);
 	assert_int_equal(store_put_seen(dw_store(w), 1, 3, false, 5), 0);
 	assert_int_equal(store_commit(dw_store(w)), 0);
-	dw_restart(w, false);
-	dw_reconnect(k);
-	dw_hello(k);
-	assert_false(node_find(d(), 3)->r.online);
+	dw_restart_with(k, false);
+	assert_false(dw_find(w, 3)->r.online);
 	ask_stream(k, 1, h2++, 1, 1, 1);
 	dw_pass(w, 3 * US_PER_S);
 	assert_string_equal(primary(3), "10.1.0.0/16 ");
@@ -317,43 +257,11 @@ static void
 t_window(void **state)
 {
 	(void)state;
-	dw_restart(w, true);
-	dw_reconnect(k);
-	dw_hello(k);
+	dw_restart_with(k, true);
 	ask_stream(k, 2, h2++, 2, 2, 2);
-	advertise(2, "10.1.0.0/16");
+	ask_advertise(k, 2, h2++, "10.1.0.0/16");
 	assert_int_equal(change(2, "10.1.0.0/16", true), 0);
 	assert_string_equal(primary(2), "10.1.0.0/16 ");
-}
-
-static void
-on_set(const struct job_result *r, void *arg)
-{
-	if (r != NULL)
-		*(bool *)arg = r->ok;
-}
-
-static void
-set_policy(const char *t)
-{
-	bool ok = false;
-
-	assert_int_equal(op_policy_set(tailnet_default(d()), S(t), S(""), 0,
-	    on_set, &ok, why, sizeof(why)), 0);
-	dw_run(w);
-	assert_true(ok);
-}
-
-static struct msg_list
-tags(struct buf *b, const char *tag)
-{
-	struct msg_list list;
-	struct r_text t = { .v = S(tag) };
-
-	memset(&list, 0, sizeof(list));
-	msg_list_add(&list, b, MR_TEXT, &t);
-	msg_list_close(&list, b);
-	return list;
 }
 
 /* By policy: at its load, when it is advertised, and by a new tag. */
@@ -361,28 +269,30 @@ static void
 t_auto(void **state)
 {
 	struct buf b = { NULL, 0, 0 };
-	struct msg_list list = tags(&b, "tag:r");
+	struct msg_list list = ask_tag(&b, "tag:r");
 
 	(void)state;
-	advertise(1, "10.1.0.0/16 192.168.0.0/24 0.0.0.0/0 ::/0");
-	advertise(2, "10.1.0.0/16");
-	assert_int_equal(op_node_tag(d(), 1, &list, 0, why, sizeof(why)), 0);
+	ask_advertise(k, 1, h2++, "10.1.0.0/16 192.168.0.0/24 0.0.0.0/0 ::/0");
+	ask_advertise(k, 2, h2++, "10.1.0.0/16");
+	assert_int_equal(op_node_tag(dw_dbd(w), 1, &list, 0, why, sizeof(why)),
+	    0);
 	dw_run(w);
 	dw_forget(k);
-	set_policy("allow\nown tag:r alice\napprove 10.0.0.0/8 tag:r");
+	ask_policy(w, "allow\nown tag:r alice\napprove 10.0.0.0/8 tag:r");
 	assert_string_equal(approved(1), "10.1.0.0/16 ");
 	assert_string_equal(primary(1), "10.1.0.0/16 ");
 	assert_string_equal(approved(2), "");
 	/* The policy first, then what it approves. */
 	assert_true(dw_place(k, M_DB_POLICY, 0) <
 	    dw_place(k, M_DB_NODE_PUT, 0));
-	advertise(1, "10.1.0.0/16 10.2.0.0/16 0.0.0.0/0 ::/0");
+	ask_advertise(k, 1, h2++, "10.1.0.0/16 10.2.0.0/16 0.0.0.0/0 ::/0");
 	assert_string_equal(approved(1), "10.1.0.0/16 10.2.0.0/16 ");
-	assert_int_equal(op_node_tag(d(), 2, &list, 0, why, sizeof(why)), 0);
+	assert_int_equal(op_node_tag(dw_dbd(w), 2, &list, 0, why, sizeof(why)),
+	    0);
 	dw_run(w);
 	assert_string_equal(approved(2), "10.1.0.0/16 ");
 	/* It only adds. */
-	set_policy("allow\napprove exit tag:r");
+	ask_policy(w, "allow\napprove exit tag:r");
 	assert_string_equal(approved(1),
 	    "10.1.0.0/16 10.2.0.0/16 0.0.0.0/0 ::/0 ");
 	assert_string_equal(approved(2), "10.1.0.0/16 ");
@@ -400,10 +310,10 @@ say_more(uint32_t i, const char *host, const char *prefixes)
 	struct msg m;
 
 	ask_lite_msg(k, &a, &m, &b);
-	m.u.db_map_lite.hostinfo.routes = list_of(&routes, prefixes);
+	m.u.db_map_lite.hostinfo.routes = ask_prefixes(&routes, prefixes);
 	(void)dw_send(k, &m);
 	dw_run(w);
-	assert_true(slice_eqs(node_find(d(), i)->r.hostinfo.hostname, host));
+	assert_true(slice_eqs(dw_find(w, i)->r.hostinfo.hostname, host));
 	buf_free(&b);
 	buf_free(&routes);
 }
@@ -412,11 +322,12 @@ say_more(uint32_t i, const char *host, const char *prefixes)
 static void
 taken_back(struct buf *b)
 {
-	struct msg_list list = tags(b, "tag:r");
+	struct msg_list list = ask_tag(b, "tag:r");
 
-	assert_int_equal(op_node_tag(d(), 1, &list, 0, why, sizeof(why)), 0);
-	set_policy("allow\nown tag:r alice\napprove 10.0.0.0/8 tag:r");
-	advertise(1, "10.1.0.0/16 10.2.0.0/16 0.0.0.0/0 ::/0");
+	assert_int_equal(op_node_tag(dw_dbd(w), 1, &list, 0, why, sizeof(why)),
+	    0);
+	ask_policy(w, "allow\nown tag:r alice\napprove 10.0.0.0/8 tag:r");
+	ask_advertise(k, 1, h2++, "10.1.0.0/16 10.2.0.0/16 0.0.0.0/0 ::/0");
 	assert_string_equal(approved(1), "10.1.0.0/16 10.2.0.0/16 ");
 	assert_int_equal(change(1, "10.1.0.0/16", false), 0);
 	assert_string_equal(approved(1), "10.2.0.0/16 ");
@@ -429,12 +340,13 @@ static void
 t_refused_exit(void **state)
 {
 	struct buf b = { NULL, 0, 0 };
-	struct msg_list list = tags(&b, "tag:r");
+	struct msg_list list = ask_tag(&b, "tag:r");
 
 	(void)state;
-	assert_int_equal(op_node_tag(d(), 1, &list, 0, why, sizeof(why)), 0);
-	set_policy("allow\nown tag:r alice\napprove exit tag:r");
-	advertise(1, ALL);
+	assert_int_equal(op_node_tag(dw_dbd(w), 1, &list, 0, why, sizeof(why)),
+	    0);
+	ask_policy(w, "allow\nown tag:r alice\napprove exit tag:r");
+	ask_advertise(k, 1, h2++, ALL);
 	assert_string_equal(approved(1), "0.0.0.0/0 ::/0 ");
 	assert_int_equal(change(1, "::/0", false), 0);
 	say_more(1, "other", ALL);
@@ -462,10 +374,10 @@ t_refused(void **state)
 	/* It registers again with a new key. */
 	a.auth = ask_key(w, 0, true, false, 0, "tag:r");
 	ask_reg_msg(k, &a, &m, &mb);
-	m.u.db_reg.hostinfo.routes = list_of(&routes, ALL " 10.3.0.0/16");
+	m.u.db_reg.hostinfo.routes = ask_prefixes(&routes, ALL " 10.3.0.0/16");
 	(void)dw_send(k, &m);
 	dw_run(w);
-	assert_int_equal(node_find(d(), 1)->r.node_key[4], 9);
+	assert_int_equal(dw_find(w, 1)->r.node_key[4], 9);
 	assert_string_equal(approved(1), "10.2.0.0/16 10.3.0.0/16 ");
 	/* An administrator changes his mind, and again. */
 	assert_int_equal(change(1, "10.1.0.0/16", true), 0);
@@ -486,18 +398,18 @@ t_refused_no_more(void **state)
 
 	(void)state;
 	taken_back(&b);
-	advertise(1, "10.2.0.0/16 ::/0 0.0.0.0/0");
+	ask_advertise(k, 1, h2++, "10.2.0.0/16 ::/0 0.0.0.0/0");
 	assert_string_equal(approved(1), "10.2.0.0/16 ");
-	advertise(1, ALL);
+	ask_advertise(k, 1, h2++, ALL);
 	assert_string_equal(approved(1), "10.2.0.0/16 10.1.0.0/16 ");
-	set_policy("allow\nown tag:r alice\napprove exit tag:r");
+	ask_policy(w, "allow\nown tag:r alice\napprove exit tag:r");
 	assert_string_equal(approved(1),
 	    "10.2.0.0/16 10.1.0.0/16 0.0.0.0/0 ::/0 ");
 	/* Not advertised when it is taken back: that is anew, too. */
-	advertise(1, "");
-	set_policy("allow\nown tag:r alice\napprove 10.0.0.0/8 tag:r");
+	ask_advertise(k, 1, h2++, "");
+	ask_policy(w, "allow\nown tag:r alice\napprove 10.0.0.0/8 tag:r");
 	assert_int_equal(change(1, "10.1.0.0/16", false), 0);
-	advertise(1, "10.1.0.0/16");
+	ask_advertise(k, 1, h2++, "10.1.0.0/16");
 	assert_string_equal(approved(1),
 	    "10.2.0.0/16 0.0.0.0/0 ::/0 10.1.0.0/16 ");
 	assert_null(dw_differs(k));
@@ -513,25 +425,23 @@ t_refused_stays(void **state)
 
 	(void)state;
 	taken_back(&b);
-	seq = tailnet_default(d())->pol_seq;
-	assert_int_equal(op_user_rename(d(), alice, S("eve"), 0, why,
+	seq = dw_tailnet(w)->pol_seq;
+	assert_int_equal(op_user_rename(dw_dbd(w), alice, S("eve"), 0, why,
 	    sizeof(why)), 0);
 	dw_pass(w, 20 * US_PER_S);
-	assert_true(tailnet_default(d())->pol_seq != seq);
+	assert_true(dw_tailnet(w)->pol_seq != seq);
 	assert_string_equal(approved(1), "10.2.0.0/16 ");
-	dw_restart(w, true);
-	dw_reconnect(k);
-	dw_hello(k);
+	dw_restart_with(k, true);
 	ask_stream(k, 1, h2++, 1, 1, 1);
 	say_more(1, "other", ALL);
 	assert_string_equal(approved(1), "10.2.0.0/16 ");
-	seq = tailnet_default(d())->pol_seq;
-	assert_int_equal(op_user_rename(d(), alice, S("alice"), 0, why,
+	seq = dw_tailnet(w)->pol_seq;
+	assert_int_equal(op_user_rename(dw_dbd(w), alice, S("alice"), 0, why,
 	    sizeof(why)), 0);
 	dw_pass(w, 20 * US_PER_S);
-	assert_true(tailnet_default(d())->pol_seq != seq);
+	assert_true(dw_tailnet(w)->pol_seq != seq);
 	assert_string_equal(approved(1), "10.2.0.0/16 ");
-	set_policy("allow\nown tag:r alice\napprove 10.0.0.0/8 tag:r");
+	ask_policy(w, "allow\nown tag:r alice\napprove 10.0.0.0/8 tag:r");
 	assert_string_equal(approved(1), "10.2.0.0/16 10.1.0.0/16 ");
 	assert_null(dw_differs(k));
 	buf_free(&b);
@@ -549,18 +459,14 @@ t_window_full(void **state)
 	assert_string_equal(primary(3), "10.1.0.0/16 ");
 	/* What was last seen is written by then. */
 	dw_pass(w, 3600 * US_PER_S);
-	dw_restart(w, true);
-	dw_reconnect(k);
-	dw_hello(k);
-	assert_true(node_find(d(), 3)->r.primary.count == 1);
+	dw_restart_with(k, true);
+	assert_true(dw_find(w, 3)->r.primary.count == 1);
 	ask_stream(k, 2, h2++, 2, 2, 2);
 	assert_string_equal(primary(2), "10.1.0.0/16 ");
 	assert_string_equal(primary(3), "");
 	/* One that was online is. */
 	dw_pass(w, 120 * US_PER_S);
-	dw_restart(w, true);
-	dw_reconnect(k);
-	dw_hello(k);
+	dw_restart_with(k, true);
 	ask_stream(k, 1, h2++, 1, 1, 1);
 	dw_pass(w, 50 * US_PER_S);
 	assert_string_equal(primary(2), "10.1.0.0/16 ");
@@ -572,7 +478,8 @@ t_window_full(void **state)
 static void
 expire(uint64_t id, int64_t at)
 {
-	assert_int_equal(op_node_expire(d(), id, at, 0, why, sizeof(why)), 0);
+	assert_int_equal(op_node_expire(dw_dbd(w), id, at, 0, why, sizeof(why)),
+	    0);
 	dw_run(w);
 }
 
@@ -584,10 +491,10 @@ t_expired(void **state)
 
 	(void)state;
 	ha();
-	now = env_wall(d()->env);
+	now = env_wall(dw_dbd(w)->env);
 	/* At once, if an administrator says so. */
 	expire(3, 1);
-	assert_true(node_find(d(), 3)->r.online);
+	assert_true(dw_find(w, 3)->r.online);
 	assert_string_equal(primary(3), "");
 	assert_string_equal(primary(1), "10.1.0.0/16 ");
 	/* When the time has come. */
@@ -595,7 +502,7 @@ t_expired(void **state)
 	dw_pass(w, 99 * US_PER_S);
 	assert_string_equal(primary(1), "10.1.0.0/16 ");
 	dw_pass(w, 2 * US_PER_S);
-	assert_true(node_find(d(), 1)->r.online);
+	assert_true(dw_find(w, 1)->r.online);
 	assert_string_equal(primary(1), "");
 	assert_string_equal(primary(2), "10.1.0.0/16 ");
 	/* Nobody is better: it stays, until one is good again. */
@@ -618,15 +525,18 @@ t_auto_at_registration(void **state)
 	struct msg m;
 
 	(void)state;
-	set_policy("allow\napprove 10.0.0.0/8 tag:r");
+	ask_policy(w, "allow\napprove 10.0.0.0/8 tag:r");
 	ask_reg_msg(k, &a, &m, &b);
-	m.u.db_reg.hostinfo.routes = list_of(&routes, "10.7.0.0/16");
+	m.u.db_reg.hostinfo.routes = ask_prefixes(&routes, "10.7.0.0/16");
 	(void)dw_send(k, &m);
 	dw_run(w);
 	assert_string_equal(approved(4), "10.7.0.0/16 ");
 	/* Peers are not told of it yet: it carries nothing. */
 	assert_string_equal(primary(4), "");
-	advertise(7, "10.7.0.0/16");
+	ask_advertise(k, 7, h2++, "10.7.0.0/16");
+	/* Now they are, but it is offline. */
+	assert_string_equal(primary(4), "");
+	ask_stream(k, 7, 1, 7, 7, 4);
 	assert_string_equal(primary(4), "10.7.0.0/16 ");
 	buf_free(&b);
 	buf_free(&routes);
@@ -644,7 +554,7 @@ t_many(void **state)
 		buf_printf(&b, "10.%u.0.0/16 ", i);
 	buf_u8(&b, 0);
 	for (i = 1; i <= 3; i++) {
-		advertise(i, (const char *)b.p);
+		ask_advertise(k, i, h2++, (const char *)b.p);
 		assert_int_equal(change(i, (const char *)b.p, true), 0);
 	}
 	assert_int_equal(dw_node(k, 1)->primary.count, 250);

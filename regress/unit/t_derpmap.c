@@ -81,6 +81,7 @@ t_all(void **state)
 	    "\"7a\", \"RegionID\": 7, \"HostName\": \"c.example\"}]}},"
 	    "\"HomeParams\": {\"RegionScore\": {\"7\": 0.5, \"900\": 2}}}",
 	    "{\"HomeParams\":{\"RegionScore\":{\"7\":0.5,\"900\":2}},"
+	    "\"omitDefaultRegions\":true,"
 	    "\"Regions\":{\"7\":{\"RegionID\":7,\"Avoid\":true,\"Nodes\":["
 	    "{\"Name\":\"7a\",\"RegionID\":7,\"HostName\":\"c.example\"}]},"
 	    "\"900\":{\"RegionID\":900,\"RegionCode\":\"me\","
@@ -133,7 +134,7 @@ t_bad(void **state)
 	bad("{\"Regions\":{\"65536\":{}}}", "derp.json:1: key of a region is "
 	    "not a number from 1 to 65535");
 	/* Trap 31. */
-	bad("{\"Regions\":{\"1\":\nnull}}",
+	bad("{\"Regions\":{\"1\":\n[]}}",
 	    "derp.json:2: region is no object");
 	bad("{\"Regions\":{\"1\":{\n\"RegionID\":\n2}}}",
 	    "derp.json:3: RegionID is not the region's key");
@@ -220,6 +221,128 @@ t_long(void **state)
 	free(text);
 }
 
+static struct r_relay
+own_region(void)
+{
+	struct r_relay own = { 0 };
+
+	own.enabled = own.in_map = true;
+	own.region = 999;
+	own.code = slice_str("home");
+	own.name = slice_str("Our relay");
+	own.host = slice_str("hs.example.org");
+	own.port = 443;
+	own.stun_port = 3478;
+	return own;
+}
+
+#define OWN	"\"999\":{\"RegionID\":999,\"RegionCode\":\"home\"," \
+    "\"RegionName\":\"Our relay\",\"Nodes\":[{\"Name\":\"999a\"," \
+    "\"RegionID\":999,\"HostName\":\"hs.example.org\"}]}"
+
+static void
+join_is(const char *file, const struct r_relay *own, const char *want)
+{
+	struct derpmap *d = NULL, *j;
+	struct slice got;
+	char why[200];
+
+	if (file != NULL && (d = derpmap_parse(file, strlen(file), "f", why,
+	    sizeof(why))) == NULL)
+		fail_msg("%s", why);
+	j = derpmap_join(d, own);
+	derpmap_free(d);
+	if (want == NULL) {
+		assert_null(j);
+		return;
+	}
+	assert_non_null(j);
+	got = derpmap_json(j);
+	if (!slice_eqs(got, want))
+		fail_msg("%.*s", (int)got.n, got.p);
+	derpmap_free(j);
+}
+
+static void
+t_own(void **state)
+{
+	struct r_relay own = own_region();
+
+	(void)state;
+	join_is(NULL, &own, NO_SCORES "\"Regions\":{" OWN "}}");
+	join_is(R1(""), &own, NO_SCORES "\"Regions\":{\"1\":{\"RegionID\":1,"
+	    "\"Nodes\":[" NODE1 "]}," OWN "}}");
+	own.in_map = false;
+	join_is(R1(""), &own, NO_SCORES "\"Regions\":{\"1\":{\"RegionID\":1,"
+	    "\"Nodes\":[" NODE1 "]}}}");
+	join_is(NULL, &own, NULL);
+}
+
+/* Nothing takes the place of our region; regions stay in order around it. */
+static void
+t_own_wins(void **state)
+{
+	struct r_relay own = own_region();
+
+	(void)state;
+	join_is("{\"Regions\":{\"999\":{\"RegionID\":999,\"Nodes\":[{\"Name\":"
+	    "\"x\",\"RegionID\":999,\"HostName\":\"evil.example\"}]}}}", &own,
+	    NO_SCORES "\"Regions\":{" OWN "}}");
+	join_is("{\"Regions\":{\"999\":null}}", &own,
+	    NO_SCORES "\"Regions\":{" OWN "}}");
+	own.region = 1;
+	own.port = 8443;
+	own.stun_port = 0;
+	own.insecure = own.port80 = true;
+	own.ip4 = slice_str("192.0.2.1");
+	own.ip6 = slice_str("none");
+	join_is("{\"Regions\":{\"2\":{\"RegionID\":2,\"Nodes\":[{\"Name\":"
+	    "\"1a\",\"RegionID\":2,\"HostName\":\"b.example\"}]},\"3\":null}}",
+	    &own, NO_SCORES "\"Regions\":{\"1\":{\"RegionID\":1,"
+	    "\"RegionCode\":\"home\",\"RegionName\":\"Our relay\",\"Nodes\":[{"
+	    "\"Name\":\"1b\",\"RegionID\":1,\"HostName\":\"hs.example.org\","
+	    "\"IPv4\":\"192.0.2.1\",\"IPv6\":\"none\",\"STUNPort\":-1,"
+	    "\"DERPPort\":8443,\"InsecureForTests\":true,\"CanPort80\":true}]},"
+	    "\"2\":{\"RegionID\":2,\"Nodes\":[{\"Name\":\"1a\",\"RegionID\":2,"
+	    "\"HostName\":\"b.example\"}]}}}");
+}
+
+static void
+t_nulls(void **state)
+{
+	struct r_relay own = { 0 };
+
+	(void)state;
+	join_is("{\"Regions\":{\"1\":null}}", &own, NULL);
+	good("{\"Regions\":{\"1\":null},\"omitDefaultRegions\":true}",
+	    "{\"HomeParams\":{\"RegionScore\":{}},"
+	    "\"omitDefaultRegions\":true,\"Regions\":{}}");
+	bad("{\"Regions\":{\"x\":null}}",
+	    "derp.json:1: key of a region is not a number from 1 to 65535");
+}
+
+/* The same a thousand times: order is part of a region's identity. */
+static void
+t_stable(void **state)
+{
+	struct r_relay own = own_region();
+	struct derpmap *d, *a, *b;
+	char why[200];
+	int i;
+
+	(void)state;
+	d = derpmap_parse(R1(""), strlen(R1("")), "f", why, sizeof(why));
+	a = derpmap_join(d, &own);
+	for (i = 0; i < 1000; i++) {
+		b = derpmap_join(d, &own);
+		assert_true(slice_eq(derpmap_json(a), derpmap_json(b)));
+		assert_int_equal(derpmap_regions(b), 2);
+		derpmap_free(b);
+	}
+	derpmap_free(a);
+	derpmap_free(d);
+}
+
 int
 main(void)
 {
@@ -227,7 +350,9 @@ main(void)
 		cmocka_unit_test(t_least), cmocka_unit_test(t_all),
 		cmocka_unit_test(t_twice), cmocka_unit_test(t_bad),
 		cmocka_unit_test(t_bad_nodes), cmocka_unit_test(t_bad_scores),
-		cmocka_unit_test(t_long)
+		cmocka_unit_test(t_long), cmocka_unit_test(t_own),
+		cmocka_unit_test(t_own_wins), cmocka_unit_test(t_nulls),
+		cmocka_unit_test(t_stable)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

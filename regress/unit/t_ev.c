@@ -15,6 +15,7 @@
 #include "common/compat/compat.h"
 #include "common/ev.h"
 #include "common/log.h"
+#include "regress/lib/quiet.h"
 
 #define NMSG	1000
 
@@ -60,14 +61,6 @@ struct side {
 
 static unsigned int turns;
 static unsigned int nsides;
-
-static void
-quiet(int level, const char *line, void *arg)
-{
-	(void)level;
-	(void)line;
-	(void)arg;
-}
 
 static void
 on_msg(struct link *l, const struct msg *m, void *tag, void *arg)
@@ -214,7 +207,7 @@ open_fds(void)
 static int
 setup(void **state)
 {
-	log_capture(quiet, NULL);
+	quiet_log();
 	*state = ev_new();
 	turns = 0;
 	nsides = 0;

@@ -15,22 +15,6 @@
 #define BODY_MAX	(1 << 20)
 #define HEADER_MAX	16384
 
-static int
-setup(void **state)
-{
-	if (noise_init() == -1)
-		return -1;
-	*state = networld_new(NULL);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	networld_free(*state);
-	return frame_bytes() == 0 ? 0 : -1;
-}
-
 static void
 answer(struct req *r, struct networld *w)
 {
@@ -66,8 +50,9 @@ t_replies(void **state)
 {
 	struct networld *w = *state;
 	struct wire *x = wire_open(w, 1);
-	struct req_head none = { 204, NULL, -1, NULL, NULL };
-	struct req_head busy = { 503, "text/plain", 17, "X-Why", "late" };
+	struct req_head none = { 204, NULL, -1, NULL, NULL, NULL, NULL };
+	struct req_head busy = { 503, "text/plain", 17, "X-Why", "late", NULL,
+	    NULL };
 
 	(void)h2_client_request(x->client, "POST", "/a", NULL, "b", 1);
 	networld_run(w);
@@ -867,7 +852,8 @@ t_zero_record(void **state)
 	assert_int_equal(wire_ask(x, "GET", "/a", NULL, 0), 200);
 }
 
-#define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f)	cmocka_unit_test_setup_teardown(f, networld_setup, \
+		    networld_teardown)
 
 int
 main(void)

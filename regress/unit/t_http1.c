@@ -25,18 +25,11 @@ setup(void **state)
 	return 0;
 }
 
-static int
-teardown(void **state)
-{
-	networld_free(*state);
-	return frame_bytes() == 0 ? 0 : -1;
-}
-
 /* Answers with what was asked. */
 static void
 echo(struct req *r, struct networld *w)
 {
-	struct req_head h = { 200, "text/plain", -1, NULL, NULL };
+	struct req_head h = { 200, "text/plain", -1, NULL, NULL, NULL, NULL };
 	struct buf b = { 0 };
 	char n[24];
 
@@ -495,13 +488,13 @@ t_full(void **state)
 		x = wire_raw(w);
 	}
 	assert_true(net_is_full(w->net));
-	assert_null(conn_new(w->net, &peer, NULL));
+	assert_null(conn_new(w->net, &peer, CONN_K_PLAIN, false, NULL));
 	assert_int_equal(net_counters(w->net)->refused, 1);
 	wire_close(x);
 	assert_false(net_is_full(w->net));
 }
 
-#define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f)	cmocka_unit_test_setup_teardown(f, setup, networld_teardown)
 
 int
 main(void)

@@ -11,38 +11,7 @@
 #include "common/ticket.h"
 #include "keyd/cells.h"
 #include "regress/lib/keyworld.h"
-
-/* protocol.md 9.2 */
-#define MACHINE_PUB \
-	"07a37cbc142093c8b755dc1b10e86cb426374ad16aa853ed0bdfc0b2b86d1c7c"
-#define INIT \
-	"0091010060883186b800b41d5cf0429695da9b3cc4f328ebcd184a6e482fa578" \
-	"c103f06c777e515e2649e7bc3053b2ad63f8f50b185b3f445b2075edc5928e52" \
-	"9b876fcf97ae3ee0da3d38e1874801d8463642314cbcbea376c3727e41ddf957" \
-	"4936a13fef"
-#define RESPONSE \
-	"0200303a553d74792d727efa9b9a4cde3da1ad93f1a2d0c09cb639b1a3c0fda1" \
-	"4cbe248e45350442687b922fae77679013f6dc"
-#define C2S \
-	"31f30c46ac033019baafa7863162463ba111d10fa51592725b06f24ac469720e"
-#define S2C \
-	"2aecc4e7049a761e392ee4ca2efc642d5d3a4ee59bb213c4025cf6c47c9ec02b"
-#define HELLO	"040015ba0be5bb6d0fd8d68b533c46e70dac349e0c7dd3e4"
-
-static void
-unhex(uint8_t *to, size_t n, const char *text)
-{
-	assert_true(hex_dec(to, n, slice_str(text)));
-}
-
-static void
-assert_hex(const uint8_t *p, size_t n, const char *text)
-{
-	uint8_t want[256];
-
-	unhex(want, n, text);
-	assert_memory_equal(p, want, n);
-}
+#include "regress/lib/vectors.h"
 
 static int
 setup(void **state)
@@ -73,10 +42,10 @@ test_server_first(void **state)
 
 	for (i = 0; i < KEYWORLD_WORKERS; i++) {
 		assert_int_equal(w->side[i].first, M_KEY_SERVER);
-		assert_hex(w->side[i].last.u.key_server.public, NOISE_KEY,
-		    KEYWORLD_PUB);
+		vec_check(w->side[i].last.u.key_server.public, NOISE_KEY,
+		    VEC_SERVER_PUB);
 	}
-	assert_hex(keyd_public(w->keyd), NOISE_KEY, KEYWORLD_PUB);
+	vec_check(keyd_public(w->keyd), NOISE_KEY, VEC_SERVER_PUB);
 }
 
 /* protocol.md 9.2, octet for octet. */
@@ -89,8 +58,8 @@ test_vectors(void **state)
 	const struct m_key_noise_ok *ok;
 	unsigned int i;
 
-	unhex(init, sizeof(init), INIT);
-	unhex(rec, sizeof(rec), HELLO);
+	vec_get(init, sizeof(init), VEC_INIT);
+	vec_get(rec, sizeof(rec), VEC_RECORD);
 	for (i = 0; i < NOISE_KEY; i++)	/* not clamped: keyd does that */
 		eph[i] = (uint8_t)(0xc1 + i);
 	fakeenv_feed(w->fake, eph, sizeof(eph));
@@ -99,8 +68,8 @@ test_vectors(void **state)
 	assert_int_equal(fakeenv_drawn(w->fake), NOISE_KEY);
 	assert_int_equal(s->last.type, M_KEY_NOISE_READY);
 	assert_int_equal(s->last.u.key_noise_ready.conn, 9);
-	assert_hex(s->last.u.key_noise_ready.response, NOISE_RESP, RESPONSE);
-	assert_hex(s->last.u.key_noise_ready.key_s2c, NOISE_KEY, S2C);
+	vec_check(s->last.u.key_noise_ready.response, NOISE_RESP, VEC_RESP);
+	vec_check(s->last.u.key_noise_ready.key_s2c, NOISE_KEY, VEC_S2C);
 	assert_int_equal(s->ok, 0);
 
 	keyside_confirm(s, 9, rec, sizeof(rec));
@@ -109,8 +78,8 @@ test_vectors(void **state)
 	ok = &s->last.u.key_noise_ok;
 	assert_int_equal(ok->conn, 9);
 	assert_true(slice_eqs(ok->plain, "hello"));
-	assert_hex(ok->key_c2s, NOISE_KEY, C2S);
-	assert_hex(ok->ticket.key, NOISE_KEY, MACHINE_PUB);
+	vec_check(ok->key_c2s, NOISE_KEY, VEC_C2S);
+	vec_check(ok->ticket.key, NOISE_KEY, VEC_CLIENT_PUB);
 	assert_int_equal(ok->ticket.kind, TICKET_MACHINE);
 	assert_int_equal(ok->ticket.capver, 145);
 	assert_int_equal(ok->ticket.slot, 2);
@@ -132,7 +101,7 @@ test_bad_init(void **state)
 	uint32_t i;
 
 	for (i = 0; i < NOISE_INIT; i++) {
-		unhex(init, sizeof(init), INIT);
+		vec_get(init, sizeof(init), VEC_INIT);
 		init[i] ^= 0x01;
 		keyside_accept(s, i, init);
 		keyworld_settle(w);
@@ -143,24 +112,11 @@ test_bad_init(void **state)
 	assert_int_equal(s->no, NOISE_INIT);
 	assert_int_equal(env_timers(fakeenv_env(w->fake)), 0);
 	/* The numbers are free again. */
-	unhex(init, sizeof(init), INIT);
+	vec_get(init, sizeof(init), VEC_INIT);
 	keyside_accept(s, 5, init);
 	keyworld_settle(w);
 	assert_int_equal(s->ready, 1);
 }
-
-/* The seven points of low order, and encodings of them beyond p. */
-static const char *const low_order[] = {
-	"0000000000000000000000000000000000000000000000000000000000000000",
-	"0100000000000000000000000000000000000000000000000000000000000000",
-	"e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
-	"5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
-	"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-	"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-	"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-	"0000000000000000000000000000000000000000000000000000000000000080",
-	"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
-};
 
 /*
  * An initiation of one who knows no secret key: the products that need one
@@ -174,7 +130,7 @@ claim(struct keyworld *w, const uint8_t *eph, const uint8_t *machine,
 	uint8_t pub[NOISE_KEY], priv[NOISE_KEY], dh[NOISE_KEY] = { 0 };
 	struct noise_sym sym;
 
-	unhex(pub, sizeof(pub), KEYWORLD_PUB);
+	vec_get(pub, sizeof(pub), VEC_SERVER_PUB);
 	memset(init, 0, NOISE_INIT);
 	init[1] = KEYWORLD_CAPVER;
 	init[2] = NOISE_T_INIT;
@@ -203,8 +159,8 @@ test_low_order(void **state)
 	uint8_t init[NOISE_INIT], key[NOISE_KEY];
 	uint32_t i;
 
-	for (i = 0; i < sizeof(low_order) / sizeof(low_order[0]); i++) {
-		unhex(key, sizeof(key), low_order[i]);
+	for (i = 0; vec_low_order(i) != NULL; i++) {
+		vec_get(key, sizeof(key), vec_low_order(i));
 		claim(w, NULL, key, init);
 		keyside_accept(s, 2 * i, init);
 		keyworld_settle(w);
@@ -224,7 +180,7 @@ test_claimed_key(void **state)
 	struct keyworld *w = *state;
 	uint8_t init[NOISE_INIT], key[NOISE_KEY];
 
-	unhex(key, sizeof(key), MACHINE_PUB);
+	vec_get(key, sizeof(key), VEC_CLIENT_PUB);
 	claim(w, NULL, key, init);
 	keyside_accept(&w->side[0], 1, init);
 	keyworld_settle(w);

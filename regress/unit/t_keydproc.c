@@ -25,6 +25,7 @@
 #include "common/noise.h"
 #include "common/ticket.h"
 #include "regress/lib/noise_client.h"
+#include "regress/lib/vectors.h"
 
 #define GENERATION	31
 #define WORKERS		2
@@ -32,11 +33,7 @@
 #define WAIT_US		(20 * US_PER_S)
 #define KEY_TEXT_LEN	73
 
-#define KEY \
-	"privkey:" \
-	"4042434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f60\n"
-#define KEY_PUB \
-	"64b101b1d0be5a8704bd078f9895001fc03e8e9f9522f188dd128d9846d48466"
+#define KEY		"privkey:" VEC_SERVER_PRIV "\n"
 
 struct peer {			/* what a worker holds */
 	struct link	*link;
@@ -456,7 +453,7 @@ test_read(void **state)
 	int fd;
 
 	(void)state;
-	assert_true(hex_dec(p.pub, 32, slice_str(KEY_PUB)));
+	assert_true(hex_dec(p.pub, 32, slice_str(VEC_SERVER_PUB)));
 	fd = file_new(KEY);
 	send_file(1, fd);
 	assert_true(stage(1, 16));
@@ -533,7 +530,7 @@ test_blame(void **state)
 	int fd;
 
 	(void)state;
-	assert_true(hex_dec(p.pub, 32, slice_str(KEY_PUB)));
+	assert_true(hex_dec(p.pub, 32, slice_str(VEC_SERVER_PUB)));
 	fd = file_new(KEY);
 	send_file(1, fd);
 	give_link(0, 7);

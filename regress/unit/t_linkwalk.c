@@ -11,101 +11,10 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "common/link.h"
-#include "common/log.h"
-#include "common/msg_int.h"
+#include "regress/lib/linkkit.h"
 #include "regress/lib/msg_make.h"
 
 #define NO_FD	1000000		/* a descriptor that is not open */
-
-static struct env *env;
-static unsigned int got, down, ends, lines;
-static enum link_why why;
-
-static uint64_t
-w_now(void *arg)
-{
-	(void)arg;
-	return 1;
-}
-
-static int64_t
-w_wall(void *arg)
-{
-	(void)arg;
-	return 1;
-}
-
-static void
-w_random(void *arg, void *p, size_t n)
-{
-	(void)arg;
-	memset(p, 4, n);
-}
-
-static void
-w_end(void *arg, int code, const char *text)
-{
-	(void)arg;
-	(void)text;
-	assert_int_equal(code, 1);
-	ends++;
-}
-
-static const struct env_ops ops = { w_now, w_wall, w_random, w_end };
-
-static void
-io_send(void *arg, uint32_t type, uint32_t id, const void *p, size_t n, int fd)
-{
-	(void)arg;
-	(void)type;
-	(void)id;
-	(void)p;
-	(void)n;
-	assert_int_equal(fd, -1);
-}
-
-static size_t
-io_queued(void *arg)
-{
-	(void)arg;
-	return 0;
-}
-
-static void
-io_close(void *arg)
-{
-	(void)arg;
-}
-
-static const struct link_io io = { io_send, io_queued, io_close };
-
-static void
-on_log(int level, const char *line, void *arg)
-{
-	(void)level;
-	(void)arg;
-	assert_memory_equal(line, "link violation ", 15);
-	lines++;
-}
-
-static void
-on_msg(struct link *l, const struct msg *m, void *tag, void *arg)
-{
-	(void)l;
-	assert_int_equal(m->type, *(unsigned int *)arg);
-	assert_true(tag == NULL || tag == arg);
-	got++;
-}
-
-static void
-on_down(struct link *l, enum link_why w, void *arg)
-{
-	(void)l;
-	(void)arg;
-	down++;
-	why = w;
-}
 
 /*
  * What a process of this role may ask the other, so that it can answer, and
@@ -131,22 +40,22 @@ some_request(enum msg_link kind, enum role self, enum role peer,
 }
 
 static void
-try_cell(struct link_conf *conf, enum msg_state st, unsigned int type,
-    const struct buf *b)
+try_cell(struct lk_world *w, struct link_conf *conf, enum msg_state st,
+    unsigned int type, const struct buf *b)
 {
+	static struct lk_side s;
 	const struct msg_row *row = msg_row(type);
-	struct make mk = { .size = MAKE_RANDOM, .seed = 3 };
-	struct link *l;
+	struct buf question;
 	struct msg m;
 	uint32_t id = row->class == MSG_REQUEST ? 4 : 0;
 	enum msg_state when;
 	enum msg_type ask;
+	unsigned int i;
 	bool cell, answer;
 
-	got = down = ends = lines = 0;
-	conf->arg = &type;
-	l = link_new(env, conf, &io, NULL);
-	link_set_state(l, st);
+	w->lines = 0;
+	lk_new_conf(w, &s, conf);
+	link_set_state(s.l, st);
 	cell = row->link == conf->kind &&
 	    (row->from & MSG_ROLE(conf->peer)) != 0 &&
 	    (row->to & MSG_ROLE(conf->self)) != 0 && (row->state & st) != 0;
@@ -154,35 +63,42 @@ try_cell(struct link_conf *conf, enum msg_state st, unsigned int type,
 	if (cell && answer) {
 		ask = some_request(conf->kind, conf->self, conf->peer, &when);
 		assert_int_not_equal(ask, M_NONE);
-		make_body(&mk, ask);
-		assert_int_equal(msg_decode(&m, ask, mk.b.p, mk.b.n), 0);
-		link_set_state(l, when);
-		id = link_request(l, &m, &type, 0);
-		link_set_state(l, st);
-		buf_free(&mk.b);
+		question = lk_body(ask);
+		assert_int_equal(msg_decode(&m, ask, question.p, question.n),
+		    0);
+		link_set_state(s.l, when);
+		id = link_request(s.l, &m, &type, 0);
+		link_set_state(s.l, st);
+		buf_free(&question);
 	}
-	link_input(l, type, id, b->p, b->n, row->fd ? NO_FD : -1);
-	env_run(env);
-	if (got != cell || link_is_down(l) == cell || lines == cell ||
-	    down + ends == cell || (down != 0 && why != LINK_BAD_TYPE))
+	link_input(s.l, type, id, b->p, b->n, row->fd ? NO_FD : -1);
+	env_run(w->env);
+	if (s.got != cell || link_is_down(s.l) == cell || w->lines == cell ||
+	    s.down + w->ends == cell || (s.down != 0 && s.why !=
+	    LINK_BAD_TYPE))
 		fail_msg("%s %s>%s on %s in %d", row->name,
 		    role_name(conf->peer), role_name(conf->self),
 		    link_kind_name(conf->kind), (int)st);
-	link_free(l);
-	if (ends != 0) {
-		env_free(env);
-		env = env_new(&ops, NULL);
+	if (s.got != 0) {
+		assert_int_equal(s.got_type, type);
+		assert_true(s.got_tag == NULL || s.got_tag == &type);
 	}
+	if (w->lines != 0)
+		assert_memory_equal(w->log, "link violation ", 15);
+	for (i = 0; i < s.nsent; i++)
+		assert_int_equal(s.sent[i].fd, -1);
+	lk_free(&s);
+	if (w->ends != 0)
+		lk_renew(w);
 }
 
 static void
 walk(void **state)
 {
 	struct make mk = { .size = MAKE_RANDOM, .seed = 5 };
-	struct link_conf conf = { .on_msg = on_msg, .on_down = on_down };
+	struct link_conf conf = { .kind = LINK_DB };
 	unsigned int type, from, to, kind, st;
 
-	(void)state;
 	for (type = 1; type < M_MAX; type++) {
 		make_body(&mk, type);
 		for (from = 1; from < ROLE_MAX; from++)
@@ -192,24 +108,25 @@ walk(void **state)
 			conf.kind = kind;
 			conf.self = to;
 			conf.peer = from;
-			try_cell(&conf, st, type, &mk.b);
+			try_cell(*state, &conf, st, type, &mk.b);
 		}
 	}
 	buf_free(&mk.b);
+}
+
+static int
+setup(void **state)
+{
+	*state = lk_world_new();
+	return 0;
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(walk),
+		cmocka_unit_test_setup_teardown(walk, setup, lk_teardown),
 	};
-	int rc;
 
-	env = env_new(&ops, NULL);
-	log_capture(on_log, NULL);
-	rc = cmocka_run_group_tests(tests, NULL, NULL);
-	log_capture(NULL, NULL);
-	env_free(env);
-	return rc;
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

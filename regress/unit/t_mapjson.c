@@ -194,7 +194,8 @@ t_full(void **state)
 	mapjson_self(&b, n, slice_str("ts.example"), &sc);
 	expect(&b, NODE("11") "\"Online\":true,\"Hostinfo\":{" HOST
 	    ",\"RoutableIPs\":[\"0.0.0.0/0\",\"10.0.0.0/8\"]},"
-	    "\"CapMap\":{\"https\":null,\"funnel\":null},\"StableTailnetID\":\"T1\"}");
+	    "\"CapMap\":{\"https\":null,\"funnel\":null},"
+	    "\"StableTailnetID\":\"T1\"}");
 	sc.capver = 147;
 	mapjson_self(&b, n, slice_str("ts.example"), &sc);
 	buf_u8(&b, 0);
@@ -433,7 +434,7 @@ t_changes(void **state)
 	memset(&r.endpoints, 0, sizeof(r.endpoints));
 	assert_int_equal(UP(), NF_BIT(NF_ENDPOINTS));
 	memset(&r.approved, 0, sizeof(r.approved));
-	assert_int_equal(UP(), NC_WHOLE | NC_SELF | NC_ROUTES | NC_FACTS);
+	assert_int_equal(UP(), NC_SELF | NC_ROUTES | NC_FACTS);
 	memset(&r.hostinfo.routes, 0, sizeof(r.hostinfo.routes));
 	assert_int_equal(UP(), NC_SELF);
 	assert_int_equal(node_update(n, &r, &bob, 1790000000),

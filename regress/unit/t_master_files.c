@@ -585,8 +585,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_path), T(test_path_modes), T(test_path_links),
-		T(test_watched), T(test_in_place), T(test_key), T(test_pid), T(test_folders),
-		T(test_control)
+		T(test_watched), T(test_in_place), T(test_key), T(test_pid),
+		T(test_folders), T(test_control)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,10 +21,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/log.h"
 #include "common/str.h"
 #include "master/conf.h"
 #include "master/listen.h"
+#include "regress/lib/quiet.h"
 
 #define SLOTS	3
 
@@ -32,21 +32,25 @@ struct seen {
 	unsigned int	n;
 	uint16_t	number[8];
 	char		text[8][64];
+	enum conf_kind	kind[8];
+	bool		proxy[8];
 	int		fd[8][SLOTS];
 };
 
 static void
-on_each(uint16_t number, const char *text, const int *fds, unsigned int slots,
-    void *arg)
+on_each(const struct listening *l, void *arg)
 {
 	struct seen *s = arg;
 	unsigned int i;
 
-	assert_int_equal(slots, SLOTS);
-	s->number[s->n] = number;
-	strlcpy(s->text[s->n], text, sizeof(s->text[0]));
+	assert_int_equal(l->nfds, l->kind == CONF_UDP ? 1 : SLOTS);
+	s->number[s->n] = l->number;
+	s->kind[s->n] = l->kind;
+	s->proxy[s->n] = l->proxy;
+	strlcpy(s->text[s->n], l->text, sizeof(s->text[0]));
 	for (i = 0; i < SLOTS; i++)
-		s->fd[s->n][i] = fds == NULL ? -1 : fds[i];
+		s->fd[s->n][i] = l->fds == NULL || i >= l->nfds ? -1 :
+		    l->fds[i];
 	s->n++;
 }
 
@@ -154,8 +158,10 @@ test_slots(void **state)
 	assert_int_equal(look(l, LISTEN_ADDED).n, 1);
 	snprintf(text, sizeof(text), "127.0.0.1:%u", port);
 	assert_string_equal(s.text[0], text);
-	listen_print(l, text, sizeof(text));
+	listen_print(l, false, text, sizeof(text));
 	assert_string_equal(s.text[0], text);
+	listen_print(l, true, text, sizeof(text));
+	assert_string_equal("", text);
 	for (i = 0; i < SLOTS; i++) {
 		assert_true(s.fd[0][i] > 2);
 		assert_true(fcntl(s.fd[0][i], F_GETFD) & FD_CLOEXEC);
@@ -307,12 +313,125 @@ test_wildcard(void **state)
 	listen_free(l);
 }
 
+/* Another kind: workers are told of a new one, clients notice nothing. */
 static void
-on_log(int level, const char *line, void *arg)
+test_kind(void **state)
 {
-	(void)level;
-	(void)line;
-	(void)arg;
+	unsigned int port = spare_port(), i;
+	struct listeners *l = listen_new(SLOTS);
+	struct conf *a = one(port), *b;
+	struct seen s, t;
+	char why[256], text[256];
+	int fd;
+
+	(void)state;
+	assert_true(listen_stage(l, a, true, why, sizeof(why)));
+	listen_commit(l);
+	s = look(l, LISTEN_NOW);
+	assert_int_equal(s.kind[0], CONF_PLAIN);
+	fd = dial(port);		/* waits in a backlog */
+	snprintf(text, sizeof(text), "tls { self_signed = on }\n"
+	    "proxies = { 10.0.0.1 }\nlisten \"a\" { address = \"127.0.0.1\" "
+	    "port = %u tls = either proxy_protocol = on }\n", port);
+	b = conf_with(text);
+	assert_true(listen_stage(l, b, false, why, sizeof(why)));
+	assert_int_equal(look(l, LISTEN_NOW).kind[0], CONF_PLAIN);
+	listen_commit(l);
+	t = look(l, LISTEN_REMOVED);
+	assert_int_equal(t.n, 1);
+	assert_int_equal(t.number[0], s.number[0]);
+	t = look(l, LISTEN_ADDED);
+	assert_int_equal(t.n, 1);
+	assert_int_not_equal(t.number[0], s.number[0]);
+	assert_int_equal(t.kind[0], CONF_EITHER);
+	assert_true(t.proxy[0]);
+	assert_int_equal(look(l, LISTEN_NOW).n, 1);
+	for (i = 0; i < SLOTS; i++)
+		if (accept(t.fd[0][i], NULL, NULL) != -1)
+			break;
+	assert_true(i < SLOTS);
+	close(fd);
+	conf_free(a);
+	conf_free(b);
+	listen_free(l);
+	assert_int_equal(dial(port), -1);
+}
+
+static struct conf *
+with_stun(unsigned int port, const char *stun)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "listen \"a\" { address = \"127.0.0.1\" "
+	    "port = %u }\nderp { server { enabled = on plain = on "
+	    "stun_listen = \"%s\" } }\n", port, stun);
+	return conf_with(text);
+}
+
+/* One socket an address, which no other program can share. */
+static void
+test_udp(void **state)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET };
+	unsigned int port = spare_port(), i, udp = 0;
+	struct listeners *l = listen_new(SLOTS);
+	char why[256], text[256], stun[64];
+	socklen_t len = sizeof(int);
+	struct conf *a, *b;
+	struct seen s, t;
+	int fd, v, on = 1;
+
+	(void)state;
+	snprintf(stun, sizeof(stun), "0.0.0.0:%u", port);
+	a = with_stun(port, stun);
+	assert_true(listen_stage(l, a, true, why, sizeof(why)));
+	listen_commit(l);
+	s = look(l, LISTEN_NOW);
+	assert_in_range(s.n, 2, 3);
+	for (i = 0; i < s.n; i++) {
+		if (s.kind[i] != CONF_UDP)
+			continue;
+		udp++;
+		assert_int_equal(getsockopt(s.fd[i][0], SOL_SOCKET, SO_TYPE,
+		    &v, &len), 0);
+		assert_int_equal(v, SOCK_DGRAM);
+		assert_true(fcntl(s.fd[i][0], F_GETFL) & O_NONBLOCK);
+		assert_false(steerable(s.fd[i][0]));
+		assert_int_equal(getsockopt(s.fd[i][0], SOL_SOCKET,
+		    SO_REUSEADDR, &v, &len), 0);
+		assert_int_equal(v, 0);
+	}
+	assert_int_equal(udp, s.n - 1);
+	listen_print(l, true, text, sizeof(text));
+	assert_memory_equal(text, stun, strlen(stun));
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on,
+	    sizeof(on)), 0);
+	sin.sin_port = htons((uint16_t)port);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sin, sizeof(sin)), -1);
+	/* The same again is the same socket; another address is another. */
+	assert_true(listen_stage(l, a, false, why, sizeof(why)));
+	listen_commit(l);
+	assert_int_equal(look(l, LISTEN_ADDED).n, 0);
+	snprintf(stun, sizeof(stun), "127.0.0.1:%u", spare_port());
+	b = with_stun(port, stun);
+	assert_true(listen_stage(l, b, false, why, sizeof(why)));
+	listen_commit(l);
+	t = look(l, LISTEN_ADDED);
+	assert_int_equal(t.n, 1);
+	assert_string_equal(t.text[0], stun);
+	assert_int_equal(look(l, LISTEN_REMOVED).n, udp);
+	/* Taken: said with its place, and nothing has changed. */
+	assert_int_equal(bind(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	assert_false(listen_stage(l, a, false, why, sizeof(why)));
+	snprintf(text, sizeof(text), "c:3: cannot listen on UDP 0.0.0.0:%u: %s",
+	    port, strerror(EADDRINUSE));
+	assert_string_equal(why, text);
+	assert_int_equal(look(l, LISTEN_NOW).n, 2);
+	close(fd);
+	conf_free(a);
+	conf_free(b);
+	listen_free(l);
 }
 
 int
@@ -322,9 +441,11 @@ main(void)
 		cmocka_unit_test(test_slots),
 		cmocka_unit_test(test_reload),
 		cmocka_unit_test(test_taken),
-		cmocka_unit_test(test_wildcard)
+		cmocka_unit_test(test_wildcard),
+		cmocka_unit_test(test_kind),
+		cmocka_unit_test(test_udp)
 	};
 
-	log_capture(on_log, NULL);
+	quiet_log();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

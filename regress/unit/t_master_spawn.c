@@ -19,10 +19,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/log.h"
 #include "common/str.h"
 #include "master/notify.h"
 #include "master/spawn.h"
+#include "regress/lib/quiet.h"
 
 static char	top[] = "/tmp/t_master_spawn.XXXXXX";
 
@@ -97,23 +97,30 @@ test_libexec(void **state)
 
 	(void)state;
 	snprintf(self, sizeof(self), "%s/sbin/headscaled", top);
-	assert_null(spawn_libexec(NULL, self, why, sizeof(why)));
+	assert_null(spawn_libexec(NULL, self, false, why, sizeof(why)));
 	snprintf(want, sizeof(want), "%s/libexec/headscaled/headscaled-keyd: "
 	    "No such file or directory (libexec_dir says where the programs "
 	    "are)", top);
 	assert_string_equal(why, want);
 	put_all("libexec/headscaled");
-	dir = spawn_libexec(NULL, self, why, sizeof(why));
+	dir = spawn_libexec(NULL, self, false, why, sizeof(why));
 	snprintf(want, sizeof(want), "%s/libexec/headscaled", top);
+	assert_string_equal(dir, want);
+	free(dir);
+	/* STUN is asked for only by who wants it. */
+	assert_null(spawn_libexec(NULL, self, true, why, sizeof(why)));
+	assert_non_null(strstr(why, "/headscaled-stun: No such file"));
+	put("libexec/headscaled/headscaled-stun", script, 0755);
+	dir = spawn_libexec(NULL, self, true, why, sizeof(why));
 	assert_string_equal(dir, want);
 	free(dir);
 	/* Those in our own folder come first, even if one is missing. */
 	put("sbin/headscaled-dbd", script, 0755);
-	assert_null(spawn_libexec(NULL, self, why, sizeof(why)));
+	assert_null(spawn_libexec(NULL, self, false, why, sizeof(why)));
 	snprintf(want, sizeof(want), "%s/sbin/headscaled-keyd: ", top);
 	assert_memory_equal(why, want, strlen(want));
 	put_all("sbin");
-	dir = spawn_libexec(NULL, self, why, sizeof(why));
+	dir = spawn_libexec(NULL, self, false, why, sizeof(why));
 	snprintf(want, sizeof(want), "%s/sbin", top);
 	assert_string_equal(dir, want);
 	free(dir);
@@ -121,13 +128,14 @@ test_libexec(void **state)
 	assert_int_equal(mkdir("open", 0777), 0);
 	assert_int_equal(chmod("open", 0777), 0);
 	put_all("open");
-	assert_null(spawn_libexec("open", self, why, sizeof(why)));
+	assert_null(spawn_libexec("open", self, false, why, sizeof(why)));
 	assert_non_null(strstr(why, "is writable by everybody"));
 	assert_int_equal(chmod("open", 0755), 0);
-	dir = spawn_libexec("open", self, why, sizeof(why));
+	dir = spawn_libexec("open", self, false, why, sizeof(why));
 	assert_non_null(dir);
 	free(dir);
-	assert_null(spawn_libexec(NULL, NULL, why, sizeof(why)));
+	assert_null(spawn_libexec(NULL, NULL, false, why,
+	    sizeof(why)));
 }
 
 static void
@@ -236,14 +244,6 @@ test_notify(void **state)
 	notify("READY=1");
 }
 
-static void
-on_log(int level, const char *line, void *arg)
-{
-	(void)level;
-	(void)line;
-	(void)arg;
-}
-
 int
 main(void)
 {
@@ -255,6 +255,6 @@ main(void)
 		cmocka_unit_test(test_notify)
 	};
 
-	log_capture(on_log, NULL);
+	quiet_log();
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }

@@ -13,22 +13,15 @@
 #include "common/enc.h"
 #include "common/ticket.h"
 #include "regress/lib/networld.h"
-#include "worker/net/net_int.h"
+#include "worker/net/layers_int.h"
 
-static int
-setup(void **state)
+/* What the client has to send goes to the server, in one piece. */
+static void
+hand_over(struct wire *x)
 {
-	if (noise_init() == -1)
-		return -1;
-	*state = networld_new(NULL);
-	return 0;
-}
+	uint8_t b[16384];
 
-static int
-teardown(void **state)
-{
-	networld_free(*state);
-	return frame_bytes() == 0 ? 0 : -1;
+	conn_input(x->conn, b, h2_client_output(x->client, b, sizeof(b)));
 }
 
 static void
@@ -195,14 +188,10 @@ t_keyd_dies(void **state)
 {
 	struct networld *w = *state;
 	struct wire *x = wire_client(w, 1, NULL), *y = wire_client(w, 2, NULL);
-	uint8_t b[1024];
-	size_t n;
 
-	n = h2_client_output(x->client, b, sizeof(b));
-	conn_input(x->conn, b, n);
+	hand_over(x);
 	x->mute = true;		/* no first record */
-	n = h2_client_output(y->client, b, sizeof(b));
-	conn_input(y->conn, b, n);
+	hand_over(y);
 	networld_run(w);
 	assert_int_equal(h2_client_state(x->client), H2C_OPEN);
 	assert_int_equal(sessions(w), 1);
@@ -274,10 +263,9 @@ t_unconfirmed(void **state)
 	struct networld *w = *state;
 	struct wire *x = wire_client(w, 1, NULL);
 	uint8_t b[16384];
-	size_t n, total = 0;
+	size_t total = 0;
 
-	n = h2_client_output(x->client, b, sizeof(b));
-	conn_input(x->conn, b, n);
+	hand_over(x);
 	/* it sends on without waiting for the 101 */
 	memset(b, 4, sizeof(b));
 	while (conn_wants_input(x->conn)) {
@@ -289,8 +277,7 @@ t_unconfirmed(void **state)
 	assert_true(x->done);		/* 04 04 04 04 is no first record */
 	/* and one that does not ask whether it may */
 	x = wire_client(w, 1, NULL);
-	n = h2_client_output(x->client, b, sizeof(b));
-	conn_input(x->conn, b, n);
+	hand_over(x);
 	memset(b, 4, sizeof(b));
 	for (total = 0; total < 1000000 && !conn_is_done(x->conn);
 	    total += sizeof(b))
@@ -306,12 +293,10 @@ t_eager(void **state)
 {
 	struct networld *w = *state;
 	struct wire *x = wire_client(w, 1, NULL);
-	uint8_t b[16384], *big;
-	size_t n;
+	uint8_t *big;
 
 	w->on_req = answer;
-	n = h2_client_output(x->client, b, sizeof(b));
-	conn_input(x->conn, b, n);
+	hand_over(x);
 	x->mute = true;
 	networld_run(w);
 	assert_int_equal(h2_client_state(x->client), H2C_OPEN);
@@ -334,8 +319,7 @@ t_forged_first(void **state)
 	uint8_t b[4096];
 	size_t n;
 
-	n = h2_client_output(x->client, b, sizeof(b));
-	conn_input(x->conn, b, n);
+	hand_over(x);
 	x->mute = true;
 	networld_run(w);
 	n = h2_client_output(x->client, b, sizeof(b));
@@ -425,21 +409,18 @@ t_leaves(void **state)
 {
 	struct networld *w = *state;
 	struct wire *x = wire_client(w, 1, NULL), *y = wire_client(w, 2, NULL);
-	uint8_t b[4096];
 	size_t n;
 
 	/* while keyd works on it */
 	y->mute = true;
-	n = h2_client_output(x->client, b, sizeof(b));
-	conn_input(x->conn, b, n);
+	hand_over(x);
 	assert_int_equal(pair_waiting(w->pair, PAIR_B), 1);
 	conn_eof(x->conn);
 	assert_int_equal(pair_waiting(w->pair, PAIR_B), 2);
 	networld_run(w);
 	assert_int_equal(link_owed(pair_link(w->pair, PAIR_B)), 0);
 	/* after READY */
-	n = h2_client_output(y->client, b, sizeof(b));
-	conn_input(y->conn, b, n);
+	hand_over(y);
 	networld_run(w);
 	conn_eof(y->conn);
 	assert_int_equal(pair_waiting(w->pair, PAIR_B), 1);
@@ -458,14 +439,11 @@ t_silent(void **state)
 {
 	struct networld *w = *state;
 	struct wire *x = wire_client(w, 1, NULL);
-	uint8_t b[4096];
-	size_t n;
 
 	networld_pass(w, 3 * US_PER_S);		/* opened itself */
 	wire_close(x);
 	x = wire_client(w, 1, NULL);
-	n = h2_client_output(x->client, b, sizeof(b));
-	conn_input(x->conn, b, n);
+	hand_over(x);
 	x->mute = true;
 	networld_pass(w, 9 * US_PER_S);
 	assert_false(x->done);
@@ -480,12 +458,9 @@ t_nonsense(void **state)
 {
 	struct networld *w = *state;
 	struct wire *x = wire_client(w, 1, NULL);
-	uint8_t b[4096];
 	struct msg m;
-	size_t n;
 
-	n = h2_client_output(x->client, b, sizeof(b));
-	conn_input(x->conn, b, n);
+	hand_over(x);
 	/* an OK where only READY makes sense, with the right request id */
 	msg_init(&m, M_KEY_NOISE_OK);
 	m.id = 1;
@@ -502,12 +477,9 @@ t_busy(void **state)
 {
 	struct networld *w = *state;
 	struct wire *x = wire_client(w, 1, NULL);
-	uint8_t b[4096];
 	struct msg m;
-	size_t n;
 
-	n = h2_client_output(x->client, b, sizeof(b));
-	conn_input(x->conn, b, n);
+	hand_over(x);
 	msg_init(&m, M_KEY_NOISE_NO);
 	m.u.key_noise_no.conn = 1;
 	m.u.key_noise_no.why = 4;
@@ -675,18 +647,16 @@ t_free(void **state)
 	assert_int_equal(env_timers(w->env), 0);
 }
 
-#define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f)	cmocka_unit_test_setup_teardown(f, networld_setup, \
+		    networld_teardown)
 
 /* A client whose handshake is answered and that says nothing then. */
 static struct wire *
 silent(struct networld *w, uint8_t who)
 {
 	struct wire *x = wire_client(w, who, NULL);
-	uint8_t b[4096];
-	size_t n;
 
-	n = h2_client_output(x->client, b, sizeof(b));
-	conn_input(x->conn, b, n);
+	hand_over(x);
 	x->mute = true;
 	networld_run(w);
 	assert_int_equal(x->conn->state, CONN_READY);
@@ -710,8 +680,6 @@ t_yields(void **state)
 	struct keyd_conf conf = { 2, 10000 };
 	struct networld *w = *state;
 	struct wire *x, *y, *z;
-	uint8_t b[4096];
-	size_t n;
 
 	keyd_reconf(w->keyd, &conf);
 	x = silent(w, 1);
@@ -729,8 +697,7 @@ t_yields(void **state)
 	/* Unknown, or its record is on the way: keyd's answer decides. */
 	say_gone(w, y->conn->number + 256);
 	say_gone(w, z->conn->number);
-	n = h2_client_output(y->client, b, sizeof(b));
-	conn_input(y->conn, b, n);
+	hand_over(y);
 	assert_int_equal(y->conn->state, CONN_CONFIRM);
 	say_gone(w, y->conn->number);
 	assert_int_equal(y->conn->state, CONN_CONFIRM);
@@ -749,8 +716,8 @@ main(void)
 		T(t_keyd_dies), T(t_hold), T(t_replay), T(t_unconfirmed),
 		T(t_eager), T(t_forged_first), T(t_spoiled), T(t_truncated),
 		T(t_leaves), T(t_silent), T(t_nonsense), T(t_busy),
-		T(t_yields), T(t_ws_frames), T(t_ws_pings), T(t_ws_spoiled), T(t_memory),
-		T(t_free)
+		T(t_yields), T(t_ws_frames), T(t_ws_pings), T(t_ws_spoiled),
+		    T(t_memory), T(t_free)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

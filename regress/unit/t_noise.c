@@ -9,45 +9,9 @@
 #include "common/enc.h"
 #include "common/noise.h"
 #include "regress/lib/noise_client.h"
-
-/* protocol.md 9.2 */
-#define VERSION		145
-#define CLIENT_PRIV	"0002030405060708090a0b0c0d0e0f10" \
-			"1112131415161718191a1b1c1d1e1f60"
-#define CLIENT_PUB	"07a37cbc142093c8b755dc1b10e86cb4" \
-			"26374ad16aa853ed0bdfc0b2b86d1c7c"
-#define SERVER_PRIV	"4042434445464748494a4b4c4d4e4f50" \
-			"5152535455565758595a5b5c5d5e5f60"
-#define SERVER_PUB	"64b101b1d0be5a8704bd078f9895001f" \
-			"c03e8e9f9522f188dd128d9846d48466"
-#define CLIENT_EPH	"8182838485868788898a8b8c8d8e8f90" \
-			"9192939495969798999a9b9c9d9e9fa0"
-#define SERVER_EPH	"c1c2c3c4c5c6c7c8c9cacbcccdcecfd0" \
-			"d1d2d3d4d5d6d7d8d9dadbdcdddedfe0"
-#define INIT		"0091010060883186b800b41d5cf0429695da9b3cc4f328eb" \
-    "cd184a6e482fa578c103f06c777e515e2649e7bc3053b2ad63f8f50b185b3f445b2075ed" \
-    "c5928e529b876fcf97ae3ee0da3d38e1874801d8463642314cbcbea376c3727e41ddf957" \
-    "4936a13fef"
-#define RESP		"0200303a553d74792d727efa9b9a4cde3da1ad93f1a2d0c0" \
-    "9cb639b1a3c0fda14cbe248e45350442687b922fae77679013f6dc"
+#include "regress/lib/vectors.h"
 
 static struct noise *ns;
-
-static void
-unhex(uint8_t *dst, size_t n, const char *hex)
-{
-	assert_true(hex_dec(dst, n, slice_str(hex)));
-}
-
-static void
-check(const uint8_t *p, size_t n, const char *hex)
-{
-	char text[512];
-
-	assert_true(2 * n < sizeof(text));
-	hex_enc(text, p, n);
-	assert_string_equal(text, hex);
-}
 
 static int
 setup(void **state)
@@ -74,21 +38,21 @@ keys(void **state)
 	uint8_t priv[32], pub[32];
 
 	(void)state;
-	unhex(priv, 32, CLIENT_PRIV);
+	vec_get(priv, 32, VEC_CLIENT_PRIV);
 	noise_public(pub, priv);
-	check(pub, 32, CLIENT_PUB);
-	unhex(priv, 32, SERVER_PRIV);
+	vec_check(pub, 32, VEC_CLIENT_PUB);
+	vec_get(priv, 32, VEC_SERVER_PRIV);
 	noise_public(pub, priv);
-	check(pub, 32, SERVER_PUB);
-	unhex(priv, 32, CLIENT_EPH);
+	vec_check(pub, 32, VEC_SERVER_PUB);
+	vec_get(priv, 32, VEC_CLIENT_EPH);
 	noise_clamp(priv);
-	check(priv, 32, "8082838485868788898a8b8c8d8e8f90"
+	vec_check(priv, 32, "8082838485868788898a8b8c8d8e8f90"
 	    "9192939495969798999a9b9c9d9e9f60");
 	/* 9.1 */
-	unhex(priv, 32, "40ab1b58e9076c7a4d9d07291f5edf9d"
+	vec_get(priv, 32, "40ab1b58e9076c7a4d9d07291f5edf9d"
 	    "1aa017eb949624ba683317f48a640369");
 	noise_public(pub, priv);
-	check(pub, 32, "50d20b455ecf12bc453f83c2cfdb2a24"
+	vec_check(pub, 32, "50d20b455ecf12bc453f83c2cfdb2a24"
 	    "925d06cf2598dcaa54e91af82ce9f765");
 }
 
@@ -100,23 +64,23 @@ respond(struct noise_sym *s, const uint8_t init[NOISE_INIT],
 {
 	uint8_t priv[32], pub[32], dh[32], none[1];
 
-	unhex(priv, 32, SERVER_PRIV);
+	vec_get(priv, 32, VEC_SERVER_PRIV);
 	noise_public(pub, priv);
 	noise_sym_init(s, ns, (uint16_t)(init[0] << 8 | init[1]), pub);
-	check(s->h, 32, want[0]);
+	vec_check(s->h, 32, want[0]);
 	noise_mix_hash(s, init + 5, 32);
-	check(s->h, 32, want[1]);
+	vec_check(s->h, 32, want[1]);
 	assert_true(noise_dh(dh, priv, init + 5));
 	noise_mix_key(s, dh);
-	check(s->ck, 32, want[2]);
-	check(s->k, 32, want[3]);
+	vec_check(s->ck, 32, want[2]);
+	vec_check(s->k, 32, want[3]);
 	assert_true(noise_decrypt_hash(s, client_pub, init + 37, 48));
 	assert_true(noise_dh(dh, priv, client_pub));
 	noise_mix_key(s, dh);
-	check(s->ck, 32, want[4]);
-	check(s->k, 32, want[5]);
+	vec_check(s->ck, 32, want[4]);
+	vec_check(s->k, 32, want[5]);
 	assert_true(noise_decrypt_hash(s, none, init + 85, 16));
-	check(s->h, 32, want[6]);
+	vec_check(s->h, 32, want[6]);
 
 	resp[0] = NOISE_T_RESP;
 	resp[1] = 0;
@@ -125,13 +89,13 @@ respond(struct noise_sym *s, const uint8_t init[NOISE_INIT],
 	noise_mix_hash(s, resp + 3, 32);
 	assert_true(noise_dh(dh, eph, init + 5));
 	noise_mix_key(s, dh);
-	check(s->ck, 32, want[7]);
+	vec_check(s->ck, 32, want[7]);
 	assert_true(noise_dh(dh, eph, client_pub));
 	noise_mix_key(s, dh);
-	check(s->ck, 32, want[8]);
-	check(s->k, 32, want[9]);
+	vec_check(s->ck, 32, want[8]);
+	vec_check(s->k, 32, want[9]);
 	noise_encrypt_hash(s, resp + 35, NULL, 0);
-	check(s->h, 32, want[10]);
+	vec_check(s->h, 32, want[10]);
 }
 
 static const char *const steps[] = {
@@ -159,25 +123,23 @@ handshake(void **state)
 	unsigned int i;
 
 	(void)state;
-	unhex(server, 32, SERVER_PUB);
-	unhex(priv, 32, CLIENT_PRIV);
-	unhex(eph, 32, CLIENT_EPH);
+	vec_get(server, 32, VEC_SERVER_PUB);
+	vec_get(priv, 32, VEC_CLIENT_PRIV);
+	vec_get(eph, 32, VEC_CLIENT_EPH);
 	noise_clamp(eph);
-	assert_true(noise_client_start(&c, ns, VERSION, server, priv, eph,
+	assert_true(noise_client_start(&c, ns, VEC_CAPVER, server, priv, eph,
 	    init));
-	check(init, sizeof(init), INIT);
+	vec_check(init, sizeof(init), VEC_INIT);
 
-	unhex(eph, 32, SERVER_EPH);
+	vec_get(eph, 32, VEC_SERVER_EPH);
 	noise_clamp(eph);
 	respond(&s, init, resp, eph, client, steps);
-	check(resp, sizeof(resp), RESP);
+	vec_check(resp, sizeof(resp), VEC_RESP);
 	noise_public(pub, priv);
 	assert_memory_equal(client, pub, 32);
 	noise_split(&s, c2s, s2c);
-	check(c2s, 32, "31f30c46ac033019baafa7863162463b"
-	    "a111d10fa51592725b06f24ac469720e");
-	check(s2c, 32, "2aecc4e7049a761e392ee4ca2efc642d"
-	    "5d3a4ee59bb213c4025cf6c47c9ec02b");
+	vec_check(c2s, 32, VEC_C2S);
+	vec_check(s2c, 32, VEC_S2C);
 	noise_sym_wipe(&s);
 
 	for (i = 0; i < NOISE_RESP; i++) {
@@ -187,7 +149,7 @@ handshake(void **state)
 		assert_false(noise_client_finish(&copy, bad));
 	}
 	assert_true(noise_client_finish(&c, resp));
-	check(c.hash, 32, steps[10]);
+	vec_check(c.hash, 32, steps[10]);
 	assert_memory_equal(c.tx.key, c2s, 32);
 	assert_memory_equal(c.rx.key, s2c, 32);
 	noise_client_wipe(&c);
@@ -204,10 +166,10 @@ forged_init(void **state)
 	bool ok;
 
 	(void)state;
-	unhex(priv, 32, SERVER_PRIV);
-	unhex(pub, 32, SERVER_PUB);
+	vec_get(priv, 32, VEC_SERVER_PRIV);
+	vec_get(pub, 32, VEC_SERVER_PUB);
 	for (i = 0; i < NOISE_INIT * 8; i++) {
-		unhex(init, sizeof(init), INIT);
+		vec_get(init, sizeof(init), VEC_INIT);
 		init[i / 8] ^= (uint8_t)(1 << i % 8);
 		if (i / 8 >= 2 && i / 8 < 5)	/* type, length */
 			continue;
@@ -229,33 +191,23 @@ forged_init(void **state)
 static void
 low_order(void **state)
 {
-	static const char *const point[] = {
-	    "0000000000000000000000000000000000000000000000000000000000000000",
-	    "0100000000000000000000000000000000000000000000000000000000000000",
-	    "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
-	    "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
-	    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-	    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-	    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-	    "0000000000000000000000000000000000000000000000000000000000000080",
-	};
 	struct noise_client c;
 	uint8_t priv[32], eph[32], pub[32], out[32], zero[32] = { 0 };
 	uint8_t init[NOISE_INIT];
 	size_t i;
 
 	(void)state;
-	unhex(priv, 32, CLIENT_PRIV);
-	unhex(eph, 32, CLIENT_EPH);
-	for (i = 0; i < sizeof(point) / sizeof(point[0]); i++) {
-		unhex(pub, 32, point[i]);
+	vec_get(priv, 32, VEC_CLIENT_PRIV);
+	vec_get(eph, 32, VEC_CLIENT_EPH);
+	for (i = 0; vec_low_order(i) != NULL; i++) {
+		vec_get(pub, 32, vec_low_order(i));
 		memset(out, 1, sizeof(out));
 		assert_false(noise_dh(out, priv, pub));
 		assert_memory_equal(out, zero, 32);
 		assert_false(noise_client_start(&c, ns, 1, pub, priv, eph,
 		    init));
 	}
-	unhex(pub, 32, SERVER_PUB);
+	vec_get(pub, 32, VEC_SERVER_PUB);
 	assert_true(noise_dh(out, priv, pub));
 }
 
@@ -266,31 +218,29 @@ records(void **state)
 	uint8_t key[32], out[NOISE_RECORD], plain[NOISE_PLAIN];
 
 	(void)state;
-	unhex(key, 32, "31f30c46ac033019baafa7863162463b"
-	    "a111d10fa51592725b06f24ac469720e");
+	vec_get(key, 32, VEC_C2S);
 	noise_key_set(&tx, key, 0);
 	noise_key_set(&rx, key, 0);
 	assert_int_equal(noise_seal(ns, &tx, out, "hello", 5), 24);
-	check(out, 24, "040015ba0be5bb6d0fd8d68b533c46e70dac349e0c7dd3e4");
+	vec_check(out, 24, VEC_RECORD);
 	assert_int_equal(noise_open(ns, &rx, plain, out, 24), 5);
 	assert_memory_equal(plain, "hello", 5);
 	memcpy(out + NOISE_HEAD, "world", 5);		/* in place */
 	assert_int_equal(noise_seal(ns, &tx, out, out + NOISE_HEAD, 5), 24);
-	check(out, 24, "0400153de57b005130b4ac94fecc84daf1a19bf5979badad");
+	vec_check(out, 24, "0400153de57b005130b4ac94fecc84daf1a19bf5979badad");
 	assert_int_equal(noise_open(ns, &rx, out + NOISE_HEAD, out, 24), 5);
 	assert_memory_equal(out + NOISE_HEAD, "world", 5);
 
 	/* The second record alone, with its nonce: as after CONFIRM. */
 	noise_key_set(&tx, key, 1);
 	assert_int_equal(noise_seal(ns, &tx, out, "world", 5), 24);
-	check(out, 24, "0400153de57b005130b4ac94fecc84daf1a19bf5979badad");
+	vec_check(out, 24, "0400153de57b005130b4ac94fecc84daf1a19bf5979badad");
 
-	unhex(key, 32, "2aecc4e7049a761e392ee4ca2efc642d"
-	    "5d3a4ee59bb213c4025cf6c47c9ec02b");
+	vec_get(key, 32, VEC_S2C);
 	noise_key_set(&tx, key, 0);
 	assert_int_equal(noise_seal(ns, &tx, out, "\xff\xff\xff\x54\x53", 5),
 	    24);
-	check(out, 24, "040015af164ee112ff7810446b92e4d75ff291558c93ea7d");
+	vec_check(out, 24, "040015af164ee112ff7810446b92e4d75ff291558c93ea7d");
 	noise_key_wipe(&tx);
 	assert_true(tx.dead);
 	assert_int_equal(noise_seal(ns, &tx, out, "x", 1), 0);
@@ -310,12 +260,12 @@ record_sizes(void **state)
 	noise_key_set(&rx, key, 0);
 	assert_int_equal(noise_seal(ns, &tx, out, big, NOISE_PLAIN),
 	    NOISE_RECORD);
-	check(out, 3, "040ffd");
+	vec_check(out, 3, "040ffd");
 	assert_int_equal(noise_open(ns, &rx, plain, out, NOISE_RECORD),
 	    NOISE_PLAIN);
 	assert_int_equal(noise_seal(ns, &tx, out, big, 5000 - NOISE_PLAIN),
 	    5038 - NOISE_RECORD);
-	check(out, 3, "0403ab");
+	vec_check(out, 3, "0403ab");
 	assert_int_equal(noise_open(ns, &rx, plain, out,
 	    5038 - NOISE_RECORD), 5000 - NOISE_PLAIN);
 	for (n = 0; n < 300; n++) {

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "common/log.h"
+#include "regress/lib/quiet.h"
 #include "worker/control/control_int.h"
 
 #define LIMIT	(256ULL * 1024 * 1024)
@@ -36,19 +36,11 @@ tailnets_snapshot(struct tailnets *tn, uint64_t id, const void *p, size_t n)
 	return whole.rc;
 }
 
-static void
-quiet(int level, const char *line, void *arg)
-{
-	(void)level;
-	(void)line;
-	(void)arg;
-}
-
 static int
 setup(void **state)
 {
 	(void)state;
-	log_capture(quiet, NULL);
+	quiet_log();
 	memset(&c, 0, sizeof(c));
 	memset(&whole, 0, sizeof(whole));
 	TAILQ_INIT(&c.snaps);

@@ -287,8 +287,8 @@ ssh(void **state)
 	(void)state;
 	compile(k, "{" TAGS "\"ssh\":["
 	    "{\"action\":\"accept\",\"src\":[\"autogroup:member\"],\"dst\":"
-	    "[\"tag:x\",\"autogroup:self\"],\"users\":[\"zoe\",\"root\",\"amy\","
-	    "\"zoe\",\"localpart:x\"]},"
+	    "[\"tag:x\",\"autogroup:self\"],\"users\":[\"zoe\",\"root\","
+	    "\"amy\",\"zoe\",\"localpart:x\"]},"
 	    "{\"action\":\"accept\",\"src\":[],\"dst\":[\"tag:x\"],\"users\":"
 	    "[\"root\"]},"
 	    "{\"action\":\"check\",\"src\":[\"tag:y\"],\"dst\":[\"tag:x\"],"

@@ -17,7 +17,7 @@ struct end {
 	struct link	*l;
 	struct serve	*serve;
 	struct buf	 blob, lines, text, detail;
-	unsigned int	 ok, no, closed;
+	unsigned int	 ok, no, wants, closed;
 	bool		 tests_failed;
 	uint64_t	 size;
 	uint32_t	 line, column;
@@ -58,6 +58,9 @@ io_send(void *arg, uint32_t type, uint32_t id, const void *p, size_t n, int fd)
 		break;
 	case M_POL_LINE:
 		buf_slice(&e->lines, m.u.pol_line.octets);
+		break;
+	case M_POL_NODES:
+		e->wants++;
 		break;
 	case M_POL_OK:
 		e->ok++;
@@ -146,11 +149,13 @@ feed(struct end *e, const struct msg *m, uint32_t id)
 }
 
 static void
-conf(struct end *e, uint8_t what, const char *src, const char *dst)
+conf_as(struct end *e, uint8_t what, const char *src, const char *dst,
+    bool later)
 {
 	struct msg m;
 
 	msg_init(&m, M_POL_CONF);
+	m.u.pol_conf.later = later;
 	m.u.pol_conf.what = what;
 	(void)prefix_parse(&m.u.pol_conf.range4, slice_str("100.64.0.0/10"));
 	(void)prefix_parse(&m.u.pol_conf.range6,
@@ -159,6 +164,12 @@ conf(struct end *e, uint8_t what, const char *src, const char *dst)
 	m.u.pol_conf.dst = slice_str(dst);
 	m.u.pol_conf.lines = 10;
 	feed(e, &m, 0);
+}
+
+static void
+conf(struct end *e, uint8_t what, const char *src, const char *dst)
+{
+	conf_as(e, what, src, dst, false);
 }
 
 static void
@@ -200,7 +211,7 @@ node(struct end *e, uint64_t id, const char *name, uint64_t user,
 }
 
 static void
-people(struct end *e)
+people_named(struct end *e)
 {
 	struct msg m;
 
@@ -208,9 +219,21 @@ people(struct end *e)
 	m.u.pol_user.id = 4;
 	m.u.pol_user.name = m.u.pol_user.email = slice_str("a@example.com");
 	feed(e, &m, 0);
+}
+
+static void
+nodes(struct end *e)
+{
 	node(e, 1, "mine", 4, NULL, "100.64.0.1");
 	/* The owner of a tagged node does not count. */
 	node(e, 2, "srv", 4, "tag:srv", "100.64.0.2");
+}
+
+static void
+people(struct end *e)
+{
+	people_named(e);
+	nodes(e);
 }
 
 static void
@@ -250,6 +273,45 @@ compiles(void **state)
 	give(e, "{}", false);
 	assert_int_equal(e->w->ends, 1);
 	stop(e);
+}
+
+/* Nodes are asked for where there are tests, once, and before a blob. */
+static void
+asks(void **state)
+{
+	static const char *const with[] = { "", ",\"tests\":[{\"src\":"
+	    "\"a@example.com\",\"accept\":[\"tag:srv:22\"]}]",
+	    ",\"tests\":[{\"src\":\"a@example.com\",\"accept\":"
+	    "[\"tag:srv:23\"]}]", ",\"sshTests\":[{\"src\":"
+	    "\"a@example.com\",\"dst\":[\"tag:srv\"],\"deny\":"
+	    "[\"root\"]}]" };
+	struct end *e;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(with) / sizeof(with[0]); i++) {
+		e = start();
+		conf_as(e, 1, "", "", true);
+		give(e, RULES, false);
+		give(e, with[i], false);
+		give(e, "}", false);
+		people_named(e);
+		go(e);
+		assert_int_equal(e->wants, i == 0 ? 0 : 1);
+		assert_int_equal(e->ok + e->no, i == 0 ? 1 : 0);
+		assert_int_equal(e->blob.n != 0, i == 0);
+		if (i != 0) {
+			nodes(e);
+			go(e);
+		}
+		assert_int_equal(e->wants, i == 0 ? 0 : 1);
+		assert_int_equal(e->ok, i == 2 ? 0 : 1);
+		assert_int_equal(e->tests_failed, i == 2);
+		assert_int_equal(e->size, e->blob.n);
+		assert_true(e->blob.n != 0);
+		assert_int_equal(e->w->ends, 0);
+		stop(e);
+	}
 }
 
 static void
@@ -350,7 +412,7 @@ explains(void **state)
 	assert_int_equal(e->ok, 1);
 	buf_u8(&e->lines, 0);
 	assert_string_equal((const char *)e->lines.p,
-	    "+ mine -> srv any:22\n* tagOwners differs\n");
+	    "+ mine -> srv any:22\n+ tagOwners tag:srv: nobody\n");
 	stop(e);
 }
 
@@ -403,6 +465,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(compiles),
+		cmocka_unit_test(asks),
 		cmocka_unit_test(refuses),
 		cmocka_unit_test(stored),
 		cmocka_unit_test(tests_fail),

@@ -11,6 +11,7 @@
 #include <json.h>
 
 #include "common/log.h"
+#include "regress/lib/quiet.h"
 #include "regress/lib/rulekit.h"
 #include "regress/lib/tnworld.h"
 #include "worker/tailnet/tailnets_int.h"
@@ -24,14 +25,6 @@ struct world {
 	struct client	*c[NODES + 1];
 	struct mapview_count was[NODES + 1];
 };
-
-static void
-swallow(int level, const char *line, void *arg)
-{
-	(void)level;
-	(void)line;
-	(void)arg;
-}
 
 static struct fnode
 fnode(uint64_t id)
@@ -337,7 +330,7 @@ t_parts(void **state)
 
 	(void)state;
 	start(&t);
-	log_capture(swallow, NULL);
+	quiet_log();
 	pol_save(&blob, &t.kit.pol);
 	msg_init(&m, M_DB_POLICY_PART);
 	m.u.db_policy_part.tailnet = FEED_TAILNET;
@@ -367,7 +360,7 @@ t_bad(void **state)
 
 	(void)state;
 	start(&t);
-	log_capture(swallow, NULL);
+	quiet_log();
 	assert_int_equal(tailnets_policy(t.w->tn, FEED_TAILNET, "rubbish",
 	    7), 0);
 	assert_int_equal(feed_batch(t.w->tn, ++t.w->seq), -1);
@@ -388,7 +381,7 @@ t_none(void **state)
 	struct replica *r;
 
 	(void)state;
-	log_capture(swallow, NULL);
+	quiet_log();
 	snap_tailnet(&b, "default", 2);
 	snap_batch(&b, ++w->seq);
 	assert_int_equal(tailnets_snapshot(w->tn, FEED_TAILNET, b.p, b.n), 0);

@@ -15,21 +15,6 @@
 		"\"tagOwners\":{\"tag:srv\":[],\"tag:none\":[]," \
 		"\"tag:router\":[]},"
 
-static struct polkit *
-world(void)
-{
-	struct polkit *k = polkit_new();
-
-	(void)polkit_user(k, "a@example.com", 0);
-	(void)polkit_user(k, "b@example.com", 0);
-	(void)polkit_node(k, "a1", 1, "", "");
-	(void)polkit_node(k, "a2", 1, "", "");
-	(void)polkit_node(k, "b1", 2, "", "");
-	(void)polkit_node(k, "srv", 0, "tag:srv", "");
-	(void)polkit_node(k, "router", 0, "tag:router", "10.33.0.0/16");
-	return k;
-}
-
 static void
 run(struct polkit *k, const char *rules, const char *tests,
     const char *detail)
@@ -62,7 +47,7 @@ run(struct polkit *k, const char *rules, const char *tests,
 static void
 network(void **state)
 {
-	struct polkit *k = world();
+	struct polkit *k = polkit_five("10.33.0.0/16");
 	const char *rules = ACL("\"a@example.com\"", "\"tag:srv:22,80-90\","
 	    "\"10.33.0.0/24:443\"");
 
@@ -89,7 +74,7 @@ network(void **state)
 static void
 protocols(void **state)
 {
-	struct polkit *k = world();
+	struct polkit *k = polkit_five("10.33.0.0/16");
 	const char *rules = "\"grants\":[{\"src\":[\"*\"],\"dst\":[\"*\"],"
 	    "\"ip\":[\"udp:53\",\"sctp:9\"]}]";
 
@@ -105,7 +90,7 @@ protocols(void **state)
 static void
 unresolved(void **state)
 {
-	struct polkit *k = world();
+	struct polkit *k = polkit_five("10.33.0.0/16");
 	const char *rules = ACL("\"*\"", "\"*:*\"");
 
 	(void)state;
@@ -133,7 +118,7 @@ unresolved(void **state)
 static void
 self(void **state)
 {
-	struct polkit *k = world();
+	struct polkit *k = polkit_five("10.33.0.0/16");
 	const char *rules = ACL("\"autogroup:member\"",
 	    "\"autogroup:self:22\"");
 
@@ -151,7 +136,7 @@ self(void **state)
 static void
 many_findings(void **state)
 {
-	struct polkit *k = world();
+	struct polkit *k = polkit_five("10.33.0.0/16");
 	struct buf b = { NULL, 0, 0 };
 	unsigned int i, lines = 0;
 	const char *s;
@@ -183,7 +168,7 @@ many_findings(void **state)
 static void
 ssh(void **state)
 {
-	struct polkit *k = world();
+	struct polkit *k = polkit_five("10.33.0.0/16");
 
 	(void)state;
 	run(k, RULES, SSH("{\"src\":\"a@example.com\",\"dst\":[\"tag:srv\"],"

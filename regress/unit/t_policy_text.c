@@ -16,9 +16,12 @@
 
 #define nitems(x)	(sizeof(x) / sizeof((x)[0]))
 
-/* policy.md 17.1, but for what only nodes tell: each text once or more. */
+/*
+ * policy.md 17.1, but for what only nodes tell: each text once or more; here
+ * those of acls and grants.
+ */
 static void
-service_texts(void **state)
+service_rules(void **state)
 {
 	static const struct polread_row t[] = {
 		{ ACL_SRC("\"tag:gone\""), "src=tag not found: \"tag:gone\"" },
@@ -74,7 +77,17 @@ service_texts(void **state)
 		    "allow all IP addresses, use \"*\" or "
 		    "\"autogroup:internet\"" },
 		{ GRANT("\"src\":[\"*\"],\"dst\":[\"*\"],\"ip\":[\"*\"],"
-		    "\"via\":[\"group:ops\"]"), "via can only be a tag" },
+		    "\"via\":[\"group:ops\"]"), "via can only be a tag" }
+	};
+
+	(void)state;
+	polread_all(t, nitems(t));
+}
+
+static void
+service_definitions(void **state)
+{
+	static const struct polread_row t[] = {
 		{ TARGET("\"%none%\""), "\"%none%\": invalid address" },
 		{ ATTR("\"target\":[\"*\"],\"ipPool\":"
 		    "[\"100.100.100.0/26\"]"), "IPPool(100.100.100.0/26): "
@@ -85,7 +98,17 @@ service_texts(void **state)
 		    "be recursive" },
 		{ "{\"tagOwners\":{\"tag:\303\244\":[]}}",
 		    "tagOwners[\"tag:\303\244\"]: tag names must start with "
-		    "a letter, after 'tag:'" },
+		    "a letter, after 'tag:'" }
+	};
+
+	(void)state;
+	polread_all(t, nitems(t));
+}
+
+static void
+service_ssh_and_tests(void **state)
+{
+	static const struct polread_row t[] = {
 		{ SSH("\"src\":[\"ann@\"],\"dst\":[\"tag:db\"],"
 		    "\"users\":[\"root\"]"), "action must be specified" },
 		{ SSH("\"action\":\" \",\"users\":[\"root\"]"),
@@ -130,9 +153,12 @@ service_texts(void **state)
 	polread_all(t, nitems(t));
 }
 
-/* policy.md 17.2 and the texts of the sections before it. */
+/*
+ * policy.md 17.2 and the texts of the sections before it, from here to
+ * other_fields(); first the autogroups.
+ */
 static void
-other_texts(void **state)
+other_autogroups(void **state)
 {
 	static const struct polread_row t[] = {
 		{ ACL_SRC("\"autogroup:internet\""), "autogroup:internet can "
@@ -165,7 +191,17 @@ other_texts(void **state)
 		    "[autogroup:member autogroup:tagged autogroup:self]" },
 		{ TARGET("\"autogroup:self\""), "nodeAttrs target does not "
 		    "support this autogroup: \"autogroup:self\", can be "
-		    "[autogroup:member autogroup:tagged]" },
+		    "[autogroup:member autogroup:tagged]" }
+	};
+
+	(void)state;
+	polread_all(t, nitems(t));
+}
+
+static void
+other_definitions(void **state)
+{
+	static const struct polread_row t[] = {
 		{ ATTR("\"target\":[\"*\"],\"ipPool\":[\"10.0.0.0/24\"]"),
 		    "nodeAttrs ipPool must be within 100.64.0.0/10: "
 		    "\"10.0.0.0/24\"" },
@@ -211,7 +247,17 @@ other_texts(void **state)
 		    "invalid hostname: \"a:b\"" },
 		{ "{\"hosts\":{\"a\":\"10.0.0\"}}", "hostname contains "
 		    "invalid IP address: hostname \"a\" address "
-		    "\"10.0.0\"" },
+		    "\"10.0.0\"" }
+	};
+
+	(void)state;
+	polread_all(t, nitems(t));
+}
+
+static void
+other_names_and_ports(void **state)
+{
+	static const struct polread_row t[] = {
 		{ ACL_SRC("\"printer\""),
 		    "host not defined in policy: \"printer\"" },
 		{ ACL_SRC("\"group:b\""),
@@ -256,7 +302,17 @@ other_texts(void **state)
 		{ ACL_DST("\"nas:80, 81\""), "dst=\"nas:80, 81\": port range "
 		    "\"80, 81\": invalid first integer" },
 		{ ACL_DST("\"nas:80,\""), "dst=\"nas:80,\": port range "
-		    "\"80,\": invalid first integer" },
+		    "\"80,\": invalid first integer" }
+	};
+
+	(void)state;
+	polread_all(t, nitems(t));
+}
+
+static void
+other_protocols_and_actions(void **state)
+{
+	static const struct polread_row t[] = {
 		{ GRANT_IP("\"tcp:80:81\""), "expected only one colon in "
 		    "Internet protocol and port type, got: [tcp 80 81](3)" },
 		{ GRANT_IP("\"TCP:80\""), "invalid protocol number: \"TCP\" "
@@ -292,7 +348,17 @@ other_texts(void **state)
 		{ GRANT_APP("\"nothing\":[]"), "capability name must have "
 		    "the form {domain}/{path}" },
 		{ GRANT_DST("\"all\""), "dst \"all\": to allow all IP "
-		    "addresses, use \"*\" or \"autogroup:internet\"" },
+		    "addresses, use \"*\" or \"autogroup:internet\"" }
+	};
+
+	(void)state;
+	polread_all(t, nitems(t));
+}
+
+static void
+other_ssh(void **state)
+{
+	static const struct polread_row t[] = {
 		{ SSH_DST("\"*\""), "wildcard (*) is not supported as SSH "
 		    "destination; use 'autogroup:member' for user-owned "
 		    "devices, 'autogroup:tagged' for tagged devices, or "
@@ -325,7 +391,17 @@ other_texts(void **state)
 		    "devices)" },
 		{ SSH("\"action\":\"accept\",\"users\":[\"root\"],"
 		    "\"checkPeriod\":\"1h\""), "checkPeriod is only valid "
-		    "with action \"check\"" },
+		    "with action \"check\"" }
+	};
+
+	(void)state;
+	polread_all(t, nitems(t));
+}
+
+static void
+other_fields(void **state)
+{
+	static const struct polread_row t[] = {
 		{ "{\"groups\":{\"group:a\":[\"twin@\"]}}", "multiple users "
 		    "found: token \"twin@\" found: 4 twin, 5 twin" },
 		{ ACL_SRC("\"twin@\""), "multiple users found: token "
@@ -606,8 +682,15 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(service_texts),
-		cmocka_unit_test(other_texts),
+		cmocka_unit_test(service_rules),
+		cmocka_unit_test(service_definitions),
+		cmocka_unit_test(service_ssh_and_tests),
+		cmocka_unit_test(other_autogroups),
+		cmocka_unit_test(other_definitions),
+		cmocka_unit_test(other_names_and_ports),
+		cmocka_unit_test(other_protocols_and_actions),
+		cmocka_unit_test(other_ssh),
+		cmocka_unit_test(other_fields),
 		cmocka_unit_test(no_silent_widening),
 		cmocka_unit_test(wrong_types),
 		cmocka_unit_test(accepted),

@@ -22,6 +22,7 @@
 #include "regress/lib/dbdworld.h"
 #include "regress/lib/keyworld.h"
 #include "regress/lib/rogue.h"
+#include "regress/lib/superkit.h"
 
 #define HONEST		1	/* slots */
 #define ROGUE		2
@@ -436,12 +437,7 @@ on_seat(struct proc *p, void *arg)
 {
 	struct world *w = arg;
 
-	if (proc_role(p) == ROLE_KEYD)
-		w->keyd = p;
-	else if (proc_role(p) == ROLE_DBD)
-		w->dbd = p;
-	else if (!proc_is_check(p))
-		w->worker[proc_slot(p)] = p;
+	su_seat(p, &w->keyd, &w->dbd, w->worker);
 }
 
 static void
@@ -599,7 +595,7 @@ setup(void **state)
 {
 	struct super_ops ops = {
 		on_spawn, on_kill, on_send, on_pair, on_configure, on_serving,
-		on_outcome, on_stopped, NULL, NULL
+		on_outcome, on_stopped, NULL, NULL, NULL
 	};
 	struct world *w;
 	char why[256];

@@ -14,7 +14,7 @@
 #include "common/log.h"
 #include "common/secret.h"
 #include "regress/lib/networld.h"
-#include "worker/net/net_int.h"
+#include "worker/net/layers_int.h"
 
 #define BODY		65536		/* body_max */
 #define HEAD		16384

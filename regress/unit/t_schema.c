@@ -21,6 +21,7 @@
 #include "dbd/schema.h"
 #include "dbd/store.h"
 #include "regress/lib/faultfs.h"
+#include "regress/lib/quiet.h"
 
 #define SCHEMA_SQL	"SELECT group_concat(sql, ';') FROM (SELECT sql FROM" \
 	" sqlite_schema WHERE sql IS NOT NULL ORDER BY type, name)"
@@ -43,14 +44,6 @@ group_setup(void **state)
 	return disk == NULL ? -1 : 0;
 }
 
-static void
-mute(int level, const char *line, void *arg)
-{
-	(void)level;
-	(void)line;
-	(void)arg;
-}
-
 static int
 setup(void **state)
 {
@@ -64,7 +57,7 @@ setup(void **state)
 	    STORE_VERSION);
 	disk->fail_at = 0;
 	disk->readonly = false;
-	log_capture(mute, NULL);
+	quiet_log();
 	*state = f;
 	return 0;
 }
@@ -75,7 +68,8 @@ clear(struct fix *f)
 	static const char *const name[] = { "db", "db-wal", "db-shm",
 	    "db-journal", "db.v1", "db.v1-wal", "db.v1-shm", "db.v1-journal",
 	    "db.v2", "db.v2-wal", "db.v2-shm", "db.v2-journal", "db.v3",
-	    "db.v3-wal", "db.v3-shm", "db.v3-journal" };
+	    "db.v3-wal", "db.v3-shm", "db.v3-journal", "db.v4",
+	    "db.v4-wal", "db.v4-shm", "db.v4-journal" };
 	char path[96];
 	size_t i;
 
@@ -401,6 +395,46 @@ test_dump_v3(void **state)
 	store_close(s);
 }
 
+static int
+dump_refused(const struct node_row *r, void *arg)
+{
+	struct msg_list it = r->refused;
+	struct r_route route;
+	char *text = arg;
+
+	*text = '\0';
+	while (msg_list_next(&it, MR_ROUTE, &route)) {
+		(void)strlcat(text, *text == '\0' ? "" : " ", 64);
+		(void)prefix_print(text + strlen(text), &route.v);
+	}
+	return 0;
+}
+
+/* What an administrator took back is kept from here on. */
+static void
+test_dump_v4(void **state)
+{
+	struct fix *f = *state;
+	char text[128];
+	struct store *s;
+
+	test_dump(f, 4);
+	assert_non_null(s = try(f, NULL));
+	assert_int_equal(store_load_nodes(s, dump_refused, text), 0);
+	assert_string_equal(text, "::/0");
+	store_close(s);
+	/* What waited in what came before goes on waiting. */
+	from_dump(f, 3);
+	answer(f->path, "SELECT group_concat(prefix) FROM routes WHERE"
+	    " refused = 1", "0.0.0.0/0");
+	answer(f->path, "SELECT group_concat(prefix) FROM routes WHERE"
+	    " refused = 0", "10.9.0.0/16");
+	assert_non_null(s = try(f, NULL));
+	assert_int_equal(store_load_nodes(s, dump_refused, text), 0);
+	assert_string_equal(text, "0.0.0.0/0");
+	store_close(s);
+}
+
 static void
 test_newer(void **state)
 {
@@ -533,16 +567,17 @@ test_migration(void **state)
 
 	from_dump(f, STORE_VERSION);
 	assert_int_equal(migrate(f, next_step, NULL), 0);
-	answer(f->path, "SELECT group_concat(version) FROM schema", "1,2,3,4");
+	answer(f->path, "SELECT group_concat(version) FROM schema",
+	    "1,2,3,4,5");
 	answer(f->path, "SELECT mail FROM users", "alice@x.invalid");
-	answer(f->copy, "SELECT group_concat(version) FROM schema", "1,2,3");
+	answer(f->copy, "SELECT group_concat(version) FROM schema", "1,2,3,4");
 	answer(f->copy, "SELECT name FROM users", "alice");
 	/* Nothing left to do. */
 	assert_int_equal(unlink(f->copy), 0);
 	assert_int_equal(migrate(f, next_step, NULL), 0);
 	assert_int_equal(access(f->copy, F_OK), -1);
 	/* And this program, which does not know it, refuses it. */
-	refused(f, "schema version 4");
+	refused(f, "schema version 5");
 }
 
 static void
@@ -555,11 +590,11 @@ test_migration_fails(void **state)
 	assert_int_equal(migrate(f, "UPDATE users SET name = 'x';"
 	    "CREATE TABLE extra (id); INSERT INTO nowhere VALUES (1);", NULL),
 	    -1);
-	assert_non_null(strstr(f->why, "from schema version 3 to 4"));
+	assert_non_null(strstr(f->why, "from schema version 4 to 5"));
 	assert_non_null(strstr(f->why, "no such table: nowhere"));
-	assert_non_null(strstr(f->why, "still has version 3"));
+	assert_non_null(strstr(f->why, "still has version 4"));
 	assert_non_null(strstr(f->why, f->copy));
-	answer(f->path, "SELECT max(version) FROM schema", "3");
+	answer(f->path, "SELECT max(version) FROM schema", "4");
 	answer(f->path, "SELECT name FROM users", "alice");
 	answer(f->path, "SELECT count(*) FROM sqlite_schema WHERE name ="
 	    " 'extra'", "0");
@@ -579,7 +614,7 @@ test_no_copy_no_migration(void **state)
 	assert_int_equal(migrate(f, next_step, NULL), -1);
 	assert_non_null(strstr(f->why, "cannot copy it to"));
 	assert_non_null(strstr(f->why, "as it was"));
-	answer(f->path, "SELECT max(version) FROM schema", "3");
+	answer(f->path, "SELECT max(version) FROM schema", "4");
 }
 
 static void
@@ -618,10 +653,10 @@ test_migration_on_failing_disk(void **state)
 		version = ask(f->path, "SELECT max(version) FROM schema");
 		mail = ask(f->path, "SELECT count(*) FROM pragma_table_info("
 		    "'users') WHERE name = 'mail'");
-		assert_string_equal(mail, strcmp(version, "4") == 0 ? "1" :
+		assert_string_equal(mail, strcmp(version, "5") == 0 ? "1" :
 		    "0");
 		if (rc == 0)
-			assert_string_equal(version, "4");
+			assert_string_equal(version, "5");
 		else
 			failed++;
 		answer(f->path, "PRAGMA integrity_check", "ok");
@@ -737,7 +772,7 @@ main(void)
 #define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_fresh), T(test_dump_v1), T(test_dump_v2),
-		T(test_dump_v3),
+		T(test_dump_v3), T(test_dump_v4),
 		T(test_newer),
 		T(test_not_ours), T(test_damaged), T(test_no_access),
 		T(test_migration), T(test_migration_fails),

@@ -20,6 +20,7 @@
 
 #include "common/log.h"
 #include "common/noise.h"
+#include "regress/lib/certkit.h"
 #include "worker/net/sock.h"
 
 #define TURNS_MAX	2000000
@@ -45,7 +46,7 @@ struct world {
 static void
 on_req(struct req *r, void *arg)
 {
-	struct req_head h = { 200, "text/plain", -1, NULL, NULL };
+	struct req_head h = { 200, "text/plain", -1, NULL, NULL, NULL, NULL };
 	struct world *w = arg;
 
 	w->asked++;
@@ -160,7 +161,8 @@ setup(void **state)
 	w->ev = ev_new();
 	w->net = net_new(ev_env(w->ev), &conf, &ops);
 	w->set = sock_new(w->ev, w->net, on_pause, w);
-	sock_listen(w->set, 1, 3, listen_any(&w->addr));
+	sock_listen(w->set, 1, 3, CONN_K_PLAIN, false,
+	    listen_any(&w->addr));
 	sock_accept(w->set, 3, true);
 	timer_init(&w->clock, ev_env(w->ev), on_clock, w);
 	timer_in(&w->clock, 2000);
@@ -294,7 +296,8 @@ t_slow_reader(void **state)
 	p = xcalloc(1, n);
 	f = frame_new(p, n);
 	free(p);
-	req_begin(w->req, &(struct req_head){ 200, NULL, -1, NULL, NULL });
+	req_begin(w->req, &(struct req_head){ 200, NULL, -1, NULL, NULL, NULL,
+	    NULL });
 	req_send(w->req, f);
 	frame_unref(f);
 	run(w, stalled);
@@ -392,7 +395,8 @@ t_slots(void **state)
 	struct sockaddr_in other;
 
 	/* a sibling's slot, not ours */
-	sock_listen(w->set, 1, 4, listen_any(&other));
+	sock_listen(w->set, 1, 4, CONN_K_PLAIN, false,
+	    listen_any(&other));
 	w->addr = other;
 	w->fd[0] = dial(w);
 	say(w->fd[0], ask);
@@ -457,6 +461,159 @@ t_lingers(void **state)
 	assert_int_equal(net_counters(w->net)->head_large, 1);
 }
 
+/* A listener of TLS accepts while there are certificates and signatures. */
+static bool
+one_more(struct world *w)
+{
+	return conns(w) == 1;
+}
+
+static bool
+some_turns(struct world *w)
+{
+	return w->turns > 20;
+}
+
+static void
+t_tls(void **state)
+{
+	struct world *w = *state;
+	struct certkit *kit = certkit_new();
+	struct tls_signer s = certkit_signer(kit);
+	struct tls *t = tls_new(&s);
+	struct sockaddr_in plain = w->addr;
+
+	certkit_add(kit, t, CK_P256, "DNS:a.example");
+	sock_listen(w->set, 2, 3, CONN_K_TLS, false, listen_any(&w->addr));
+	w->fd[0] = dial(w);
+	run(w, some_turns);
+	assert_int_equal(conns(w), 0);
+	net_tls(w->net, t);
+	run(w, one_more);
+	net_tls_hold(w->net, true);
+	run(w, some_turns);
+	w->fd[1] = dial(w);
+	run(w, some_turns);
+	assert_int_equal(conns(w), 1);
+	close(w->fd[0]);
+	w->fd[0] = -1;
+	run(w, none_left);
+	/* Others are none the wiser. */
+	w->addr = plain;
+	w->fd[0] = dial(w);
+	say(w->fd[0], ask);
+	say(w->fd[0], "\r\n");
+	run(w, was_asked);
+	assert_int_equal(conns(w), 1);
+	close(w->fd[0]);
+	w->fd[0] = -1;
+	run(w, none_left);
+	net_tls_hold(w->net, false);
+	run(w, one_more);
+	net_tls(w->net, NULL);
+	tls_free(t);
+	certkit_free(kit);
+}
+
+/* A stranger at a listener for proxies does not stop the others. */
+static bool
+two_more(struct world *w)
+{
+	return conns(w) == 2;
+}
+
+static void
+t_proxy(void **state)
+{
+	struct prefix loopback;
+	struct world *w = *state;
+
+	sock_listen(w->set, 2, 3, CONN_K_PLAIN, true, listen_any(&w->addr));
+	w->fd[0] = dial(w);
+	run(w, closed);
+	assert_int_equal(net_edge_counters(w->net)->proxy_bad, 1);
+	assert_true(prefix_parse(&loopback, slice_str("127.0.0.0/8")));
+	net_proxies(w->net, &loopback, 1);
+	w->fd[1] = dial(w);
+	w->fd[2] = dial(w);
+	run(w, two_more);
+	say(w->fd[1], "PROXY TCP4 192.0.2.9 192.0.2.1 777 80\r\n");
+	say(w->fd[1], ask);
+	say(w->fd[1], "\r\n");
+	run(w, was_asked);
+	assert_int_equal(w->peer.port, 777);
+}
+
+/* A pipe. */
+
+static bool	pipe_done;
+
+static size_t
+pipe_input(void *arg, const void *p, size_t n)
+{
+	(void)arg;
+	(void)p;
+	return n;
+}
+
+static bool
+pipe_yes(const void *arg)
+{
+	(void)arg;
+	return true;
+}
+
+static size_t
+pipe_output(void *arg, uint8_t *dst, size_t max)
+{
+	(void)arg;
+	memset(dst, 'x', max);
+	return max;
+}
+
+static bool
+pipe_is_done(const void *arg)
+{
+	(void)arg;
+	return pipe_done;
+}
+
+static void
+pipe_gone(void *arg)
+{
+	struct world *w = arg;
+
+	w->gone++;
+}
+
+/* Its client takes nothing: when the pipe is done that is not waited for. */
+static void
+t_cut(void **state)
+{
+	static const struct pipe_ops ops = { pipe_input, pipe_yes,
+	    pipe_output, pipe_yes, pipe_is_done, pipe_gone };
+	struct world *w = *state;
+	struct conn *c;
+
+	pipe_done = false;
+	w->stream = true;
+	w->fd[0] = dial(w);
+	say(w->fd[0], ask);
+	say(w->fd[0], "\r\n");
+	run(w, was_asked);
+	assert_non_null(c = req_pipe(w->req, "", 0, false, &ops, w));
+	w->asked = 0;
+	/* Until the socket is full. */
+	run(w, some_turns);
+	run(w, some_turns);
+	assert_int_equal(conns(w), 1);
+	pipe_done = true;
+	conn_pipe_kick(c);
+	run(w, none_left);
+	assert_true(w->turns <= 3);
+	assert_int_equal(w->gone, 1);
+}
+
 #define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -464,7 +621,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(t_request), T(t_slow_reader), T(t_full), T(t_emfile),
-		T(t_slots), T(t_reset), T(t_lingers)
+		T(t_slots), T(t_reset), T(t_lingers), T(t_tls), T(t_proxy),
+		T(t_cut)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -576,8 +576,8 @@ main(void)
 		T(t_first_map), T(t_own_change), T(t_removal_first),
 		T(t_reset), T(t_empty_endpoints), T(t_presence), T(t_nothing),
 		T(t_profile), T(t_policy), T(t_alone), T(t_floor),
-		T(t_told_of_conf), T(t_routers_renamed), M(t_long), M(t_long_removal),
-		M(t_joiners_share)
+		T(t_told_of_conf), T(t_routers_renamed), M(t_long),
+		M(t_long_removal), M(t_joiners_share)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,8 @@
  *  5 byte orders		trap_05
  *  6 Upgrade header		trap_06
  *  7 proxies			theirs; what they may change: trap_07
- *  8 plain http, public	the operator's; master warns: t_conf test_warnings
+ *  8 plain http, public	the operator's; master warns: t_conf
+ *				test_warnings
  *  9 port 80 blackholed	the operator's
  * 10 :authority		trap_10
  * 11 server key changes	trap_11; t_keydproc test_not_overwritten

@@ -357,14 +357,20 @@ trap_30_31(void **state)
 {
 	struct server *s = *state;
 	struct dev *a, *b;
+	const char *said;
 
 	pair(s, &a, &b);
 	assert_non_null(strstr(a->stream->msg[0], "\"DERPMap\":{"));
 	assert_non_null(strstr(a->stream->msg[0],
 	    "\"Regions\":{\"900\":{\"RegionID\":900,"));
 	assert_null(strstr(a->stream->msg[0], "\"901\":null"));
-	/* a map that would say so is refused where it is read */
-	assert_false(server_derpmap(s, "{\"Regions\":{\"901\":null}}"));
+	/* what a file takes away is not there, and not said to be null */
+	assert_true(server_derpmap(s, "{\"Regions\":{\"901\":null,\"902\":"
+	    "{\"RegionID\":902,\"Nodes\":[{\"Name\":\"x\",\"RegionID\":902,"
+	    "\"HostName\":\"x.example\"}]}}}"));
+	said = ask_until(a->stream, 0, "\"902\"", US_PER_S);
+	assert_non_null(said);
+	assert_null(strstr(said, "901"));
 	assert_false(server_derpmap(s, "{\"Regions\":{}}"));
 }
 

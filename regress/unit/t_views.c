@@ -13,7 +13,7 @@
 #include <cmocka.h>
 #include <json.h>
 
-#include "regress/lib/rulekit.h"
+#include "regress/lib/rulesay.h"
 #include "regress/lib/tnworld.h"
 #include "worker/tailnet/derpmap.h"
 #include "worker/tailnet/dns.h"
@@ -37,6 +37,10 @@ struct truth {
 	struct rulekit	 kit;		/* policy 2 */
 	struct fnode	 gone;		/* the last that was removed */
 	bool		 open;		/* a batch has begun */
+	bool		 routers;	/* most nodes are */
+	const struct fnode *said[NODES];	/* those that are there */
+	unsigned int	 nsaid;
+	struct rulesay	*say;
 };
 
 static unsigned int
@@ -113,6 +117,15 @@ owner(struct truth *t)
 	return k == 0 ? 0 : t->user[k - 1].id;
 }
 
+/* A subnet of its own, or one that others carry, too. */
+static void
+carry(struct truth *t, struct fnode *f)
+{
+	f->subnet = pick(t, 5) == 0 ? 0 :
+	    1 + pick(t, t->routers ? t->nodes / 4 : 6);
+	f->standby = pick(t, 3) == 0;
+}
+
 static void
 add_node(struct truth *t)
 {
@@ -131,6 +144,8 @@ add_node(struct truth *t)
 	/* A router of some of the tailnet itself. */
 	if (pick(t, 20) == 0)
 		f->advertised = f->approved = 8;
+	if (pick(t, t->routers ? 2 : 15) == 0)
+		carry(t, f);
 	/* Freed name, address and key go to somebody else at once. */
 	if (t->gone.id != 0 && pick(t, 2) == 0) {
 		memcpy(f->name, t->gone.name, sizeof(f->name));
@@ -222,6 +237,8 @@ alter_node(struct truth *t, struct fnode *f)
 		f->approved = pick(t, 16) & (pick(t, 3) == 0 ? 15 : 7);
 		f->advertised = pick(t, 16);
 		f->primary = pick(t, 8);
+		if (pick(t, 2) == 0)
+			carry(t, f);
 		break;
 	case 4:
 		(void)snprintf(f->os, sizeof(f->os), "os%u", pick(t, 5));
@@ -392,114 +409,48 @@ set_policy(struct truth *t)
 	assert_int_equal(feed_tailnet(t->w->tn, "default", t->policy), 0);
 }
 
-/* What a router of nodes carries. */
+/* What the policy says of the nodes as they are now (rulesay.h). */
 static void
-widen(struct truth *t, struct pk_node *router, const struct fnode *f)
-{
-	struct pk_node m;
-	unsigned int i;
-
-	for (i = 0; i < t->nodes && router->hits.wide; i++) {
-		if (!t->there[i] || t->node[i].id == f->id)
-			continue;
-		pk_node(&m, &t->kit, &t->node[i]);
-		hits_widen(&router->hits, pk_pol(&t->kit), &router->node,
-		    &m.node, &m.hits);
-		pk_node_free(&m);
-	}
-}
-
-static bool
-is_owned(const struct truth *t, unsigned int i, uint64_t user)
-{
-	return user != 0 && t->there[i] && t->node[i].tags == 0 &&
-	    t->node[i].user == user;
-}
-
-/* A subnet route of a covers the node: see tnfeed.c. */
-static bool
-holds(const struct fnode *a, const struct fnode *n)
-{
-	return (a->advertised & a->approved & 8) != 0 && n->addr < 256;
-}
-
-/*
- * policy.md 10.1 of a row of autogroup:self, as compiled for the nodes of the
- * user: a is a source, b a destination; or both are as the row says.
- */
-static bool
-reaches(struct truth *t, const struct pol_row *r, uint64_t user,
-    const struct fnode *a, const struct fnode *b)
-{
-	bool src = false, dst = false;
-	struct pk_node n;
-	unsigned int i;
-
-	for (i = 0; i < t->nodes; i++) {
-		if (!is_owned(t, i, user))
-			continue;
-		dst = dst || &t->node[i] == b || holds(b, &t->node[i]);
-		if (src || (&t->node[i] != a && !holds(a, &t->node[i])))
-			continue;
-		pk_node(&n, &t->kit, &t->node[i]);
-		src = hits_src_at(pk_pol(&t->kit), r->src, &n.hits);
-		pk_node_free(&n);
-	}
-	return src && dst;
-}
-
-static bool
-by_self(struct truth *t, const struct fnode *a, const struct fnode *b)
-{
-	const struct pol *p = pk_pol(&t->kit);
-	const struct fnode *of[2] = { a, b };
-	uint64_t user;
-	unsigned int k;
-	uint32_t i;
-
-	for (i = 0; i < p->nrows; i++) {
-		if ((p->row[i].flags & POL_ROW_SELF) == 0)
-			continue;
-		for (k = 0; k < 2; k++) {
-			user = of[k]->tags == 0 ? of[k]->user : 0;
-			if (reaches(t, &p->row[i], user, a, b) ||
-			    reaches(t, &p->row[i], user, b, a))
-				return true;
-		}
-	}
-	return false;
-}
-
-/* What the policy says of a node to whoever has this stream. */
-static bool
-visible(struct truth *t, const struct fnode *a, const struct fnode *b)
-{
-	struct pk_node x, y;
-	bool yes;
-
-	if (t->policy != 2)
-		return t->policy == 1;
-	pk_node(&x, &t->kit, a);
-	pk_node(&y, &t->kit, b);
-	widen(t, &x, a);
-	widen(t, &y, b);
-	yes = pol_visible(pk_pol(&t->kit), &x.node, &x.hits, &y.node,
-	    &y.hits) || by_self(t, a, b);
-	pk_node_free(&x);
-	pk_node_free(&y);
-	return yes;
-}
-
-static const struct fnode *
-own(struct truth *t, const struct client *c)
+say(struct truth *t)
 {
 	unsigned int i;
 
+	t->nsaid = 0;
 	for (i = 0; i < t->nodes; i++)
-		if (t->there[i] && t->node[i].id == c->conf.node)
-			return &t->node[i];
-	fail_msg("a stream without a node");
-	return NULL;
+		if (t->there[i])
+			t->said[t->nsaid++] = &t->node[i];
+	if (t->policy != 2) {
+		pk_free(&t->kit);
+		pk_init(&t->kit);
+	}
+	t->say = rulesay_new(&t->kit, t->said, t->nsaid);
+}
+
+static unsigned int
+place_of(struct truth *t, uint64_t id)
+{
+	unsigned int i;
+
+	for (i = 0; i < t->nsaid; i++)
+		if (t->said[i]->id == id)
+			return i;
+	fail_msg("node %u is not there", (unsigned int)id);
+	return 0;
+}
+
+static bool
+visible(struct truth *t, unsigned int a, unsigned int b)
+{
+	return t->policy == 2 ? rulesay_peers(t->say, a, b) : t->policy == 1;
+}
+
+static bool
+shows(struct truth *t, unsigned int a, unsigned int b, unsigned int k)
+{
+	const struct say_route *r = rulesay_route(t->say, b, k);
+
+	return t->policy == 2 ? rulesay_shows(t->say, a, b, k) :
+	    r->primary || r->exit;
 }
 
 static void
@@ -540,27 +491,73 @@ configure(struct truth *t)
 	}
 }
 
+static bool
+lists(struct json_object *o, const char *name, const char *text)
+{
+	struct json_object *l = json_object_object_get(o, name);
+	size_t i;
+
+	for (i = 0; l != NULL && i < json_object_array_length(l); i++)
+		if (strcmp(json_object_get_string(json_object_array_get_idx(
+		    l, i)), text) == 0)
+			return true;
+	return false;
+}
+
+static size_t
+length(struct json_object *o, const char *name)
+{
+	struct json_object *l = json_object_object_get(o, name);
+
+	return l == NULL ? 0 : json_object_array_length(l);
+}
+
+/* Routes of the peer: those that the viewer is shown, and no others. */
+static void
+check_routes(struct truth *t, unsigned int me, unsigned int at,
+    struct json_object *p)
+{
+	size_t allowed = length(p, "Addresses"), primary = 0;
+	const struct say_route *r;
+	unsigned int k;
+	bool want;
+
+	for (k = 0; (r = rulesay_route(t->say, at, k)) != NULL; k++) {
+		want = shows(t, me, at, k);
+		allowed += want;
+		primary += want && !r->exit;
+		if (lists(p, "AllowedIPs", r->text) != want ||
+		    lists(p, "PrimaryRoutes", r->text) != (want && !r->exit))
+			fail_msg("%s of node %u to node %u: %s", r->text,
+			    (unsigned int)t->said[at]->id,
+			    (unsigned int)t->said[me]->id,
+			    want ? "missing" : "too many");
+	}
+	assert_int_equal(length(p, "AllowedIPs"), allowed);
+	assert_int_equal(length(p, "PrimaryRoutes"), primary);
+}
+
 static void
 check_ids(struct truth *t, struct client *c)
 {
+	unsigned int i, want = 0, me = place_of(t, c->conf.node);
+	const struct fnode *f;
 	struct json_object *p;
-	unsigned int i, want = 0;
 
-	for (i = 0; i < t->nodes; i++) {
-		if (!t->there[i] || !t->node[i].published ||
-		    t->node[i].id == c->conf.node || c->conf.omit_peers ||
-		    !visible(t, own(t, c), &t->node[i]))
+	for (i = 0; i < t->nsaid; i++) {
+		f = t->said[i];
+		if (!f->published || i == me || c->conf.omit_peers ||
+		    !visible(t, me, i))
 			continue;
 		want++;
-		p = mapview_peer(c->view, t->node[i].id);
+		p = mapview_peer(c->view, f->id);
 		assert_non_null(p);
 		assert_int_equal(json_object_get_boolean(
-		    json_object_object_get(p, "Online")), t->node[i].online);
+		    json_object_object_get(p, "Online")), f->online);
 		assert_int_equal(json_object_get_int(
-		    json_object_object_get(p, "HomeDERP")), t->node[i].derp);
-		assert_int_equal(json_object_array_length(
-		    json_object_object_get(p, "Endpoints")),
-		    t->node[i].nendpoints);
+		    json_object_object_get(p, "HomeDERP")), f->derp);
+		assert_int_equal(length(p, "Endpoints"), f->nendpoints);
+		check_routes(t, me, i, p);
 	}
 	assert_int_equal(mapview_peers(c->view), want);
 }
@@ -599,6 +596,7 @@ verify(struct truth *t, uint64_t seed, unsigned int step, bool all)
 		t->w->client[i].slow = false;
 	must(t, tnw_settle(t->w), seed, step);
 	then = env_wall(t->w->env);
+	say(t);
 	for (i = 0; i < TNW_STREAMS; i++) {
 		c = &t->w->client[i];
 		outs[i] = c->outs;
@@ -608,6 +606,7 @@ verify(struct truth *t, uint64_t seed, unsigned int step, bool all)
 		must(t, tnw_check(c), seed, step);
 		check_ids(t, c);
 	}
+	rulesay_free(t->say);
 	/* One-shot maps of others change nothing for streams. */
 	must(t, tnw_settle(t->w), seed, step);
 	for (i = 0; i < TNW_STREAMS; i++) {
@@ -695,6 +694,7 @@ run(uint64_t seed)
 	t->w = tnw_new(seed);
 	t->w->sync = seed % 7 == 3;
 	t->policy = 1;
+	t->routers = seed % 5 == 1;
 	/* A few, some chunks, many. */
 	t->nodes = seed % 3 == 0 ? 12 : seed % 3 == 1 ? 60 : NODES;
 	t->nusers = 0;

@@ -131,8 +131,8 @@ t_refused(void **state)
 	expect(0x09, 5, 0, true, WS_E_BAD, WS_PROTOCOL);	/* split ping */
 	expect(0x89, 126, 0, true, WS_E_BAD, WS_PROTOCOL);
 	expect(0x88, 126, 0, true, WS_E_BAD, WS_PROTOCOL);
-	expect(0x82, 65536, 0, true, WS_E_MORE, 0);
-	expect(0x82, 65537, 0, true, WS_E_BAD, WS_TOO_LARGE);
+	expect(0x82, 65600, 0, true, WS_E_MORE, 0);
+	expect(0x82, 65601, 0, true, WS_E_BAD, WS_TOO_LARGE);
 	expect(0x82, 5, 16, true, WS_E_MORE, 0);
 	expect(0x82, 5, 64, true, WS_E_MORE, 0);
 	expect(0x88, 0, 0, true, WS_E_CLOSE, WS_NORMAL);

@@ -4,11 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/enc.h"
 #include "common/log.h"
-#include "worker/control/control_int.h"
+#include "worker/control/derp_int.h"
 
 #define LINGER_US	(60 * US_PER_S)
 #define DROP_MAX	16	/* replicas dropped at a time */
+#define RELAY_SPREAD_MS	1000	/* in which the relay's clients go */
 
 static void
 on_gone(struct req *r, void *arg)
@@ -28,6 +30,9 @@ on_gone(struct req *r, void *arg)
 	case TAG_HELD:
 		overload_gone(((struct held *)req_tag(r))->control,
 		    req_tag(r));
+		break;
+	case TAG_VERIFY:
+		verify_gone(req_tag(r));
 		break;
 	}
 }
@@ -108,7 +113,10 @@ control_new(struct env *env, const struct control_ops *ops)
 	c->next_id = 1;
 	c->overload_ms = 5000;
 	TAILQ_INIT(&c->open);
+	TAILQ_INIT(&c->later);
 	TAILQ_INIT(&c->snaps);
+	TAILQ_INIT(&c->verifies);
+	c->slot = 1;
 	for (i = 0; i < HELD_KINDS; i++)
 		TAILQ_INIT(&c->held[i]);
 	for (i = 0; i < HASH_SIZE; i++) {
@@ -133,6 +141,8 @@ control_free(struct control *c)
 	if (c == NULL)
 		return;
 	net_free(c->net);		/* gone() for every request */
+	derphttp_free(c);
+	certs_free(c);
 	while ((t = TAILQ_FIRST(&c->open)) != NULL)
 		task_end(t);
 	snaps_clear(c);
@@ -233,6 +243,52 @@ control_conf(struct control *c, const struct m_cfg_conf_worker *w)
 	tc.disable_logtail = w->disable_logtail;
 	tailnets_conf(c->tailnets, &tc);
 	c->overload_ms = w->overload_ms;
+	derphttp_conf(c, &w->relay);
+	certs_region(c, &w->relay);
+}
+
+void
+control_set_slot(struct control *c, uint16_t slot)
+{
+	c->slot = slot;
+}
+
+struct relay *
+control_relay(struct control *c)
+{
+	return c->relay;
+}
+
+void
+control_key_link(struct control *c, struct link *l)
+{
+	c->key = l;
+	net_key_link(c->net, l);
+	if (c->relay != NULL)
+		relay_key_link(c->relay, l);
+}
+
+/* It has the relay's key, too; all zero where there is none. */
+static void
+key_server(struct control *c, const struct msg *m)
+{
+	c->key_said = *m;
+	if (!key_is_zero(m->u.key_server.derp))
+		net_tls_meta(c->net, m->u.key_server.derp);
+}
+
+void
+control_key_msg(struct control *c, const struct msg *m, void *tag)
+{
+	if (m->type == M_KEY_SERVER)
+		key_server(c, m);
+	else if (m->type == M_KEY_CERT)
+		certs_self(c, &m->u.key_cert);
+	if (m->type != M_KEY_DERP_OK && m->type != M_KEY_DERP_NO &&
+	    m->type != M_KEY_CERT)
+		net_key_msg(c->net, m, tag);
+	if (c->relay != NULL)
+		relay_key_msg(c->relay, m, tag);
 }
 
 static void
@@ -259,6 +315,7 @@ control_db_link(struct control *c, struct link *l)
 	tasks_forget(c);
 	c->db = l;
 	snaps_clear(c);
+	derphttp_db_link(c, l);
 	if (l == NULL)
 		return;
 	link_set_next_id(l, c->next_id);
@@ -283,6 +340,10 @@ db_answer(struct task *t, const struct msg *m)
 int
 control_db_msg(struct control *c, const struct msg *m, void *tag)
 {
+	bool bad = false;
+
+	if (c->relay != NULL && relay_db_msg(c->relay, m, tag, &bad))
+		return bad ? -1 : 0;
 	switch (m->type) {
 	case M_DB_REG_OK:
 	case M_DB_REG_NO:
@@ -291,11 +352,19 @@ control_db_msg(struct control *c, const struct msg *m, void *tag)
 	case M_DB_LITE_OK:
 	case M_DB_LITE_NO:
 		return db_answer(tag, m);
+	case M_DB_NODE_KEY_OK:
+		if (tag != NULL)
+			verify_answer(tag, m->u.db_node_key_ok.allow);
+		return 0;
 	case M_DB_STREAM_END:
 		map_stream_end(c, &m->u.db_stream_end);
 		return 0;
 	case M_DB_SNAPSHOT_PART:
 		return snap_part(c, &m->u.db_snapshot_part);
+	case M_DB_RELAY_AT:
+	case M_DB_RELAY_GONE:
+	case M_DB_RELAY_TOLD:
+		return 0;	/* there is no relay here */
 	default:
 		return tailnets_apply(c->tailnets, m);
 	}
@@ -306,5 +375,7 @@ control_shutdown(struct control *c)
 {
 	timer_stop(&c->linger);	/* dbd is not told that streams end */
 	map_shutdown(c);
+	if (c->relay != NULL)
+		relay_shutdown(c->relay, RELAY_SPREAD_MS);
 	net_shutdown(c->net);
 }

@@ -10,9 +10,11 @@
 #include "common/env.h"
 #include "common/link.h"
 #include "worker/net/net.h"
+#include "worker/relay/relay.h"
 #include "worker/tailnet/tailnet.h"
 
 struct control;
+struct derpmap;
 
 /* Oldest client that is served: 1.80. */
 #define CAPVER_MIN		113
@@ -39,6 +41,34 @@ void		 control_conf(struct control *,
  */
 int		 control_conf_check(const struct m_cfg_conf_worker *,
 		    char *why, size_t whylen);
+
+/* The worker's own slot, before the first configuration; else 1. */
+void		 control_set_slot(struct control *, uint16_t slot);
+/*
+ * Who signs for our certificates; before the first of them.  Copied.
+ */
+void		 control_signer(struct control *, const struct tls_signer *);
+/* An empty set of certificates for that signer; the caller's. */
+struct tls	*control_tls_new(struct control *);
+/*
+ * The configuration's certificates (NULL: none), taken over; those that keyd
+ * made itself or dbd has sent are added to them.
+ */
+void		 control_tls(struct control *, struct tls *);
+/*
+ * The DERP map of the file (NULL: there is none), taken over.  What clients
+ * get also has our own relay's region.
+ */
+void		 control_derpmap(struct control *, struct derpmap *);
+/* The relay; NULL before the first configuration. */
+struct relay	*control_relay(struct control *);
+/*
+ * The KEY link to keyd, or NULL while keyd is away, and what it says: both for
+ * handshakes and for the relay.
+ */
+void		 control_key_link(struct control *, struct link *);
+void		 control_key_msg(struct control *, const struct msg *,
+		    void *tag);
 
 /*
  * The DB link to dbd, or NULL while dbd is away (its open requests are kept

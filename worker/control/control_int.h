@@ -48,14 +48,41 @@ struct held {
 	uint64_t	 since;
 };
 
+/* A question of an outside relay that is with dbd (verify.c). */
+struct verify {
+	enum tag_kind	 tag;		/* TAG_VERIFY */
+	TAILQ_ENTRY(verify) entry;
+	struct control	*control;
+	struct req	*req;		/* NULL: nobody waits any more */
+	uint32_t	 id;
+};
+TAILQ_HEAD(verify_list, verify);
+
 struct control {
 	struct env	*env;
 	struct control_ops ops;
 	struct net	*net;
 	struct tailnets	*tailnets;
 	struct link	*db;
+	struct link	*key;
+	struct msg	 key_said;	/* its KEY_SERVER; M_NONE: none yet */
+	uint16_t	 slot;
+	struct relay	*relay;		/* NULL until it is enabled */
+	bool		 derp_on;
+	bool		 derp_plain;	/* without TLS, too */
+	struct buf	 bootstrap;	/* JSON of /bootstrap-dns */
+	struct derpmap	*file_map;	/* DERP map of the file; NULL: none */
+	struct buf	 own_region;	/* encoded record relay */
+	struct tls_signer signer;
+	struct tls	*tls;		/* NULL: none */
+	struct buf	 self_cert;	/* DER, from keyd */
+	uint16_t	 self_key;	/* its key's number */
+	struct verify_list verifies;
+	unsigned int	 nverifies;
 	uint32_t	 next_id;	/* for the next DB link */
 	struct task_list open;		/* sent, or waiting for a link */
+	struct task_list later;		/* of all lanes, in their order */
+	uint64_t	 task_number;	/* the last one's */
 	struct lane_list lanes[HASH_SIZE];
 	struct mapstream_list streams[HASH_SIZE];
 	uint32_t	 nstreams;

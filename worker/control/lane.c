@@ -44,7 +44,7 @@ void
 lane_put(struct lane *l)
 {
 	if (l->busy != NULL || l->nheld != 0 || l->pinned ||
-	    !TAILQ_EMPTY(&l->waiting))
+	    l->later != NULL || !TAILQ_EMPTY(&l->waiting))
 		return;
 	LIST_REMOVE(l, hash);
 	free(l);
@@ -99,6 +99,7 @@ task_new(struct control *c, struct req *r, const struct msg *m,
 	t->type = m->type;
 	t->done = done;
 	encode(&t->body, m);
+	t->number = ++c->task_number;
 	c->ntasks++;
 	c->task_octets += t->body.n;
 	return t;
@@ -113,11 +114,88 @@ lane_is_open(const struct lane *l)
 	return l->busy->type == M_DB_MAP_LITE && l->extra == NULL;
 }
 
+static void
+task_free(struct task *t)
+{
+	t->control->ntasks--;
+	t->control->task_octets -= t->body.n;
+	free(t->ms);
+	buf_wipe(&t->body);
+	free(t);
+}
+
+static void
+unkeep(struct task *t)
+{
+	TAILQ_REMOVE(&t->control->later, t, entry);
+	t->lane->later = NULL;
+	t->later = false;
+}
+
+/* As dbd says of one that waits when a newer one comes. */
+static void
+replaced(struct task *t)
+{
+	struct msg m;
+
+	msg_init(&m, M_DB_LITE_OK);
+	m.u.db_lite_ok.replaced = true;
+	t->done(t, &m);
+	task_free(t);
+}
+
+/* It waits here; of two of a session the newer, in the place of the older. */
+static void
+keep(struct task *t)
+{
+	struct control *c = t->control;
+	struct lane *l = t->lane;
+	struct task *old = l->later;
+
+	t->id = 0;
+	t->later = true;
+	if (old == NULL) {
+		TAILQ_INSERT_TAIL(&c->later, t, entry);
+		l->later = t;
+		return;
+	}
+	if (old->number > t->number) {
+		replaced(t);
+		return;
+	}
+	TAILQ_INSERT_BEFORE(old, t, entry);
+	unkeep(old);
+	l->later = t;
+	replaced(old);
+}
+
+/* Room for one of those kept. */
+static void
+keep_less(struct control *c)
+{
+	struct task *t;
+
+	if ((t = TAILQ_FIRST(&c->later)) == NULL)
+		return;
+	unkeep(t);
+	task_go(t);
+}
+
+void
+task_later(struct task *t)
+{
+	t->later = true;
+}
+
 void
 task_go(struct task *t)
 {
 	struct lane *l = t->lane;
 
+	if (t->type == M_DB_MAP_LITE && l->later != NULL) {
+		keep(t);
+		return;
+	}
 	if (!lane_is_open(l)) {
 		TAILQ_INSERT_TAIL(&l->waiting, t, entry);
 		++*lane_waits(t);
@@ -179,16 +257,9 @@ tasks_resend(struct control *c)
 
 	TAILQ_FOREACH(t, &c->open, entry)
 		task_send(t, t->id != 0);
-}
-
-static void
-task_free(struct task *t)
-{
-	t->control->ntasks--;
-	t->control->task_octets -= t->body.n;
-	free(t->ms);
-	buf_wipe(&t->body);
-	free(t);
+	/* What made it full may have gone with the old dbd. */
+	while (!TAILQ_EMPTY(&c->later))
+		keep_less(c);
 }
 
 void
@@ -197,12 +268,16 @@ task_end(struct task *t)
 	struct control *c = t->control;
 	struct lane *l = t->lane;
 	struct task *next;
+	bool room = t->type == M_DB_MAP_LITE && !t->later;
 
 	TAILQ_REMOVE(&c->open, t, entry);
 	if (l->busy == t)
 		l->busy = l->extra;
 	l->extra = NULL;
-	task_free(t);
+	if (t->later && t->req != NULL)
+		keep(t);
+	else
+		task_free(t);
 	while ((next = TAILQ_FIRST(&l->waiting)) != NULL && lane_is_open(l)) {
 		unwait(next);
 		task_go(next);
@@ -211,6 +286,8 @@ task_end(struct task *t)
 	register_next(c, l);
 	l->pinned = false;
 	lane_put(l);
+	if (room)
+		keep_less(c);
 }
 
 void
@@ -225,7 +302,10 @@ task_orphan(struct task *t)
 		return;
 	}
 	/* never sent: nobody will miss it (protocol.md trap 38) */
-	unwait(t);
+	if (l->later == t)
+		unkeep(t);
+	else
+		unwait(t);
 	task_free(t);
 	lane_put(l);
 }

@@ -19,7 +19,7 @@ LIST_HEAD(lane_list, lane);
 TAILQ_HEAD(held_list, held);
 
 /* First member of all that req_tag() may point to. */
-enum tag_kind { TAG_TASK, TAG_STREAM, TAG_HELD };
+enum tag_kind { TAG_TASK, TAG_STREAM, TAG_HELD, TAG_VERIFY };
 
 /*
  * A request of a client that dbd must answer.  It lives until dbd has
@@ -28,12 +28,15 @@ enum tag_kind { TAG_TASK, TAG_STREAM, TAG_HELD };
  */
 struct task {
 	enum tag_kind	 tag;		/* TAG_TASK */
-	TAILQ_ENTRY(task) entry;	/* in control.open or lane.waiting */
+	TAILQ_ENTRY(task) entry;	/* in control.open or .later, or
+					 * lane.waiting */
 	struct control	*control;
 	struct lane	*lane;
 	struct req	*req;		/* NULL: the client has gone */
 	enum msg_type	 type;
 	uint32_t	 id;		/* on the DB link; 0: not sent yet */
+	uint64_t	 number;	/* in their order */
+	bool		 later;		/* dbd has no room for it now */
 	struct buf	 body;		/* encoded, to be sent again */
 	struct mapstream *ms;		/* DB_MAP_OPEN: its stream to be */
 	void		(*done)(struct task *, const struct msg *);
@@ -52,6 +55,9 @@ struct lane {
 	struct task	*busy;
 	struct task	*extra;		/* only while busy is a lite update */
 	struct task_list waiting;
+	struct task	*later;		/* the newest lite update of those that
+					 * dbd had no room for: in nobody's
+					 * way */
 	unsigned int	 nmaps;		/* waiting map requests */
 	unsigned int	 nregs;		/* waiting registrations */
 	struct held_list regs;		/* held: LANE_REGS are waiting */
@@ -80,6 +86,12 @@ struct task	*task_new(struct control *, struct req *,
 void		 task_go(struct task *);
 /* The answer came; done has been called.  Frees it; the lane goes on. */
 void		 task_end(struct task *);
+/*
+ * To be called in done: dbd lets so many lite updates wait for their budgets
+ * that it has no room for this one (LITE_LATER in common/ids.h).  It is sent
+ * again when one has been answered, unless its session has a newer one then.
+ */
+void		 task_later(struct task *);
 /* The client has gone. */
 void		 task_orphan(struct task *);
 /* dbd has died: what no client waits for is forgotten. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/enc.h"
+#include "common/ids.h"
 #include "common/log.h"
 #include "worker/control/control_int.h"
 
@@ -82,7 +83,7 @@ void
 map_out(struct stream *s, struct frame *const *frames, size_t n, bool first,
     void *arg)
 {
-	struct req_head h = { 200, "application/json", -1, NULL, NULL };
+	struct req_head h = { 200, "application/json", -1, NULL, NULL, NULL, NULL };
 	struct mapstream *ms = stream_tag(s);
 	size_t i;
 
@@ -199,8 +200,13 @@ static void
 lite_done(struct task *t, const struct msg *m)
 {
 	/* no body: only the status counts, and a load test looks */
-	struct req_head h = { 200, NULL, -1, NULL, NULL };
+	struct req_head h = { 200, NULL, -1, NULL, NULL, NULL, NULL };
 
+	if (m->type == M_DB_LITE_NO &&
+	    m->u.db_lite_no.status == LITE_LATER) {
+		task_later(t);
+		return;
+	}
 	if (m->type != M_DB_LITE_OK) {
 		map_refused(t, m);
 		return;
@@ -214,7 +220,7 @@ lite_done(struct task *t, const struct msg *m)
 static void
 answer_once(struct mapstream *ms)
 {
-	struct req_head h = { 200, "application/json", -1, NULL, NULL };
+	struct req_head h = { 200, "application/json", -1, NULL, NULL, NULL, NULL };
 	struct frame **f;
 	size_t i, n;
 
@@ -369,7 +375,7 @@ refuse_busy(struct control *c, struct req *r, const struct mapreq *q,
     int seconds)
 {
 	struct req_head h = { 503, "text/plain; charset=utf-8", seconds, NULL,
-	    NULL };
+	    NULL, NULL, NULL };
 	static const char text[] = "busy, come back later\n";
 
 	c->count.refused++;

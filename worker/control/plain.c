@@ -8,7 +8,7 @@
 #include "common/enc.h"
 #include "common/log.h"
 #include "common/version.h"
-#include "worker/control/control_int.h"
+#include "worker/control/derp_int.h"
 
 #define TEXT_MAX	256
 
@@ -16,7 +16,7 @@ void
 reply_text(struct req *r, unsigned int status, const char *fmt, ...)
 {
 	struct req_head h = { status, "text/plain; charset=utf-8", -1, NULL,
-	    NULL };
+	    NULL, NULL, NULL };
 	char text[TEXT_MAX];
 	va_list ap;
 	int n;
@@ -38,7 +38,7 @@ static void
 reply_method(struct req *r, const char *allow)
 {
 	struct req_head h = { 405, "text/plain; charset=utf-8", -1, "allow",
-	    allow };
+	    allow, NULL, NULL };
 	char text[TEXT_MAX];
 
 	(void)snprintf(text, sizeof(text), "use %s\n", allow);
@@ -48,7 +48,7 @@ reply_method(struct req *r, const char *allow)
 void
 reply_json(struct req *r, unsigned int status, struct buf *b)
 {
-	struct req_head h = { status, "application/json", -1, NULL, NULL };
+	struct req_head h = { status, "application/json", -1, NULL, NULL, NULL, NULL };
 
 	req_set_tag(r, NULL);
 	req_reply(r, &h, b->p, b->n);
@@ -86,7 +86,8 @@ get_key(struct control *c, struct req *r)
 static void
 get_health(struct control *c, struct req *r)
 {
-	struct req_head h = { 200, "application/health+json", -1, NULL, NULL };
+	struct req_head h = { 200, "application/health+json", -1, NULL, NULL,
+	    NULL, NULL };
 	const char *text = "{\"status\":\"pass\"}";
 
 	if (c->db == NULL || net_server_key(c->net) == NULL) {
@@ -107,13 +108,40 @@ get_version(struct control *c, struct req *r)
 	reply_json(r, 200, &b);
 }
 
+static bool
+gets(const struct req *r)
+{
+	return slice_eqs(req_method(r), "GET") ||
+	    slice_eqs(req_method(r), "HEAD");
+}
+
+static bool
+get_only(const struct req *r)
+{
+	return slice_eqs(req_method(r), "GET");
+}
+
+static bool
+post_only(const struct req *r)
+{
+	return slice_eqs(req_method(r), "POST");
+}
+
 static const struct plain {
 	const char	*path;
-	void		(*get)(struct control *, struct req *);
+	void		(*answer)(struct control *, struct req *);
+	bool		(*takes)(const struct req *);	/* NULL: any method */
+	const char	*allow;
 } plain[] = {
-	{ "/key", get_key },
-	{ "/health", get_health },
-	{ "/version", get_version }
+	{ "/key", get_key, gets, "GET, HEAD" },
+	{ "/health", get_health, gets, "GET, HEAD" },
+	{ "/version", get_version, gets, "GET, HEAD" },
+	{ "/derp", get_derp, get_only, "GET" },
+	{ "/derp/probe", get_probe, gets, "GET, HEAD" },
+	{ "/derp/latency-check", get_probe, gets, "GET, HEAD" },
+	{ "/generate_204", get_generate_204, NULL, NULL },
+	{ "/bootstrap-dns", get_bootstrap_dns, gets, "GET, HEAD" },
+	{ "/verify", post_verify, post_only, "POST" }
 };
 
 void
@@ -125,12 +153,10 @@ on_plain(struct req *r, void *arg)
 	for (i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
 		if (!slice_eqs(req_path(r), plain[i].path))
 			continue;
-		if (!slice_eqs(req_method(r), "GET") &&
-		    !slice_eqs(req_method(r), "HEAD")) {
-			reply_method(r, "GET, HEAD");
-			return;
-		}
-		plain[i].get(c, r);
+		if (plain[i].takes != NULL && !plain[i].takes(r))
+			reply_method(r, plain[i].allow);
+		else
+			plain[i].answer(c, r);
 		return;
 	}
 	reply_text(r, 404, "no such page");
@@ -153,7 +179,7 @@ on_noise(struct req *r, void *arg)
 		map_request(c, r);
 	else if (slice_eqs(path, "/machine/update-health") && post) {
 		/* clients up to 2025 tell of their health here */
-		struct req_head h = { 204, NULL, -1, NULL, NULL };
+		struct req_head h = { 204, NULL, -1, NULL, NULL, NULL, NULL };
 
 		req_reply(r, &h, NULL, 0);
 	} else if (slice_prefix(path, "/machine/")) {

@@ -8,6 +8,8 @@
 #include "common/secret.h"
 #include "worker/net/layers_int.h"
 
+#define OUTPUT_MIN	1024	/* room without which nothing is begun */
+
 static void
 on_timer(void *arg)
 {
@@ -16,7 +18,11 @@ on_timer(void *arg)
 
 	switch (c->state) {
 	case CONN_HTTP:
-		http1_tick(c);
+		if (edge_is_early(c))
+			conn_fail(c, &net->count.late,
+			    "handshake took too long");
+		else
+			http1_tick(c);
 		break;
 	case CONN_WAIT:
 	case CONN_ASKED:
@@ -27,9 +33,12 @@ on_timer(void *arg)
 	case CONN_OPEN:
 		h2_tick(c);
 		break;
+	case CONN_PIPE:
+		break;		/* its times are the pipe's */
 	case CONN_DONE:
 		c->lingers = false;
 		buf_free(&c->out);
+		edge_leave(c, true);
 		conn_kick(c);
 		break;
 	}
@@ -37,7 +46,8 @@ on_timer(void *arg)
 }
 
 struct conn *
-conn_new(struct net *net, const struct ipport *peer, void *tag)
+conn_new(struct net *net, const struct ipport *peer, enum conn_kind kind,
+    bool proxy, void *tag)
 {
 	struct conn *c;
 
@@ -51,6 +61,10 @@ conn_new(struct net *net, const struct ipport *peer, void *tag)
 	c->peer = *peer;
 	c->tag = tag;
 	c->state = CONN_HTTP;
+	if (!edge_new(c, kind, proxy)) {
+		free(c);
+		return NULL;
+	}
 	TAILQ_INIT(&c->reqs);
 	TAILQ_INSERT_TAIL(&net->conns, c, entry);
 	net->nconns++;
@@ -116,6 +130,7 @@ leave(struct conn *c)
 	room_leave(c);
 	h2_free(c);
 	http1_free(c);
+	pipe_free(c);
 	TAILQ_FOREACH(r, &c->reqs, entry) {
 		if (r->attached)
 			req_detach(r);
@@ -140,6 +155,7 @@ conn_fail(struct conn *c, uint64_t *counter, const char *why)
 	if (counter != NULL)
 		(*counter)++;
 	leave(c);
+	edge_leave(c, true);
 	timer_stop(&c->timer);
 	buf_free(&c->out);
 	conn_kick(c);
@@ -153,9 +169,10 @@ conn_finish(struct conn *c, bool linger)
 	if (c->ws != NULL)
 		ws_close(&c->out, WS_NORMAL, "");
 	leave(c);
+	edge_leave(c, false);
 	c->lingers = linger;
 	timer_in(&c->timer, LINGER_US);
-	if (!linger && c->out.n == 0)
+	if (!linger && c->out.n == 0 && c->edge.phase != EDGE_TLS)
 		timer_stop(&c->timer);
 	conn_kick(c);
 }
@@ -177,6 +194,7 @@ conn_free(struct conn *c)
 		req_free(r);
 	}
 	buf_free(&c->out);
+	edge_free(c);
 	TAILQ_REMOVE(&net->conns, c, entry);
 	net->nconns--;
 	wipe(c, sizeof(*c));
@@ -227,44 +245,52 @@ ws_fail(struct conn *c, uint16_t code)
 	conn_finish(c, true);
 }
 
+void
+conn_ws_event(struct conn *c, enum ws_event e, uint16_t code)
+{
+	switch (e) {
+	case WS_E_MORE:
+	case WS_E_DATA:
+		break;
+	case WS_E_PING:
+		if (c->out.n - c->out_at > OUT_CONTROL_MAX) {
+			conn_fail(c, &c->net->count.flooded,
+			    "pings without end");
+			break;
+		}
+		ws_control(&c->out, WS_OP_PONG, c->ws->control,
+		    c->ws->ncontrol);
+		conn_kick(c);
+		break;
+	case WS_E_CLOSE:
+		ws_close(&c->out, code, "");
+		free(c->ws);
+		c->ws = NULL;
+		conn_finish(c, false);
+		break;
+	case WS_E_BAD:
+		ws_fail(c, code);
+		break;
+	}
+}
+
 static size_t
 eat_ws(struct conn *c, const uint8_t *p, size_t n)
 {
 	uint8_t data[NOISE_RECORD];
 	size_t at = 0, used, got;
+	enum ws_event e;
 	uint16_t code;
 
 	while (at < n && takes_records(c)) {
 		/* No more than the record takes: the rest waits masked. */
 		got = record_need(&c->rx);
-		switch (ws_read(c->ws, p + at, n - at, &used, data, &got,
-		    &code)) {
-		case WS_E_MORE:
-			break;
-		case WS_E_DATA:
-			(void)eat_records(c, data, got);
-			break;
-		case WS_E_PING:
-			if (c->out.n - c->out_at > OUT_CONTROL_MAX) {
-				conn_fail(c, &c->net->count.flooded,
-				    "pings without end");
-				break;
-			}
-			ws_control(&c->out, WS_OP_PONG, c->ws->control,
-			    c->ws->ncontrol);
-			conn_kick(c);
-			break;
-		case WS_E_CLOSE:
-			ws_close(&c->out, code, "");
-			free(c->ws);
-			c->ws = NULL;
-			conn_finish(c, false);
-			break;
-		case WS_E_BAD:
-			ws_fail(c, code);
-			break;
-		}
+		e = ws_read(c->ws, p + at, n - at, &used, data, &got, &code);
 		at += used;
+		if (e == WS_E_DATA)
+			(void)eat_records(c, data, got);
+		else
+			conn_ws_event(c, e, code);
 	}
 	return at;
 }
@@ -282,6 +308,8 @@ eat(struct conn *c, const uint8_t *p, size_t n)
 		if (c->ws != NULL)
 			return eat_ws(c, p, n);
 		return eat_records(c, p, n);
+	case CONN_PIPE:
+		return pipe_input(c, p, n);
 	case CONN_WAIT:
 	case CONN_ASKED:
 	case CONN_CONFIRM:
@@ -329,12 +357,11 @@ conn_process(struct conn *c)
 }
 
 void
-conn_input(struct conn *c, const void *p, size_t n)
+plain_input(struct conn *c, const void *p, size_t n)
 {
-	struct net *net = c->net;
 	size_t used;
 
-	if (c->state == CONN_DONE || n == 0)
+	if (c->state == CONN_DONE)
 		return;
 	if (c->in.n != 0) {
 		buf_put(&c->in, p, n);
@@ -344,10 +371,23 @@ conn_input(struct conn *c, const void *p, size_t n)
 		if (used < n && c->state != CONN_DONE)
 			buf_put(&c->in, (const uint8_t *)p + used, n - used);
 	}
-	/* Whoever asks conn_wants_input() does not come here. */
 	if (c->in.n > IN_MAX)
-		conn_fail(c, &net->count.flooded, "input beyond all bounds");
-	net_settle(net);
+		conn_fail(c, &c->net->count.flooded, "input beyond all bounds");
+}
+
+void
+plain_eof(struct conn *c, bool clean)
+{
+	c->eof = true;
+	c->lingers = false;
+	if (c->state == CONN_DONE)
+		conn_kick(c);
+	else if (c->state == CONN_HTTP && http1_close(c))
+		return;
+	else if (clean)
+		conn_finish(c, false);
+	else
+		conn_fail(c, NULL, "closed by the client");
 }
 
 void
@@ -355,22 +395,19 @@ conn_eof(struct conn *c)
 {
 	struct net *net = c->net;
 
-	c->eof = true;
-	c->lingers = false;
-	if (c->state == CONN_DONE)
-		conn_kick(c);
-	else if (c->state != CONN_HTTP || !http1_close(c))
-		conn_fail(c, NULL, "closed by the client");
+	plain_eof(c, false);
 	net_settle(net);
 }
 
 bool
-conn_wants_input(const struct conn *c)
+plain_wants_input(const struct conn *c)
 {
 	if (c->state == CONN_DONE)
 		return c->lingers;
 	if (c->eof || c->in.n >= IN_ENOUGH || c->room != ROOM_FREE)
 		return false;
+	if (c->state == CONN_PIPE)
+		return pipe_wants_input(c);
 	return c->state != CONN_OPEN || h2_wants_input(c);
 }
 
@@ -389,7 +426,8 @@ put_out(struct conn *c, uint8_t *dst, size_t max)
 	if (c->out_at == c->out.n) {
 		buf_free(&c->out);
 		c->out_at = 0;
-		if (c->state == CONN_DONE && !c->lingers)
+		if (c->state == CONN_DONE && !c->lingers &&
+		    c->edge.phase != EDGE_TLS)
 			timer_stop(&c->timer);
 	}
 	return n;
@@ -435,21 +473,24 @@ has_session(const struct conn *c)
 }
 
 size_t
-conn_output(struct conn *c, uint8_t *dst, size_t max)
+plain_output(struct conn *c, uint8_t *dst, size_t max)
 {
 	struct net *net = c->net;
 	size_t n;
 
+	if (c->state == CONN_PIPE)
+		pipe_go_on(c);
 	n = put_out(c, dst, max);
-	if (c->out.n == 0 && max - n >= CONN_OUTPUT_MIN) {
+	if (c->out.n == 0 && max - n >= OUTPUT_MIN) {
 		if (c->state == CONN_HTTP) {
 			n += http1_output(c, dst + n, max - n);
 			if (c->state == CONN_HTTP && !http1_is_busy(c))
 				conn_process(c);
-		} else if (has_session(c))
+		} else if (c->state == CONN_PIPE)
+			n += pipe_output(c, dst + n, max - n);
+		else if (has_session(c))
 			n += put_records(c, dst + n, max - n);
 	}
-	net->count.octets_out += n;
 	net_settle(net);
 	if (c->state == CONN_OPEN && h2_is_over(c)) {
 		conn_finish(c, false);
@@ -459,17 +500,25 @@ conn_output(struct conn *c, uint8_t *dst, size_t max)
 }
 
 bool
-conn_wants_output(const struct conn *c)
+plain_wants_output(const struct conn *c)
 {
 	if (c->out.n != 0)
 		return true;
 	if (c->state == CONN_HTTP)
 		return http1_wants_output(c);
+	if (c->state == CONN_PIPE)
+		return pipe_wants_output(c);
 	return has_session(c) && h2_wants_output(c);
 }
 
 bool
-conn_is_done(const struct conn *c)
+plain_is_empty(const struct conn *c)
 {
-	return c->state == CONN_DONE && !c->lingers && c->out.n == 0;
+	return c->state == CONN_DONE && c->out.n == 0;
+}
+
+bool
+plain_is_done(const struct conn *c)
+{
+	return plain_is_empty(c) && !c->lingers;
 }

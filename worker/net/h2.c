@@ -20,7 +20,7 @@
 #define FRAME_HEAD	9
 #define FRAME_MIN	512	/* room that is worth asking for a frame */
 #define DATA_WORTH	1024	/* smaller pieces wait for more room */
-#define NV_MAX		5
+#define NV_MAX		6
 #define GOODBYE_US	(300 * US_PER_MS)	/* between the two GOAWAYs */
 
 /* The library's own buffer for a frame: see alloc() below. */
@@ -467,6 +467,8 @@ h2_respond(struct req *r, const struct req_head *head, bool whole,
 		(void)snprintf(after, sizeof(after), "%d", head->retry_after);
 		nv_set(&nv[n++], "retry-after", after);
 	}
+	if (head->other_name != NULL)
+		nv_set(&nv[n++], head->other_name, head->other_value);
 	if (head->extra_name != NULL)
 		nv_set(&nv[n++], head->extra_name, head->extra_value);
 	h->still = false;

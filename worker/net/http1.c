@@ -227,6 +227,7 @@ hand_over(struct conn *c)
 	struct req *r = h->req;
 
 	h->busy = true;
+	edge_forwarded(c, r);
 	room_whole(r);
 	if (slice_eqs(r->path, "/ts2021")) {
 		ts2021_upgrade(c, r, h->upgrade);	/* may free h */
@@ -287,7 +288,8 @@ reason(unsigned int status)
 		{ 304, "Not Modified" }, { 400, "Bad Request" },
 		{ 401, "Unauthorized" }, { 403, "Forbidden" },
 		{ 404, "Not Found" }, { 405, "Method Not Allowed" },
-		{ 413, "Content Too Large" }, { 429, "Too Many Requests" },
+		{ 413, "Content Too Large" }, { 426, "Upgrade Required" },
+		{ 429, "Too Many Requests" },
 		{ 431, "Request Header Fields Too Large" },
 		{ 500, "Internal Server Error" }, { 501, "Not Implemented" },
 		{ 503, "Service Unavailable" }
@@ -332,6 +334,9 @@ http1_respond(struct req *r, const struct req_head *head, bool whole,
 		buf_printf(b, "Content-Length: %zu\r\n", length);
 	if (head->retry_after >= 0)
 		buf_printf(b, "Retry-After: %d\r\n", head->retry_after);
+	if (head->other_name != NULL)
+		buf_printf(b, "%s: %s\r\n", head->other_name,
+		    head->other_value);
 	if (head->extra_name != NULL)
 		buf_printf(b, "%s: %s\r\n", head->extra_name,
 		    head->extra_value);

@@ -5,6 +5,31 @@
 
 #include "worker/net/net_int.h"
 
+/* req.c */
+
+struct req	*req_new(struct conn *, int32_t stream);
+void		 req_free(struct req *);
+void		 req_event(struct req *, uint8_t event);
+/* Keeps a header; the name in lower case.  Pseudo-headers come so, too. */
+void		 req_field(struct req *, const void *name, size_t nname,
+		    const void *value, size_t nvalue);
+/* Keeps a piece of the body. */
+void		 req_body_put(struct req *, const void *, size_t);
+/* Finds method, path and query.  False if there is no usable path. */
+bool		 req_understand(struct req *);
+/* As req_header(), but the last one of this name. */
+struct slice	 req_header_last(const struct req *, const char *name);
+/* Copies n <= queue.octets to dst and lets go of the frames. */
+void		 req_take(struct req *, uint8_t *dst, size_t n);
+void		 req_drop_queue(struct req *);
+/* The transport has let go of it; gone() is called if it is due. */
+void		 req_detach(struct req *);
+/* A short text as the whole answer, for requests that control won't see. */
+void		 req_refuse(struct req *, unsigned int status,
+		    const char *text);
+/* Calls what is due: ask, gone, drained.  Not from within such a call. */
+void		 net_settle(struct net *);
+
 /* http1.c */
 
 void		 http1_new(struct conn *);
@@ -26,6 +51,18 @@ void		 http1_respond(struct req *, const struct req_head *,
 		    bool whole, size_t length);
 /* Minor version of the request being read. */
 unsigned int	 http1_minor(const struct conn *);
+
+/* pipe.c */
+
+/* Ends it: gone() is called. */
+void		 pipe_free(struct conn *);
+/* Octets from the client; how many were taken. */
+size_t		 pipe_input(struct conn *, const uint8_t *, size_t);
+bool		 pipe_wants_input(const struct conn *);
+/* Deals with what waited; finishes the connection if the pipe is done. */
+void		 pipe_go_on(struct conn *);
+size_t		 pipe_output(struct conn *, uint8_t *dst, size_t max);
+bool		 pipe_wants_output(const struct conn *);
 
 /* ts2021.c */
 

@@ -34,6 +34,7 @@ net_new(struct env *env, const struct net_conf *conf,
 		TAILQ_INIT(&net->numbered[i]);
 	TAILQ_INIT(&net->events);
 	room_init(net);
+	edge_init(net);
 	timer_init(&net->retry, env, on_retry, net);
 	net->noise = noise_new();
 	net->h2 = h2_env_new();
@@ -51,6 +52,7 @@ net_free(struct net *net)
 		conn_free(c);
 	timer_stop(&net->retry);
 	room_end(net);
+	edge_end(net);
 	h2_env_free(net->h2);
 	noise_free(net->noise);
 	wipe(net, sizeof(*net));
@@ -177,6 +179,7 @@ net_shutdown(struct net *net)
 		case CONN_OPEN:
 			h2_shutdown(c);
 			break;
+		case CONN_PIPE:		/* the pipe's to end */
 		case CONN_DONE:
 			break;
 		default:

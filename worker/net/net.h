@@ -10,6 +10,8 @@
 #include "common/env.h"
 #include "common/link.h"
 #include "worker/frame.h"
+#include "worker/net/edge.h"
+#include "worker/net/pipe.h"
 
 struct net;		/* all connections of a worker */
 struct conn;		/* one TCP connection */
@@ -103,15 +105,18 @@ struct net_counters {
 	uint64_t	idle;		/* sessions closed after idle_s */
 	uint64_t	flooded;	/* input beyond what may wait */
 	uint64_t	stopped;	/* not read from for want of room */
+	uint64_t	pipes;		/* requests that became one */
 	uint64_t	octets_out;	/* given to the socket layer */
 };
 const struct net_counters *net_counters(const struct net *);
 
 /*
- * A new TCP connection; peer is for the log.  tag: the socket layer's.  NULL
- * if max_conns are there.
+ * A new TCP connection of a listener of this kind; proxy: it begins with a
+ * PROXY header.  tag: the socket layer's.  NULL if max_conns are there, or if
+ * the peer is none of the proxies.
  */
-struct conn	*conn_new(struct net *, const struct ipport *peer, void *tag);
+struct conn	*conn_new(struct net *, const struct ipport *peer,
+		    enum conn_kind, bool proxy, void *tag);
 void		*conn_tag(const struct conn *);
 /* Octets from the client.  May end requests; never frees the conn. */
 void		 conn_input(struct conn *, const void *, size_t);
@@ -141,7 +146,7 @@ struct slice	 req_method(const struct req *);
 struct slice	 req_path(const struct req *);		/* without query */
 struct slice	 req_query(const struct req *);
 struct slice	 req_body(const struct req *);
-/* A header by lower-case name; n 0 if absent. */
+/* A header by lower-case name, the first; n 0 if absent. */
 struct slice	 req_header(const struct req *, const char *name);
 /*
  * Frees what was asked: its slices and headers are empty from now on.  For
@@ -152,6 +157,7 @@ void		 req_forget(struct req *);
 const struct session *req_session(const struct req *);
 /* HTTP/2 stream id; 0 for plain HTTP. */
 uint32_t	 req_stream_id(const struct req *);
+/* As proxies of ours say it, if any (edge.h). */
 const struct ipport *req_peer(const struct req *);
 /* Room for what control keeps with a request. */
 void		 req_set_tag(struct req *, void *);
@@ -163,6 +169,8 @@ struct req_head {
 	int		retry_after;	/* seconds; < 0: none */
 	const char	*extra_name;	/* one more header, or NULL */
 	const char	*extra_value;
+	const char	*other_name;	/* and another */
+	const char	*other_value;
 };
 
 /* The whole answer: the request is freed when it is sent; do not touch it. */

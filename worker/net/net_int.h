@@ -6,6 +6,7 @@
 #include <sys/queue.h>
 
 #include "common/noise.h"
+#include "worker/net/edge_int.h"
 #include "worker/net/net.h"
 #include "worker/net/records.h"
 #include "worker/net/ws.h"
@@ -20,6 +21,7 @@
 struct h2;		/* h2.c: an HTTP/2 session */
 struct h2_env;		/* h2.c: what all sessions of a worker share */
 struct http1;		/* http1.c: the parser of one connection */
+struct pipe;		/* pipe.c: what took a connection over */
 
 enum conn_state {
 	CONN_HTTP,	/* HTTP/1.1 */
@@ -28,6 +30,7 @@ enum conn_state {
 	CONN_READY,	/* waits for the client's first record */
 	CONN_CONFIRM,	/* KEY_NOISE_CONFIRM is open */
 	CONN_OPEN,	/* a confirmed session */
+	CONN_PIPE,	/* req_pipe() */
 	CONN_DONE	/* what is in out is sent, then it is closed */
 };
 
@@ -71,6 +74,7 @@ struct net {
 	struct timer		 room;		/* line and soon */
 	struct timer		 patience;	/* with first */
 	uint64_t		 said_at;	/* that there is no room */
+	struct net_edge		 edge;
 	struct net_counters	 count;
 	uint8_t			 plain[NOISE_PLAIN];	/* of one record */
 	uint8_t			 stage[STAGE];
@@ -86,6 +90,7 @@ struct conn {
 	bool			 forgotten;	/* by keyd, of itself */
 	struct h2		*h2;		/* from CONN_READY on */
 	struct ws		*ws;		/* NULL: no WebSocket */
+	struct pipe		*pipe;		/* CONN_PIPE */
 	struct noise_key	 tx;
 	struct buf		 out;		/* goes out before all else */
 	size_t			 out_at;
@@ -101,6 +106,7 @@ struct conn {
 	struct ipport		 peer;
 	uint32_t		 number;	/* on the KEY link */
 	uint32_t		 key_request;	/* open there; 0: none */
+	struct edge		 edge;
 	struct http1		*http;		/* CONN_HTTP */
 	uint8_t			*init;		/* CONN_WAIT, CONN_ASKED */
 	char			*ws_head;	/* its 101, until keyd agrees */
@@ -170,30 +176,9 @@ void		 conn_fail(struct conn *, uint64_t *counter, const char *why);
  * before the socket is closed on what it still sends.
  */
 void		 conn_finish(struct conn *, bool linger);
+/* An event of c->ws other than data and more; it may end the connection. */
+void		 conn_ws_event(struct conn *, enum ws_event, uint16_t code);
 /* Deals with input that waited; then the caller settles. */
 void		 conn_process(struct conn *);
-
-/* req.c */
-
-struct req	*req_new(struct conn *, int32_t stream);
-void		 req_free(struct req *);
-void		 req_event(struct req *, uint8_t event);
-/* Keeps a header; the name in lower case.  Pseudo-headers come so, too. */
-void		 req_field(struct req *, const void *name, size_t nname,
-		    const void *value, size_t nvalue);
-/* Keeps a piece of the body. */
-void		 req_body_put(struct req *, const void *, size_t);
-/* Finds method, path and query.  False if there is no usable path. */
-bool		 req_understand(struct req *);
-/* Copies n <= queue.octets to dst and lets go of the frames. */
-void		 req_take(struct req *, uint8_t *dst, size_t n);
-void		 req_drop_queue(struct req *);
-/* The transport has let go of it; gone() is called if it is due. */
-void		 req_detach(struct req *);
-/* A short text as the whole answer, for requests that control won't see. */
-void		 req_refuse(struct req *, unsigned int status,
-		    const char *text);
-/* Calls what is due: ask, gone, drained.  Not from within such a call. */
-void		 net_settle(struct net *);
 
 #endif

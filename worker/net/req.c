@@ -150,23 +150,48 @@ req_body_put(struct req *r, const void *p, size_t n)
 	buf_put(&r->body, p, n);
 }
 
-struct slice
-req_header(const struct req *r, const char *name)
+/* The first of this name from at on; at is behind it then. */
+static bool
+next_header(const struct req *r, size_t *at, const char *name,
+    struct slice *value)
 {
-	struct slice key, value = { NULL, 0 };
+	struct slice key;
 	struct rd rd;
 	uint32_t nkey, nvalue;
+	bool found = false;
 
-	rd_init(&rd, r->fields.p, r->fields.n);
-	while (rd_left(&rd) != 0) {
+	rd_init(&rd, r->fields.p + *at, r->fields.n - *at);
+	while (rd_left(&rd) != 0 && !found) {
 		nkey = rd_u32(&rd);
 		nvalue = rd_u32(&rd);
 		key = slice_mem(rd_take(&rd, nkey), nkey);
-		value = slice_mem(rd_take(&rd, nvalue), nvalue);
-		if (slice_eqs(key, name))
-			return value;
+		*value = slice_mem(rd_take(&rd, nvalue), nvalue);
+		found = slice_eqs(key, name);
 	}
+	*at = r->fields.n - rd_left(&rd);
+	return found;
+}
+
+struct slice
+req_header(const struct req *r, const char *name)
+{
+	struct slice value;
+	size_t at = 0;
+
+	if (r->fields.n != 0 && next_header(r, &at, name, &value))
+		return value;
 	return slice_mem(NULL, 0);
+}
+
+struct slice
+req_header_last(const struct req *r, const char *name)
+{
+	struct slice next, value = { NULL, 0 };
+	size_t at = 0;
+
+	while (at < r->fields.n && next_header(r, &at, name, &next))
+		value = next;
+	return value;
 }
 
 bool
@@ -373,7 +398,7 @@ void
 req_refuse(struct req *r, unsigned int status, const char *text)
 {
 	struct req_head head = { status, "text/plain; charset=utf-8", -1, NULL,
-	    NULL };
+	    NULL, NULL, NULL };
 	struct buf b = { 0 };
 
 	buf_printf(&b, "%s\n", text);

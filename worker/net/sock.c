@@ -16,7 +16,7 @@
 
 #define ACCEPTS		64	/* a turn and listener */
 #define READ_MAX	16384
-#define SLICE		16384	/* of one write: what may be left over */
+#define SLICE		16406	/* of one write: a whole TLS record */
 #define TURN_MAX	65536	/* written to a connection in a turn */
 #define PAUSE_US	US_PER_S
 #define REAP_US		(5 * US_PER_S)
@@ -27,6 +27,8 @@ struct listener {
 	struct sock_set		*set;
 	unsigned int		 number;
 	unsigned int		 slot;
+	enum conn_kind		 kind;
+	bool			 proxy;
 	int			 fd;
 	struct ev_fd		*ev;
 };
@@ -60,6 +62,7 @@ struct sock_set {
 	bool			*slots;		/* accepting, by number */
 	unsigned int		 nslots;
 	bool			 paused;	/* as on_pause was told */
+	bool			 tls;		/* as the listeners were told */
 	struct timer		 pause;
 	struct timer		 reap;
 	uint8_t			 in[READ_MAX];
@@ -73,7 +76,8 @@ accepts(const struct listener *l)
 {
 	const struct sock_set *set = l->set;
 
-	return !set->paused && l->slot < set->nslots && set->slots[l->slot];
+	return !set->paused && l->slot < set->nslots && set->slots[l->slot] &&
+	    (l->kind != CONN_K_TLS || set->tls);
 }
 
 static void
@@ -87,6 +91,7 @@ arm(struct sock_set *set)
 		set->paused = paused;
 		set->on_pause(paused, set->arg);
 	}
+	set->tls = net_tls_is_ready(set->net);
 	TAILQ_FOREACH(l, &set->listeners, entry) {
 		ev_fd_want(l->ev, accepts(l) ? EV_F_READ : 0);
 	}
@@ -164,10 +169,11 @@ accept_one(struct listener *l)
 	s = xcalloc(1, sizeof(*s));
 	s->set = set;
 	s->fd = fd;
-	if ((s->conn = conn_new(set->net, &peer, s)) == NULL) {
+	s->conn = conn_new(set->net, &peer, l->kind, l->proxy, s);
+	if (s->conn == NULL) {
 		close(fd);
 		free(s);
-		return false;
+		return true;
 	}
 	s->want = EV_F_READ;
 	s->ev = ev_fd_add(set->ev, fd, s->want, on_ready, s);
@@ -228,7 +234,7 @@ unlisten(struct sock_set *set, unsigned int number, bool one_slot,
 
 void
 sock_listen(struct sock_set *set, unsigned int number, unsigned int slot,
-    int fd)
+    enum conn_kind kind, bool proxy, int fd)
 {
 	struct listener *l;
 
@@ -238,6 +244,8 @@ sock_listen(struct sock_set *set, unsigned int number, unsigned int slot,
 	l->set = set;
 	l->number = number;
 	l->slot = slot;
+	l->kind = kind;
+	l->proxy = proxy;
 	l->fd = fd;
 	l->ev = ev_fd_add(set->ev, fd, 0, on_connection, l);
 	TAILQ_INSERT_TAIL(&set->listeners, l, entry);
@@ -376,6 +384,10 @@ settle(struct sock *s)
 {
 	unsigned int want = 0;
 
+	if (s->rest != NULL && conn_is_cut(s->conn)) {
+		sock_close(s);
+		return;
+	}
 	if (conn_is_done(s->conn)) {
 		if (s->rest == NULL) {
 			sock_close(s);
@@ -470,6 +482,8 @@ sock_turn(struct sock_set *set)
 	}
 	if (!TAILQ_EMPTY(&set->due))
 		ev_again(set->ev);
+	if (set->tls != net_tls_is_ready(set->net))
+		arm(set);
 }
 
 struct sock_set *

@@ -22,10 +22,12 @@ struct sock_set	*sock_new(struct ev *, struct net *,
 void		 sock_free(struct sock_set *);
 /*
  * A listening socket, owned from now on: the listener of this number of a
- * worker slot.  Takes the place of one that is there already.
+ * worker slot.  Takes the place of one that is there already.  kind and proxy
+ * are its connections'; one of CONN_K_TLS accepts only while
+ * net_tls_is_ready(), which is asked in each sock_turn().
  */
 void		 sock_listen(struct sock_set *, unsigned int listener,
-		    unsigned int slot, int fd);
+		    unsigned int slot, enum conn_kind, bool proxy, int fd);
 /* Closes the listener's sockets of all slots. */
 void		 sock_unlisten(struct sock_set *, unsigned int listener);
 /* Whether to accept on the listeners of a slot, those to come included. */

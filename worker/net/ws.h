@@ -12,7 +12,7 @@
 
 #include "common/buf.h"
 
-#define WS_FRAME_MAX	65536	/* longest data frame that we take */
+#define WS_FRAME_MAX	65600	/* longest data frame taken (derp.md 1.5) */
 #define WS_CONTROL_MAX	125
 #define WS_HEAD_MAX	4	/* longest header that we write */
 #define WS_ACCEPT	29	/* Sec-WebSocket-Accept with its NUL */

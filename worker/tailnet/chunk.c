@@ -8,6 +8,7 @@ struct chunk {
 	struct frame	*frame;		/* NULL: to be made when needed */
 	uint64_t	 ver;		/* of the members when it was made */
 	uint32_t	 lag;		/* members changed since */
+	uint32_t	 moves;		/* members came or went, ever */
 };
 
 void
@@ -27,7 +28,15 @@ spoil(struct chunkset *cs, struct chunk *c)
 	if (c->lag != 0)
 		cs->lagging--;
 	frame_unref(c->frame);
-	memset(c, 0, sizeof(*c));
+	c->frame = NULL;
+	c->ver = c->lag = 0;
+}
+
+static void
+move(struct chunkset *cs, uint32_t slot)
+{
+	chunkset_spoil(cs, slot);
+	cs->chunk[slot / cs->per].moves++;
 }
 
 void
@@ -73,7 +82,7 @@ chunkset_add(struct chunkset *cs, void *member)
 	if (cs->n == cs->cap * cs->per)
 		grow(cs);
 	cs->member[cs->n] = member;
-	chunkset_spoil(cs, cs->n);
+	move(cs, cs->n);
 	return cs->n++;
 }
 
@@ -82,9 +91,9 @@ chunkset_del(struct chunkset *cs, uint32_t slot)
 {
 	uint32_t last = cs->n - 1;
 
-	chunkset_spoil(cs, slot);
+	move(cs, slot);
 	if (slot != last) {
-		chunkset_spoil(cs, last);
+		move(cs, last);
 		cs->member[slot] = cs->member[last];
 		cs->ops->moved(cs->member[slot], slot);
 	}
@@ -119,6 +128,12 @@ uint32_t
 chunkset_chunks(const struct chunkset *cs)
 {
 	return (cs->n + cs->per - 1) / cs->per;
+}
+
+uint32_t
+chunkset_moves(const struct chunkset *cs, uint32_t k)
+{
+	return cs->chunk[k].moves;
 }
 
 uint32_t

@@ -53,6 +53,8 @@ void		 chunkset_spoil_all(struct chunkset *);
 void		 chunkset_lag(struct chunkset *, uint32_t slot,
 		    uint64_t before);
 uint32_t	 chunkset_chunks(const struct chunkset *);
+/* One more whenever another member is in the chunk, or one less. */
+uint32_t	 chunkset_moves(const struct chunkset *, uint32_t k);
 /*
  * Chunk k as a zstd frame of text that begins with a comma; borrowed.  *ver
  * is lowered to the version that it stands for if that is below it.  now: the

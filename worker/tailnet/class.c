@@ -7,6 +7,10 @@
 #include "worker/tailnet/replica_int.h"
 
 #define BUCKETS_MIN	64
+/* Classes without members that may stay: so many, and so many a class. */
+#define DEAD_MIN	256
+#define DEAD_CLASS	2
+#define DEAD_HURRY	4	/* times that, and it cannot wait */
 
 static void
 mark_rows(struct ruleset *rs)
@@ -20,6 +24,8 @@ mark_rows(struct ruleset *rs)
 	for (i = 0; i < p->nrows; i++) {
 		if (p->row[i].flags & POL_ROW_SELF)
 			rs->has_self = rs->self_rows = true;
+		if (p->row[i].flags & POL_ROW_VIA)
+			rs->has_via = true;
 		if (p->row[i].flags & (POL_ROW_SELF | POL_ROW_VIA))
 			continue;
 		ROW_SET(rs->plain, i);
@@ -30,18 +36,42 @@ mark_rows(struct ruleset *rs)
 		rs->has_self |= p->ssh[i].self;
 }
 
-struct ruleset *
-ruleset_new(struct pol *p)
+static struct ruleset *
+make(struct pol *p, uint32_t *refs)
 {
 	struct ruleset *rs;
 
 	rs = xcalloc(1, sizeof(*rs));
 	rs->pol = p;
+	rs->pol_refs = refs;
+	++*refs;
 	rs->refs = 1;
 	rs->nbuckets = BUCKETS_MIN;
 	rs->bucket = xcalloc(rs->nbuckets, sizeof(*rs->bucket));
 	mark_rows(rs);
 	return rs;
+}
+
+struct ruleset *
+ruleset_new(struct pol *p)
+{
+	return make(p, xcalloc(1, sizeof(uint32_t)));
+}
+
+struct ruleset *
+ruleset_again(const struct ruleset *rs)
+{
+	return make(rs->pol, rs->pol_refs);
+}
+
+bool
+ruleset_is_stale(const struct ruleset *rs, bool wait)
+{
+	uint32_t dead = rs->nclasses - rs->nlive, max = DEAD_CLASS * rs->nlive;
+
+	if (max < DEAD_MIN)
+		max = DEAD_MIN;
+	return dead > (wait ? DEAD_HURRY * max : max);
 }
 
 struct ruleset *
@@ -72,7 +102,10 @@ ruleset_unref(struct ruleset *rs)
 		group_free(rs->group[i]);
 	for (i = 0; i < rs->nclasses; i++)
 		class_free(rs->class[i]);
-	pol_free(rs->pol);
+	if (--*rs->pol_refs == 0) {
+		pol_free(rs->pol);
+		free(rs->pol_refs);
+	}
 	free(rs->group);
 	free(rs->class);
 	free(rs->bucket);
@@ -319,7 +352,8 @@ join(struct replica *r, struct node *n, struct class *c)
 	n->class = c;
 	n->placed = n->user;
 	TAILQ_INSERT_TAIL(&c->members, n, member);
-	c->nmembers++;
+	if (c->nmembers++ == 0)
+		c->rules->nlive++;
 	filters_member(r, c, owner(r, n->user));
 }
 
@@ -373,7 +407,8 @@ class_leave(struct replica *r, struct node *n)
 	if (c == NULL)
 		return;
 	TAILQ_REMOVE(&c->members, n, member);
-	c->nmembers--;
+	if (--c->nmembers == 0)
+		c->rules->nlive--;
 	filters_member(r, c, owner(r, n->placed));
 	n->class = NULL;
 	n->placed = NULL;
@@ -423,7 +458,7 @@ class_widen(struct replica *r, void (*fn)(struct replica *, struct node *))
 		if (n->class == NULL || n->class->only == NULL)
 			continue;
 		/* What it carries may be somebody's own. */
-		r->vary_ver = r->varied_ver = r->ver + 1;
+		r->vary_ver = r->ver + 1;
 		hold(r, n);
 		facts_hits(r, n, &f, &h);
 		c = intern(r->rules, &h, n);

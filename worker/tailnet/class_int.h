@@ -44,7 +44,7 @@ struct class {
 	uint64_t	*via;		/* it carries a via tag, and a route to
 					 * some destination */
 	struct group	*group[2];	/* without and with routes; or NULL */
-	struct idmap	 views[2];	/* by owner, by node */
+	struct idmap	 views[2];	/* by owner; by that and load */
 	struct view	*alone;
 };
 
@@ -54,10 +54,12 @@ struct class {
  */
 struct ruleset {
 	struct pol	*pol;
+	uint32_t	*pol_refs;	/* rulesets of it */
 	struct class	**bucket;
 	uint32_t	 nbuckets;
 	struct class	**class;	/* by index */
 	uint32_t	 nclasses;
+	uint32_t	 nlive;		/* of these: have members */
 	uint32_t	 class_cap;
 	struct group	**group;	/* by index */
 	uint32_t	 ngroups;
@@ -67,6 +69,7 @@ struct ruleset {
 	bool		 self_rows;	/* some row is */
 	bool		 has_wide;	/* of these: some router is or was
 					 * wide */
+	bool		 has_via;	/* some row has a way */
 	uint32_t	 words;		/* of a set of rows */
 	uint64_t	*plain;		/* rows that are neither self nor via */
 	uint64_t	*inet;		/* of these: cover the Internet */
@@ -79,6 +82,14 @@ struct ruleset {
 
 /* Takes over the policy; the caller has one reference. */
 struct ruleset	*ruleset_new(struct pol *);
+/* The same policy without any class; the caller has one reference. */
+struct ruleset	*ruleset_again(const struct ruleset *);
+/*
+ * Classes come with what nodes are and stay when nobody is that any more: so
+ * many are without members that it is time for ruleset_again().  wait: a later
+ * time will do, too.
+ */
+bool		 ruleset_is_stale(const struct ruleset *, bool wait);
 struct ruleset	*ruleset_ref(struct ruleset *);
 void		 ruleset_unref(struct ruleset *);
 

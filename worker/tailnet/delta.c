@@ -352,13 +352,18 @@ look_at_views(struct replica *r, struct delta *d)
 static void
 look_at_routers(struct replica *r, struct delta *d)
 {
+	bool all = r->vary_ver > d->from;
 	const struct node *n;
 
-	if (view_base(d->view)->sight_new <= d->from)
+	if (view_base(d->view)->sight.newest <= d->from &&
+	    d->view->more.newest <= d->from)
 		return;
-	TAILQ_FOREACH(n, &r->routers, router)
+	TAILQ_FOREACH_REVERSE(n, &r->routers, router_list, router) {
+		if (n->vary_ver <= d->from && !all)
+			break;
 		if (n->mark.ver <= d->from && n->group != NULL)
 			look_at_node(d, n);
+	}
 }
 
 static void
@@ -417,19 +422,55 @@ drop_all(struct replica *r, struct delta *d)
 		d->gone.rest |= REST_DERP;
 }
 
-/*
- * The view without an owner, if nothing of what the owner's nodes see of each
- * other has changed: its messages are those of many.
- */
-static struct view *
-common(struct replica *r, struct view *v, uint64_t from)
+/* Nothing of what the owner's nodes see of each other has changed. */
+static bool
+is_still(struct replica *r, const struct view *was, const struct view *v,
+    uint64_t from)
 {
 	const struct user *u;
 
-	if (view_base(v) == v || (u = idmap_get(&r->users, v->owner)) == NULL ||
-	    u->ver > from || u->node_ver > from)
-		return v;
-	return v->base;
+	if (was != v)
+		return was->owner == 0 && v->owner == 0;
+	if (v->owner == 0)
+		return true;
+	return (u = idmap_get(&r->users, v->owner)) != NULL &&
+	    u->ver <= from && u->node_ver <= from && r->vary_ver <= from;
+}
+
+/* It is told by its base, or is one. */
+static bool
+has_base(struct view *v)
+{
+	return v->base == v || view_base(v) != v;
+}
+
+/*
+ * Messages of the views without owner and load are those of many; if they are
+ * these views', too, as far as can be told before they are made.
+ */
+static bool
+may_share(struct replica *r, struct view *was, struct view *v, uint64_t from)
+{
+	if ((was->base == was && v->base == v) || was->alone || v->alone)
+		return false;
+	return has_base(was) && has_base(v) && is_still(r, was, v, from) &&
+	    !view_adds_other(was, v, from);
+}
+
+/* It has a node of which the view is shown more than its base. */
+static bool
+lacks(struct replica *r, const struct delta *d, struct view *v)
+{
+	const struct node *n;
+	uint32_t i;
+
+	for (i = 0; i < view_nadded(v); i++) {
+		n = idmap_get(&r->nodes, view_added(v, i));
+		if (n != NULL && view_adds(v, n) &&
+		    note_says(&d->news, n))
+			return true;
+	}
+	return false;
 }
 
 static struct delta *
@@ -469,15 +510,29 @@ delta_is_dear(const struct replica *r, struct view *was, struct view *v)
 	return n > DEAR_NODES;
 }
 
-struct delta *
-delta_get(struct replica *r, struct view *was, struct view *v, uint64_t from,
+static void
+fill(struct replica *r, struct delta *d)
+{
+	if (d->drop) {
+		drop_all(r, d);
+		return;
+	}
+	if (!d->was->alone || !d->view->alone)
+		look_at_changes(r, d);
+	if (d->was != d->view)
+		look_at_views(r, d);
+	else
+		look_at_routers(r, d);
+	look_at_users(r, d);
+	look_at_rest(r, d);
+}
+
+static struct delta *
+get(struct replica *r, struct view *was, struct view *v, uint64_t from,
     bool compress, bool drop)
 {
 	struct delta *d;
 
-	view_look(r, v);
-	if (was == v && !drop)
-		was = v = common(r, v, from);
 	TAILQ_FOREACH(d, &v->deltas, same)
 		if (d->was == was && d->from == from &&
 		    d->compress == compress && d->drop == drop)
@@ -486,19 +541,23 @@ delta_get(struct replica *r, struct view *was, struct view *v, uint64_t from,
 	d->from = from;
 	d->compress = compress;
 	d->drop = drop;
-	if (drop)
-		drop_all(r, d);
-	else {
-		if (!was->alone || !v->alone)
-			look_at_changes(r, d);
-		if (was != v)
-			look_at_views(r, d);
-		else
-			look_at_routers(r, d);
-		look_at_users(r, d);
-		look_at_rest(r, d);
-	}
+	fill(r, d);
 	note_sort(&d->gone);
 	note_sort(&d->news);
 	return d;
+}
+
+struct delta *
+delta_get(struct replica *r, struct view *was, struct view *v, uint64_t from,
+    bool compress, bool drop)
+{
+	struct delta *d;
+
+	view_look(r, v);
+	if (!drop && may_share(r, was, v, from)) {
+		d = get(r, was->base, v->base, from, compress, false);
+		if (!lacks(r, d, v))
+			return d;
+	}
+	return get(r, was, v, from, compress, drop);
 }

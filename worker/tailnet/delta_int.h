@@ -103,6 +103,8 @@ void		 note_parts(struct replica *, const struct delta *,
  */
 void		 note_more(struct replica *, const struct delta *,
 		    struct note *, const struct node *self, struct compose *);
+/* The whole node is in it, as the delta's view sees it. */
+bool		 note_says(const struct note *, const struct node *);
 /* Forgets what is kept: nodes may go. */
 void		 deltas_clear(struct replica *);
 

@@ -15,6 +15,8 @@
 #define REGION_ID_MAX	65535	/* home DERP is a u16 */
 #define NODES_MAX	64	/* of a region */
 #define STR_MAX		255
+#define HTTPS_PORT	443	/* what a client takes where none is said */
+#define STUN_PORT	3478
 
 struct region {
 	uint64_t	 id;
@@ -27,9 +29,20 @@ struct node_name {
 	size_t		 at;
 };
 
+/* A region's JSON, among the pieces of its map. */
+struct piece {
+	uint64_t	 id;
+	size_t		 at;
+	size_t		 n;		/* 0: null */
+};
+
 struct derpmap {
-	struct buf	 json;
-	size_t		 nregions;
+	struct buf	 json;		/* the whole */
+	struct buf	 head;		/* what comes before the regions */
+	struct buf	 pieces;
+	struct piece	*piece;		/* by number */
+	size_t		 npieces;
+	size_t		 nregions;	/* that are not null */
 };
 
 /* A map that is being read. */
@@ -323,12 +336,14 @@ collect(struct reader *rd, const struct jval *regions, size_t at)
 		if ((r->id = region_id(name)) == 0)
 			return bad(rd, r->at,
 			    "key of a region is not a number from 1 to 65535");
+		rd->nregions++;
+		if (v == NULL)
+			continue;
 		if (!jval_is_obj(v))
 			return bad(rd, r->at, "region is no object");
 		if (!jval_u64(jval_get(v, "RegionID"), &own) || own != r->id)
 			return bad_field(rd, r->at, "RegionID",
 			    "is not the region's key");
-		rd->nregions++;
 	}
 	return 0;
 }
@@ -365,12 +380,14 @@ check_names(const struct reader *rd)
 	return 0;
 }
 
+/* Each as a piece of its own. */
 static int
-put_regions(struct reader *rd, const struct jval *root, struct json *j)
+read_regions(struct reader *rd, const struct jval *root, struct derpmap *d)
 {
 	const struct jval *regions = jval_get(root, "Regions");
 	size_t k, n = jval_count(regions), at = jsonpos_root(rd->text);
-	char id[8];
+	struct piece *piece;
+	struct json j;
 
 	if (!jval_is_obj(regions) || n == 0 || n > REGIONS_MAX)
 		return bad_field(rd, at, "Regions",
@@ -379,17 +396,20 @@ put_regions(struct reader *rd, const struct jval *root, struct json *j)
 	    slice_str("Regions"))) == -1)
 		return -1;
 	qsort(rd->region, rd->nregions, sizeof(rd->region[0]), region_cmp);
-	json_key(j, "Regions");
-	json_obj(j);
+	d->piece = xcalloc(rd->nregions, sizeof(d->piece[0]));
 	for (k = 0; k < rd->nregions; k++) {
-		(void)snprintf(id, sizeof(id), "%u",
-		    (unsigned int)rd->region[k].id);
-		json_keys(j, slice_str(id));
-		if (put_region(rd, &rd->region[k], j) == -1)
+		piece = &d->piece[d->npieces++];
+		piece->id = rd->region[k].id;
+		piece->at = d->pieces.n;
+		if (rd->region[k].v == NULL)
+			continue;
+		json_init(&j, &d->pieces);
+		if (put_region(rd, &rd->region[k], &j) == -1)
 			return -1;
+		piece->n = d->pieces.n - piece->at;
+		d->nregions++;
 	}
-	json_end(j);
-	if (!rd->relays)
+	if (d->nregions != 0 && !rd->relays)
 		return bad(rd, at, "no node is a relay: all are STUNOnly");
 	return check_names(rd);
 }
@@ -432,18 +452,64 @@ put_scores(struct reader *rd, const struct jval *root, struct json *j)
 }
 
 static int
-read_map(struct reader *rd, const struct jval *root, struct buf *b)
+read_map(struct reader *rd, const struct jval *root, struct derpmap *d)
 {
 	struct json j;
 
 	if (!jval_is_obj(root))
 		return bad(rd, 0, "not a DERP map: no object");
+	json_init(&j, &d->head);
+	json_obj(&j);
+	if (put_scores(rd, root, &j) == -1 || put_bool(rd, root,
+	    jsonpos_root(rd->text), "omitDefaultRegions", &j) == -1)
+		return -1;
+	return read_regions(rd, root, d);
+}
+
+/* The pieces in the order of their numbers, own among them. */
+static void
+assemble(struct derpmap *d, uint64_t own, struct slice region)
+{
+	const struct piece *p;
+	struct json j;
+	struct buf *b = &d->json;
+	char id[8];
+	size_t i;
+
 	json_init(&j, b);
 	json_obj(&j);
-	if (put_scores(rd, root, &j) == -1 || put_regions(rd, root, &j) == -1)
-		return -1;
+	for (i = 0; i <= d->npieces; i++) {
+		p = i < d->npieces ? &d->piece[i] : NULL;
+		if (region.n != 0 && (p == NULL || p->id >= own)) {
+			(void)snprintf(id, sizeof(id), "%u",
+			    (unsigned int)own);
+			json_keys(&j, slice_str(id));
+			json_raw(&j, region);
+			region.n = 0;
+		}
+		if (p == NULL || p->n == 0 || p->id == own)
+			continue;
+		(void)snprintf(id, sizeof(id), "%u", (unsigned int)p->id);
+		json_keys(&j, slice_str(id));
+		json_raw(&j, slice_mem(d->pieces.p + p->at, p->n));
+	}
 	json_end(&j);
-	return 0;
+}
+
+/* The whole JSON: head, regions, end. */
+static void
+finish(struct derpmap *d, uint64_t own, struct slice region)
+{
+	struct buf regions = { NULL, 0, 0 };
+
+	assemble(d, own, region);
+	regions = d->json;
+	memset(&d->json, 0, sizeof(d->json));
+	buf_slice(&d->json, buf_slice_of(&d->head));
+	buf_str(&d->json, ",\"Regions\":");
+	buf_slice(&d->json, buf_slice_of(&regions));
+	buf_str(&d->json, "}");
+	buf_free(&regions);
 }
 
 struct derpmap *
@@ -462,11 +528,11 @@ derpmap_parse(const void *p, size_t n, const char *name, char *why,
 		return NULL;
 	}
 	d = xcalloc(1, sizeof(*d));
-	if (read_map(&rd, jdoc_root(doc), &d->json) == -1) {
+	if (read_map(&rd, jdoc_root(doc), d) == -1) {
 		derpmap_free(d);
 		d = NULL;
 	} else
-		d->nregions = rd.nregions;
+		finish(d, 0, slice_str(""));
 	free(rd.region);
 	free(rd.node);
 	jdoc_free(doc, false);
@@ -479,7 +545,109 @@ derpmap_free(struct derpmap *d)
 	if (d == NULL)
 		return;
 	buf_free(&d->json);
+	buf_free(&d->head);
+	buf_free(&d->pieces);
+	free(d->piece);
 	free(d);
+}
+
+/* A name that no node of the map has. */
+static void
+own_name(const struct derpmap *d, uint64_t id, char name[16])
+{
+	char member[32];
+	char c;
+
+	for (c = 'a'; c <= 'z'; c++) {
+		(void)snprintf(name, 16, "%u%c", (unsigned int)id, c);
+		(void)snprintf(member, sizeof(member), "\"Name\":\"%s\"",
+		    name);
+		if (memmem(d->pieces.p, d->pieces.n, member,
+		    strlen(member)) == NULL)
+			return;
+	}
+}
+
+static void
+put_port(struct json *j, const char *field, int port, int usual)
+{
+	if (port == usual)
+		return;
+	json_key(j, field);
+	json_i64(j, port);
+}
+
+static void
+put_flag(struct json *j, const char *field, bool v)
+{
+	if (!v)
+		return;
+	json_key(j, field);
+	json_bool(j, true);
+}
+
+static void
+put_own(struct buf *b, const struct r_relay *own, const char *name)
+{
+	struct json j;
+
+	json_init(&j, b);
+	json_obj(&j);
+	json_key(&j, "RegionID");
+	json_u64(&j, own->region);
+	put_str(&j, "RegionCode", own->code);
+	put_str(&j, "RegionName", own->name);
+	json_key(&j, "Nodes");
+	json_arr(&j);
+	json_obj(&j);
+	put_str(&j, "Name", slice_str(name));
+	json_key(&j, "RegionID");
+	json_u64(&j, own->region);
+	put_str(&j, "HostName", own->host);
+	put_str(&j, "IPv4", own->ip4);
+	put_str(&j, "IPv6", own->ip6);
+	put_port(&j, "STUNPort", own->stun_port == 0 ? -1 : own->stun_port,
+	    STUN_PORT);
+	put_port(&j, "DERPPort", own->port, HTTPS_PORT);
+	put_flag(&j, "InsecureForTests", own->insecure);
+	put_flag(&j, "CanPort80", own->port80);
+	json_end(&j);
+	json_end(&j);
+	json_end(&j);
+}
+
+struct derpmap *
+derpmap_join(const struct derpmap *file, const struct r_relay *own)
+{
+	struct buf region = { NULL, 0, 0 };
+	struct derpmap *d;
+	char name[16];
+	size_t i;
+
+	if (!own->in_map && (file == NULL || file->nregions == 0))
+		return NULL;
+	d = xcalloc(1, sizeof(*d));
+	if (file != NULL) {
+		buf_slice(&d->head, buf_slice_of(&file->head));
+		buf_slice(&d->pieces, buf_slice_of(&file->pieces));
+		d->npieces = file->npieces;
+		d->piece = xcalloc(d->npieces, sizeof(d->piece[0]));
+		memcpy(d->piece, file->piece,
+		    d->npieces * sizeof(d->piece[0]));
+	} else
+		buf_str(&d->head, "{\"HomeParams\":{\"RegionScore\":{}}");
+	for (i = 0; i < d->npieces; i++)
+		if (d->piece[i].n != 0 &&
+		    !(own->in_map && d->piece[i].id == own->region))
+			d->nregions++;
+	if (own->in_map) {
+		own_name(d, own->region, name);
+		put_own(&region, own, name);
+		d->nregions++;
+	}
+	finish(d, own->region, buf_slice_of(&region));
+	buf_free(&region);
+	return d;
 }
 
 struct slice

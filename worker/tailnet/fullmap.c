@@ -230,44 +230,64 @@ is_many(const struct replica *r, struct view *v)
 	return n >= CHUNK_LEAST;
 }
 
-/* Each after a comma, but for the router whose view it is. */
-static struct frame *
-varied_frame(struct builder *b, struct view *v)
+/* All of the chunk's nodes but the viewer itself, as it sees them. */
+static void
+put_chunk_apart(struct builder *b, const struct group *g, uint32_t k)
 {
-	struct replica *r = b->r;
-	struct buf t = { 0 };
+	const struct node *n;
+	uint32_t i;
+
+	for (i = k * CHUNK_NODES; i < g->nodes.n &&
+	    i < (k + 1) * CHUNK_NODES; i++) {
+		n = g->nodes.member[i];
+		if (n == b->m->node)
+			continue;
+		buf_u8(&b->c.text, ',');
+		view_put(b->r, b->m->view, n, &b->c.text);
+	}
+}
+
+/* Somebody in the chunk is other to the viewer than to its view's base. */
+static bool
+is_apart(const struct builder *b, const struct group *g, uint32_t k)
+{
+	const struct node *n = b->m->node;
+	const struct view *v = b->m->view;
+	uint32_t i;
+
+	if (n->group == g && n->slot / CHUNK_NODES == k)
+		return true;
+	for (i = 0; i < view_nadded(v); i++) {
+		n = idmap_get(&b->r->nodes, view_added(v, i));
+		if (n != NULL && n->group == g &&
+		    n->slot / CHUNK_NODES == k && view_adds(v, n))
+			return true;
+	}
+	return false;
+}
+
+/* Each after a comma. */
+static void
+put_varied(struct builder *b)
+{
+	struct view *v = view_base(b->m->view);
 	const struct group *g;
 	uint32_t i, k;
 
-	if (v->varied != NULL && v->varied_ver >= r->varied_ver)
-		return v->varied;
-	for (i = 0; i < r->rules->ngroups; i++) {
-		g = r->rules->group[i];
+	for (i = 0; i < b->r->rules->ngroups; i++) {
+		g = b->r->rules->group[i];
 		if (!g->varied || !view_all(v, g))
 			continue;
-		for (k = 0; k < g->nodes.n; k++) {
-			if (g->nodes.member[k] == v->node)
-				continue;
-			buf_u8(&t, ',');
-			view_put(r, v, g->nodes.member[k], &t);
-		}
+		for (k = 0; k < chunkset_chunks(&g->nodes); k++)
+			if (is_apart(b, g, k))
+				put_chunk_apart(b, g, k);
+			else
+				put_frame(b, frame_ref(varied_frame(b->r, v,
+				    g, k)));
 	}
-	frame_unref(v->varied);
-	v->varied = pack_frame(r->tn->pack, &t);
-	v->varied_ver = r->ver;
-	buf_free(&t);
-	return v->varied;
-}
-
-static void
-put_varied(struct builder *b, struct view *v)
-{
-	put_frame(b, frame_ref(varied_frame(b, v)));
-	if (v->node == NULL)
-		return;
 	/* It is of no use to anybody else, and there may be many. */
-	frame_unref(v->varied);
-	v->varied = NULL;
+	if (v->holding != NULL)
+		varied_free(v);
 }
 
 /* Some peer of those that are shared, which come after it. */
@@ -320,7 +340,7 @@ put_peers(struct builder *b)
 	if (first)
 		repeat_one(b);
 	if (many)
-		put_varied(b, view_base(v));
+		put_varied(b);
 	for (i = 0; i < b->r->rules->ngroups; i++) {
 		g = b->r->rules->group[i];
 		if (!is_shared(b, g))

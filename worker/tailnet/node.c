@@ -236,7 +236,7 @@ update_primary(struct node *n, const struct msg_list *list)
 		r = &n->routes[i];
 		is = !r->exit && msg_routes_have(list, &r->p);
 		if (r->primary != is)
-			got = NC_WHOLE | NC_SELF | NC_PRIMARY;
+			got = NC_SELF | NC_PRIMARY;
 		r->primary = is;
 	}
 	return got;
@@ -275,7 +275,7 @@ update_routes(struct node *n, const struct msg_list *list)
 	free(n->routes);
 	n->routes = fresh;
 	n->nroutes = (uint16_t)k;
-	return NC_WHOLE | NC_SELF | NC_ROUTES | NC_FACTS;
+	return NC_SELF | NC_ROUTES | NC_FACTS;
 }
 
 /*

@@ -8,9 +8,11 @@
 #include "common/ids.h"
 #include "common/msg.h"
 
+struct carrier;
 struct class;
 struct group;
 struct holding;
+struct load;
 struct stream;
 struct transit;
 struct user;
@@ -127,6 +129,10 @@ struct node {
 	TAILQ_ENTRY(node) owned;	/* of its user */
 	struct route_rows *rows;	/* of its routes (viewroute.c) */
 	uint64_t	 rows_ver;	/* for which rows are right */
+	uint64_t	 vary_ver;	/* who is shown which of its routes */
+	struct carrier	*carrier;	/* of these; both by carried.c */
+	struct load	*load;		/* or NULL */
+	uint16_t	 ncarriers;
 	struct holding	*holding;	/* class_holding(); or NULL */
 	TAILQ_ENTRY(node) router;	/* while nroutes != 0 */
 	struct node	*same_key;	/* next router of a hash (router.c) */

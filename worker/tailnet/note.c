@@ -31,6 +31,12 @@ item_of(const struct note *m, enum section sec, const struct node *n)
 	return lo < m->n[sec] && it[lo].id == n->id ? &it[lo] : NULL;
 }
 
+bool
+note_says(const struct note *m, const struct node *n)
+{
+	return item_of(m, SEC_CHANGED, n) != NULL;
+}
+
 static bool
 note_has(const struct note *m, const struct node *n)
 {

@@ -89,9 +89,9 @@ carry(struct replica *r, struct node *n)
 	trail_switch(r, n, from);
 }
 
-/* Takes over the policy. */
+/* Takes over the ruleset. */
 static void
-put_into_force(struct replica *r, struct pol *p, uint8_t kind)
+change_over(struct replica *r, struct ruleset *rs)
 {
 	transits_clear(r);
 	/* Before nodes leave: nobody need be told of that. */
@@ -99,13 +99,31 @@ put_into_force(struct replica *r, struct pol *p, uint8_t kind)
 	each(r, class_leave);
 	ruleset_unref(r->old_rules);
 	r->old_rules = r->rules;
-	r->rules = ruleset_new(p);
-	r->switch_ver = r->vary_ver = r->varied_ver = r->ver + 1;
-	r->in_force = kind;
-	r->blob_hash = 0;
+	r->rules = rs;
+	r->switch_ver = r->vary_ver = r->ver + 1;
 	each(r, carry);
 	r->ranged = false;
 	r->changed = true;
+}
+
+/* Takes over the policy. */
+static void
+put_into_force(struct replica *r, struct pol *p, uint8_t kind)
+{
+	r->in_force = kind;
+	r->blob_hash = 0;
+	change_over(r, ruleset_new(p));
+}
+
+void
+policy_renew(struct replica *r)
+{
+	/* Who was not told of the last change must not miss one. */
+	if (!ruleset_is_stale(r->rules, r->old_rules != NULL))
+		return;
+	replica_begin(r);
+	change_over(r, ruleset_again(r->rules));
+	replica_finish(r);
 }
 
 static void

@@ -103,8 +103,10 @@ free_nodes(struct replica *r)
 	struct node *n;
 	size_t i;
 
-	TAILQ_FOREACH(n, &r->routers, router)
+	TAILQ_FOREACH(n, &r->routers, router) {
 		router_del(r->tn, n);
+		carried_clear(r, n);
+	}
 	for (i = 0; r->nodes.key != NULL && i <= r->nodes.mask; i++)
 		if ((n = r->nodes.val[i]) != NULL) {
 			if (n->group != NULL)
@@ -133,6 +135,7 @@ replica_free(struct replica *r)
 	while ((u = TAILQ_FIRST(&r->by_change)) != NULL)
 		user_free(r, u);
 	idmap_free(&r->users);
+	carried_end(r);
 	buf_free(&r->domain);
 	buf_free(&r->dns);
 	free(r->name);
@@ -159,12 +162,12 @@ static void
 widened(struct replica *r, struct node *n)
 {
 	replica_place(r, n, n->user, false);
-	r->vary_ver = r->varied_ver = r->ver + 1;
+	r->vary_ver = r->ver + 1;
 	r->changed = true;
 }
 
 void
-replica_end(struct replica *r)
+replica_finish(struct replica *r)
 {
 	class_widen(r, widened);
 	if (!r->changed)
@@ -172,6 +175,13 @@ replica_end(struct replica *r)
 	r->ver++;
 	r->changed = false;
 	streams_behind(r);
+}
+
+void
+replica_end(struct replica *r)
+{
+	replica_finish(r);
+	policy_renew(r);
 }
 
 /* The node is the last in the list of changes. */
@@ -190,8 +200,6 @@ touch_node(struct replica *r, struct node *n)
 {
 	touch(r, &n->mark);
 	n->user->node_ver = r->ver + 1;
-	if (n->nroutes != 0 || (n->group != NULL && n->group->varied))
-		r->varied_ver = r->ver + 1;
 }
 
 void
@@ -301,7 +309,7 @@ replica_reconf(struct replica *r)
 	if (!slice_eq(buf_slice_of(&old), buf_slice_of(&r->domain))) {
 		/* All names are others: nobody's view can be patched. */
 		groups_spoil(r);
-		r->all_ver = r->varied_ver = next;
+		r->all_ver = next;
 		r->changed = true;
 	}
 	if (!slice_eq(buf_slice_of(&dns), buf_slice_of(&r->dns))) {
@@ -338,7 +346,7 @@ replica_put_tailnet(struct replica *r, const struct m_db_tailnet *m)
 		r->range[0] = m->range4;
 		r->range[1] = m->range6;
 		r->ranged = true;
-		r->vary_ver = r->varied_ver = r->ver + 1;
+		r->vary_ver = r->ver + 1;
 		filters_routes(r);
 	}
 	if (set_text(&r->name, name))
@@ -446,6 +454,49 @@ add_node(struct replica *r, uint64_t id)
 	return n;
 }
 
+/* Who is shown which routes of the router is to be worked out anew. */
+static void
+vary(struct replica *r, struct node *n)
+{
+	n->vary_ver = r->route_ver = r->ver + 1;
+	n->user->node_ver = r->ver + 1;
+	r->changed = true;
+	TAILQ_REMOVE(&r->routers, n, router);
+	TAILQ_INSERT_TAIL(&r->routers, n, router);
+}
+
+/* The same of all that it shares a route with: one wins by a row's way. */
+static void
+vary_rivals(struct replica *r, const struct node *n)
+{
+	const struct carriers *list;
+	const struct carrier *c;
+	const struct prefix *p;
+	unsigned int i;
+
+	for (i = 0; r->rules->has_via && i < n->ncarriers; i++) {
+		p = carrier_route(&n->carrier[i]);
+		list = carried_by(r, p);
+		LIST_FOREACH(c, list, of_route)
+			if (c->node != n && c->node->vary_ver <= r->ver)
+				vary(r, c->node);
+	}
+}
+
+static void
+enlist(struct replica *r, struct node *n)
+{
+	TAILQ_INSERT_TAIL(&r->routers, n, router);
+	r->nrouters++;
+}
+
+static void
+delist(struct replica *r, struct node *n)
+{
+	TAILQ_REMOVE(&r->routers, n, router);
+	r->nrouters--;
+}
+
 /* Takes over the record, and keeps the lists of routers. */
 static unsigned int
 update(struct replica *r, struct node *n, const struct r_node *m,
@@ -460,14 +511,23 @@ update(struct replica *r, struct node *n, const struct r_node *m,
 	if (n->nroutes != 0)
 		router_add(r->tn, n);
 	if (router && n->nroutes == 0)
-		TAILQ_REMOVE(&r->routers, n, router);
+		delist(r, n);
 	else if (!router && n->nroutes != 0)
-		TAILQ_INSERT_TAIL(&r->routers, n, router);
-	if ((router || n->nroutes != 0) && (what & (NC_ROUTES | NC_PRIMARY |
-	    NC_FACTS | NC_SHOWN)) != 0) {
-		r->vary_ver = r->varied_ver = r->ver + 1;
-		r->changed = true;
+		enlist(r, n);
+	if ((!router && n->nroutes == 0) || (what & (NC_ROUTES | NC_PRIMARY |
+	    NC_FACTS | NC_SHOWN)) == 0)
+		return what;
+	vary_rivals(r, n);
+	if (what & (NC_ROUTES | NC_PRIMARY)) {
+		if (n->nroutes != 0)
+			carried_set(r, n);
+		else
+			carried_clear(r, n);
+		vary_rivals(r, n);
 	}
+	if (n->nroutes != 0)
+		vary(r, n);
+	r->changed = true;
 	return what;
 }
 
@@ -562,8 +622,9 @@ del_node(struct replica *r, struct node *n)
 		add_tomb(r, n);
 	if (n->nroutes != 0) {
 		router_del(r->tn, n);
-		TAILQ_REMOVE(&r->routers, n, router);
-		r->vary_ver = r->varied_ver = r->ver + 1;
+		delist(r, n);
+		vary_rivals(r, n);
+		carried_clear(r, n);
 		n->nroutes = 0;
 		filters_routes(r);
 	}

@@ -4,6 +4,7 @@
 #define WORKER_TAILNET_REPLICA_INT_H
 
 #include "common/env.h"
+#include "worker/tailnet/carried_int.h"
 #include "worker/tailnet/delta_int.h"
 #include "worker/tailnet/stream_int.h"
 #include "worker/tailnet/trail_int.h"
@@ -78,7 +79,10 @@ struct replica {
 	uint32_t	 nnodes;
 	uint32_t	 ntombs;
 	uint32_t	 gen;		/* of the snapshot that is applied */
-	TAILQ_HEAD(, node) routers;
+	TAILQ_HEAD(router_list, node) routers;	/* by vary_ver */
+	uint32_t	 nrouters;
+	struct idmap	 carried;	/* carried.c */
+	struct idmap	 loads;
 	struct timer	 expiry;	/* of the next node key */
 
 	/*
@@ -94,8 +98,9 @@ struct replica {
 	uint64_t	 derp_ver;
 	uint64_t	 debug_ver;
 	uint64_t	 self_ver;	/* every node's own Node object */
-	uint64_t	 vary_ver;	/* who is shown which routes */
-	uint64_t	 varied_ver;	/* anything of nodes with routes */
+	uint64_t	 vary_ver;	/* who is shown which of all routes */
+	uint64_t	 route_ver;	/* of some router's routes */
+	uint64_t	 prime_ver;	/* some route has another primary */
 	uint64_t	 hold_ver;	/* one more when wide routers may
 					 * hold others */
 
@@ -123,6 +128,8 @@ void		 replica_free(struct replica *);
 /* Around each set of changes that must be seen at once. */
 void		 replica_begin(struct replica *);
 void		 replica_end(struct replica *);
+/* The second, without policy_renew(). */
+void		 replica_finish(struct replica *);
 /* 0, or -1 with a log line if it makes no sense. */
 int		 replica_put_tailnet(struct replica *,
 		    const struct m_db_tailnet *);
@@ -156,6 +163,11 @@ int		 replica_put_part(struct replica *,
  * it cannot be, and nobody sees anybody.
  */
 int		 replica_policy(struct replica *);
+/*
+ * Classes anew, if there are too many without members: nobody is told
+ * anything, for the policy is the same.
+ */
+void		 policy_renew(struct replica *);
 /* Forgets what came of a policy that is not whole. */
 void		 policy_clear(struct replica *);
 /* Frees what policies left. */

@@ -374,7 +374,9 @@ give_news(struct stream *s, struct view *was, bool drop)
 	struct plan *old = s->plan;
 
 	t.d = delta_get(r, was, s->view, s->cursor, s->compress, drop);
-	if (drop || was != s->view || n->mark.ver > s->cursor)
+	/* Messages are those of views, of which a router is a peer. */
+	if (drop || was != s->view || n->mark.ver > s->cursor ||
+	    n->nroutes != 0)
 		t.self = n;
 	t.own = drop || self_changed(s);
 	t.was = old;

@@ -59,7 +59,7 @@ is_held(struct view *v, const struct replica *r, const struct node *n)
 
 	if (v->hold_ver == r->hold_ver)
 		return true;
-	if (v->node != NULL && v->holding != class_holding(n))
+	if (v->load != NULL && v->holding != class_holding(n))
 		return false;
 	wide = wide_of(r, v->rules, v->owner, v->holding, &k);
 	same = k == v->nwide && (k == 0 ||
@@ -70,9 +70,10 @@ is_held(struct view *v, const struct replica *r, const struct node *n)
 	return same;
 }
 
+/* router: whose load it is; or NULL. */
 static struct view *
 view_new(struct replica *r, struct class *c, uint64_t owner,
-    struct node *router)
+    const struct node *router)
 {
 	struct view *v;
 
@@ -80,18 +81,19 @@ view_new(struct replica *r, struct class *c, uint64_t owner,
 	v->class = c;
 	v->rules = ruleset_ref(c->rules);
 	v->owner = owner;
-	v->node = router;
 	v->no_ip4 = class_no_ip4(c);
 	v->base = v;
-	if (router != NULL)
+	if (router != NULL) {
+		v->load = load_ref(router->load);
 		v->holding = holding_ref(class_holding(router));
+	}
 	v->wide = wide_of(r, c->rules, owner, v->holding, &v->nwide);
 	v->hold_ver = r->hold_ver;
 	TAILQ_INIT(&v->deltas);
 	return v;
 }
 
-/* Of nodes without routes. */
+/* Of nodes without subnet routes. */
 static struct view *
 plain_view(struct replica *r, struct class *c, uint64_t owner)
 {
@@ -108,11 +110,36 @@ plain_view(struct replica *r, struct class *c, uint64_t owner)
 	return v;
 }
 
+static uint64_t
+router_key(uint64_t owner, const struct load *l)
+{
+	uint64_t key = load_hash(l) ^ owner * UINT64_C(0x9e3779b97f4a7c15);
+
+	return key != 0 ? key : 1;
+}
+
+static struct view *
+router_view(struct replica *r, struct class *c, uint64_t owner,
+    const struct node *n)
+{
+	uint64_t key = router_key(owner, n->load);
+	struct view *first = idmap_get(&c->views[1], key), *v;
+
+	for (v = first; v != NULL; v = v->same_key)
+		if (v->owner == owner && v->load == n->load &&
+		    is_held(v, r, n))
+			return view_ref(v);
+	v = view_ref(view_new(r, c, owner, n));
+	v->same_key = first;
+	idmap_put(&c->views[1], key, v);
+	v->base = plain_view(r, c, 0);
+	return v;
+}
+
 struct view *
 view_of(struct replica *r, struct node *n, bool alone)
 {
 	struct class *c = n->class;
-	struct view *v;
 
 	if (alone) {
 		if (c->alone == NULL) {
@@ -121,15 +148,8 @@ view_of(struct replica *r, struct node *n, bool alone)
 		}
 		return view_ref(c->alone);
 	}
-	if (n->nroutes == 0)
-		return plain_view(r, c, owner_of(c, n));
-	v = idmap_get(&c->views[1], n->id);
-	/* So is one of another owner. */
-	if (v == NULL || v->owner != owner_of(c, n) || !is_held(v, r, n)) {
-		v = view_new(r, c, owner_of(c, n), n);
-		idmap_put(&c->views[1], n->id, v);
-	}
-	return view_ref(v);
+	return n->load == NULL ? plain_view(r, c, owner_of(c, n)) :
+	    router_view(r, c, owner_of(c, n), n);
 }
 
 bool
@@ -140,15 +160,16 @@ view_is(struct view *v, const struct replica *r, const struct node *n,
 		return false;
 	if (alone)
 		return true;
-	return (n->nroutes != 0) == (v->node != NULL) &&
-	    v->owner == owner_of(v->class, n) && is_held(v, r, n);
+	return v->load == n->load && v->owner == owner_of(v->class, n) &&
+	    is_held(v, r, n);
 }
 
 struct view *
 view_base(struct view *v)
 {
 	/* In the routes of a wide router its owner's nodes may lie. */
-	return v->class->covered && v->rules->has_wide ? v : v->base;
+	return v->holding != NULL ||
+	    (v->class->covered && v->rules->has_wide) ? v : v->base;
 }
 
 struct view *
@@ -159,15 +180,29 @@ view_ref(struct view *v)
 }
 
 static void
+forget_router(struct view *v)
+{
+	uint64_t key = router_key(v->owner, v->load);
+	struct view *first = idmap_get(&v->class->views[1], key), **at;
+
+	for (at = &first; *at != v; at = &(*at)->same_key)
+		;
+	*at = v->same_key;
+	if (first == NULL)
+		idmap_del(&v->class->views[1], key);
+	else
+		idmap_put(&v->class->views[1], key, first);
+}
+
+static void
 forget(struct view *v)
 {
-	struct idmap *map = &v->class->views[v->node != NULL];
-	uint64_t key = v->node != NULL ? v->node->id : v->owner + 1;
-
 	if (v->alone)
 		v->class->alone = NULL;
-	else if (idmap_get(map, key) == v)
-		idmap_del(map, key);
+	else if (v->load != NULL)
+		forget_router(v);
+	else if (idmap_get(&v->class->views[0], v->owner + 1) == v)
+		idmap_del(&v->class->views[0], v->owner + 1);
 }
 
 void
@@ -178,13 +213,15 @@ view_unref(struct view *v)
 	forget(v);
 	if (v->base != v)
 		view_unref(v->base);
-	frame_unref(v->varied);
+	varied_free(v);
+	load_unref(v->load);
 	ruleset_unref(v->rules);
 	free(v->all);
 	free(v->own);
 	holding_unref(v->holding);
 	free(v->wide);
-	free(v->sight);
+	free(v->sight.v);
+	free(v->more.v);
 	free(v);
 }
 
@@ -202,7 +239,7 @@ grow(uint64_t *words, uint32_t from, uint32_t to)
 	return words;
 }
 
-/* Looks at groups that have been made since. */
+/* Looks at groups that have been made since: a base. */
 static void
 extend(struct view *v)
 {
@@ -212,28 +249,33 @@ extend(struct view *v)
 	if (words > v->cap) {
 		cap = words + words / 2;
 		v->all = grow(v->all, v->cap, cap);
-		if (v->owner != 0)
+		if (v->class->self)
 			v->own = grow(v->own, v->cap, cap);
 		v->cap = cap;
 	}
 	for (k = v->known; k < rs->ngroups; k++) {
 		if (class_sees(v->class, rs->group[k]->class, false))
 			set(v->all, k);
-		else if (v->owner != 0 && rs->group[k]->class->self &&
+		else if (v->class->self && rs->group[k]->class->self &&
 		    class_sees(v->class, rs->group[k]->class, true))
 			set(v->own, k);
 	}
 	v->known = rs->ngroups;
 }
 
+/* What all views of the class have in common. */
 static bool
-has(struct view *v, const struct group *g, uint64_t *const *words)
+has(struct view *v, const struct group *g, bool own)
 {
+	const uint64_t *words;
+
 	if (g == NULL || v->alone || g->class->rules != v->rules)
 		return false;
+	v = v->base;
 	if (g->index >= v->known)
 		extend(v);
-	return *words != NULL && (*words)[g->index / 64] >> g->index % 64 & 1;
+	words = own ? v->own : v->all;
+	return words != NULL && (words[g->index / 64] >> g->index % 64 & 1);
 }
 
 static bool
@@ -252,7 +294,7 @@ is_wide(const struct view *v, const struct group *g)
 bool
 view_all(struct view *v, const struct group *g)
 {
-	return has(v, g, &v->all) || is_wide(v, g);
+	return has(v, g, false) || is_wide(v, g);
 }
 
 bool
@@ -260,7 +302,7 @@ view_some(struct view *v, const struct group *g, uint64_t owner)
 {
 	const struct class *c;
 
-	if (owner == v->owner && has(v, g, &v->own))
+	if (v->owner != 0 && owner == v->owner && has(v, g, true))
 		return true;
 	if (v->holding == NULL || g == NULL || g->class->rules != v->rules)
 		return false;
@@ -341,100 +383,6 @@ view_has_user(struct view *v, const struct user *u)
 		if (view_sees_node(v, n))
 			return true;
 	return false;
-}
-
-static int
-sight_cmp(const void *va, const void *vb)
-{
-	const struct sight *a = va, *b = vb;
-
-	return a->id < b->id ? -1 : a->id > b->id;
-}
-
-static const struct sight *
-sight_of(const struct view *v, uint64_t id)
-{
-	struct sight key = { .id = id };
-
-	return v->nsights == 0 ? NULL : bsearch(&key, v->sight, v->nsights,
-	    sizeof(key), sight_cmp);
-}
-
-/* The routes themselves, for their order in the record may change. */
-static uint64_t
-shown_hash(const struct node *n, const uint64_t *shown)
-{
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
-	unsigned int i, k;
-
-	for (i = 0; i < n->nroutes; i++) {
-		if ((shown[i / 64] >> i % 64 & 1) == 0)
-			continue;
-		h = (h ^ n->routes[i].p.bits) * UINT64_C(0x100000001b3);
-		for (k = 0; k < sizeof(n->routes[i].p.addr.b); k++)
-			h = (h ^ n->routes[i].p.addr.b[k]) *
-			    UINT64_C(0x100000001b3);
-	}
-	return h;
-}
-
-static uint32_t
-count(const struct replica *r, const struct view *v)
-{
-	const struct node *n;
-	uint32_t k = 0;
-
-	TAILQ_FOREACH(n, &r->routers, router)
-		k += n != v->node;
-	return k;
-}
-
-void
-view_look(struct replica *r, struct view *v)
-{
-	uint64_t shown[SHOWN_WORDS];
-	const struct sight *old;
-	struct sight *s;
-	struct node *n;
-	uint32_t k = 0;
-
-	v = view_base(v);
-	if (v->alone || v->rules != r->rules ||
-	    (v->sighted && v->sight_ver >= r->vary_ver))
-		return;
-	s = xcalloc((size_t)count(r, v) + 1, sizeof(*s));
-	TAILQ_FOREACH(n, &r->routers, router) {
-		if (n == v->node)
-			continue;
-		route_shown(r, v, n, shown);
-		s[k].id = n->id;
-		s[k].shown = shown_hash(n, shown);
-		old = sight_of(v, n->id);
-		s[k].ver = old != NULL && old->shown == s[k].shown ? old->ver :
-		    r->ver;
-		if (v->sight_new < s[k].ver)
-			v->sight_new = s[k].ver;
-		k++;
-	}
-	qsort(s, k, sizeof(*s), sight_cmp);
-	free(v->sight);
-	v->sight = s;
-	v->nsights = k;
-	v->sighted = true;
-	v->sight_ver = r->ver;
-}
-
-bool
-view_differs(struct view *was, struct view *now, const struct node *n,
-    uint64_t from)
-{
-	const struct sight *a = sight_of(view_base(was), n->id);
-	const struct sight *b = sight_of(view_base(now), n->id);
-
-	if (n == now->node)
-		return false;
-	return a == NULL || b == NULL || a->shown != b->shown ||
-	    a->ver > from;
 }
 
 void

@@ -21,38 +21,48 @@ struct sight {
 	uint64_t	 ver;		/* not older than their last change */
 };
 
+/* Ascending by id. */
+struct sights {
+	struct sight	*v;
+	uint32_t	 n;
+	uint32_t	 cap;
+	uint64_t	 ver;		/* for which they are right; 0: none */
+	uint64_t	 newest;	/* the newest in it */
+	uint64_t	 floor;		/* before it something is forgotten */
+};
+
 /*
- * A kind of viewer: nodes of a class without routes, and of one owner if that
- * matters; or one router.  Counted.  Streams that were not served since a
- * policy was replaced stand at views of the old one.
+ * A kind of viewer: nodes of a class, of one owner if that matters, and that
+ * carry the same subnet routes.  Counted.  Streams that were not served since
+ * a policy was replaced stand at views of the old one.
  */
 struct view {
 	struct class	*class;
 	struct ruleset	*rules;		/* the class's, counted */
 	uint64_t	 owner;		/* 0: no matter */
-	struct node	*node;		/* the router, or NULL */
+	struct load	*load;		/* that they carry, counted; or NULL */
+	struct view	*same_key;	/* next of the class's views[1] */
 	bool		 alone;		/* sees nobody */
 	bool		 no_ip4;	/* it is shown no IPv4 addresses */
 	uint32_t	 refs;
 	struct delta_list deltas;	/* kept for it (delta.c) */
-	struct view	*base;		/* without the owner; itself */
+	struct view	*base;		/* without owner and load; itself */
+	/* Of a base. */
 	uint32_t	 known;		/* groups that are looked at */
 	uint32_t	 cap;
 	uint64_t	*all;		/* groups that it sees */
-	uint64_t	*own;		/* of which it sees its owner's nodes;
+	uint64_t	*own;		/* of which one sees one's owner's;
 					 * NULL: of none */
 	/* By rows of autogroup:self, for what wide routers carry. */
 	struct holding	*holding;	/* its own; or NULL */
 	uint64_t	*wide;		/* such routers, by id, that it sees */
 	uint32_t	 nwide;
 	uint64_t	 hold_ver;	/* for which these are right */
-	struct sight	*sight;		/* ascending by id */
-	uint32_t	 nsights;
-	bool		 sighted;	/* sight is of sight_ver */
-	uint64_t	 sight_ver;
-	uint64_t	 sight_new;	/* the newest in it */
-	struct frame	*varied;	/* its nodes with routes, as of: */
-	uint64_t	 varied_ver;
+	struct sights	 sight;		/* of all routers: if view_base() is
+					 * itself */
+	struct sights	 more;		/* else: routes that it is shown since
+					 * it carries them, too */
+	struct idmap	 varied;	/* struct vframe: see varied.c */
 };
 
 /*
@@ -64,10 +74,17 @@ struct view	*view_of(struct replica *, struct node *, bool alone);
 bool		 view_is(struct view *, const struct replica *,
 		    const struct node *, bool alone);
 /*
- * The view that has what this one is told of nodes with routes: that without
- * the owner, or itself.
+ * The view that has what this one is told of nodes with routes, but for
+ * view_adds(): that without owner and load, or itself.
  */
 struct view	*view_base(struct view *);
+/*
+ * As of view_look(), it is shown routes of the node because it carries them,
+ * too; and how many nodes these are, of which view_added() is the i-th.
+ */
+bool		 view_adds(const struct view *, const struct node *);
+uint64_t	 view_added(const struct view *, uint32_t i);
+uint32_t	 view_nadded(const struct view *);
 struct view	*view_ref(struct view *);
 /* NULL is fine. */
 void		 view_unref(struct view *);
@@ -100,9 +117,23 @@ void		 view_look(struct replica *, struct view *);
  */
 bool		 view_differs(struct view *was, struct view *now,
 		    const struct node *, uint64_t from);
+/*
+ * The routes that either is shown since it carries them are other than they
+ * were then; so the messages of their bases are not theirs.
+ */
+bool		 view_adds_other(struct view *was, struct view *now,
+		    uint64_t from);
 /* The node as JSON, as the viewer sees it. */
 void		 view_put(struct replica *, struct view *,
 		    const struct node *, struct buf *);
+
+/*
+ * The nodes of a group with routes, of slots k * CHUNK_NODES and on, each
+ * after a comma, as a base sees them; borrowed.
+ */
+struct frame	*varied_frame(struct replica *, struct view *,
+		    const struct group *, uint32_t k);
+void		 varied_free(struct view *);
 
 /*
  * Which of the peer's routes the viewer is shown (policy.md 10.3): bit by bit

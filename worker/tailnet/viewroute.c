@@ -43,17 +43,6 @@ before(const struct node *a, const struct node *b)
 	    a->id < b->id;
 }
 
-static bool
-has_route(const struct node *n, const struct prefix *p)
-{
-	unsigned int i;
-
-	for (i = 0; i < n->nroutes; i++)
-		if (prefix_eq(&n->routes[i].p, p))
-			return true;
-	return false;
-}
-
 /*
  * Of all nodes that carry one of the row's tags and have exactly this route,
  * the node registered first.
@@ -62,13 +51,15 @@ static bool
 wins(const struct replica *r, const struct pol_row *row,
     const struct node *n, const struct prefix *p)
 {
-	const struct node *m;
+	const struct carriers *list = carried_by(r, p);
+	const struct carrier *c;
 
 	if (!hits_via(row, &n->class->hits))
 		return false;
-	TAILQ_FOREACH(m, &r->routers, router)
-		if (m != n && m->class != NULL && before(m, n) &&
-		    hits_via(row, &m->class->hits) && has_route(m, p))
+	LIST_FOREACH(c, list, of_route)
+		if (c->node != n && c->node->class != NULL &&
+		    before(c->node, n) &&
+		    hits_via(row, &c->node->class->hits))
 			return false;
 	return true;
 }
@@ -141,7 +132,8 @@ rows_of(struct replica *r, struct node *n)
 	struct route_rows *x = n->rows;
 	unsigned int i;
 
-	if (x != NULL && x->rules == r->rules && n->rows_ver >= r->vary_ver)
+	if (x != NULL && x->rules == r->rules &&
+	    n->rows_ver >= r->vary_ver && n->rows_ver >= n->vary_ver)
 		return x->row;
 	route_rows_free(n);
 	n->rows = x = xcalloc(1, sizeof(*x));
@@ -300,8 +292,7 @@ is_shown(struct replica *r, const struct view *v, const struct node *peer,
 	if (say.include && (!say.regular || route->primary || route->exit))
 		return true;
 	/* Two routers of one route know of each other. */
-	return route->primary && v->node != NULL &&
-	    has_route(v->node, &route->p);
+	return route->primary && load_has(v->load, &route->p);
 }
 
 void

@@ -1,0 +1,130 @@
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/compat/compat.h"
+#include "common/log.h"
+#include "common/str.h"
+#include "master/files.h"
+#include "master/keypairs.h"
+#include "master/path.h"
+
+struct pair {
+	int		 certificate;	/* a sealed copy */
+	int		 key;		/* the file itself */
+};
+
+struct set {
+	struct pair	 pair[CONF_PAIRS_MAX];
+	unsigned int	 n;
+};
+
+struct keypairs {
+	struct set	 now;
+	struct set	 next;
+};
+
+struct keypairs *
+keypairs_new(void)
+{
+	return xcalloc(1, sizeof(struct keypairs));
+}
+
+static void
+shut(struct set *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->n; i++) {
+		if (s->pair[i].certificate != -1)
+			(void)close(s->pair[i].certificate);
+		if (s->pair[i].key != -1)
+			(void)close(s->pair[i].key);
+	}
+	s->n = 0;
+}
+
+void
+keypairs_free(struct keypairs *p)
+{
+	if (p == NULL)
+		return;
+	shut(&p->now);
+	shut(&p->next);
+	free(p);
+}
+
+static bool
+refuse(const struct conf *conf, unsigned int i, const char *key,
+    const char *text, char *why, size_t whylen)
+{
+	char at[300], path[80];
+
+	(void)snprintf(path, sizeof(path), "tls[0]|keypair[%u]|%s", i, key);
+	conf_where(conf, path, at, sizeof(at));
+	(void)snprintf(why, whylen, "%s: %s", at, text);
+	return false;
+}
+
+bool
+keypairs_stage(struct keypairs *p, const struct conf *conf, char *why,
+    size_t whylen)
+{
+	struct set *s = &p->next;
+	struct pair *e;
+	char text[400];
+	unsigned int i;
+
+	shut(s);
+	for (i = 0; i < conf->npairs; i++) {
+		e = &s->pair[s->n++];
+		e->key = -1;
+		e->certificate = files_copy(conf->pairs[i].certificate, text,
+		    sizeof(text));
+		if (e->certificate == -1)
+			return refuse(conf, i, "certificate", text, why,
+			    whylen);
+		e->key = path_open(conf->pairs[i].key, PATH_SECRET, NULL, text,
+		    sizeof(text));
+		if (e->key == -1)
+			return refuse(conf, i, "key", text, why, whylen);
+	}
+	return true;
+}
+
+void
+keypairs_commit(struct keypairs *p)
+{
+	shut(&p->now);
+	p->now = p->next;
+	memset(&p->next, 0, sizeof(p->next));
+}
+
+void
+keypairs_discard(struct keypairs *p)
+{
+	shut(&p->next);
+}
+
+int
+keypairs_get(const struct keypairs *p, bool staged, unsigned int number,
+    bool key)
+{
+	const struct set *s = staged ? &p->next : &p->now;
+	const struct pair *e;
+	int fd = -1;
+
+	if (number == 0 || number > s->n)
+		return -1;
+	e = &s->pair[number - 1];
+	if (!key)
+		fd = files_again(e->certificate);
+	/* An earlier keyd has read it to its end. */
+	else if (lseek(e->key, 0, SEEK_SET) != -1)
+		fd = fcntl(e->key, F_DUPFD_CLOEXEC, 0);
+	if (fd == -1)
+		log_warn("descriptor of a %s", key ? "key" : "certificate");
+	return fd;
+}

@@ -1,0 +1,85 @@
+/* Inside worker/net: what a connection has before HTTP. */
+
+#ifndef WORKER_NET_EDGE_INT_H
+#define WORKER_NET_EDGE_INT_H
+
+#include <sys/queue.h>
+
+#include "common/env.h"
+#include "worker/net/edge.h"
+#include "worker/net/tlsrec.h"
+
+#define EDGE_PROXIES	16
+#define EDGE_HALF_OPEN	1024	/* handshakes that wait for their clients */
+
+struct conn;
+struct req;
+
+enum edge_phase {
+	EDGE_PROXY,	/* a PROXY header comes */
+	EDGE_FIRST,	/* the first octet tells what it is */
+	EDGE_HELLO,	/* a TLS handshake */
+	EDGE_TLS,	/* records */
+	EDGE_PLAIN
+};
+
+/* Of a connection. */
+struct edge {
+	enum edge_phase	 phase;
+	enum conn_kind	 kind;
+	bool		 ended;		/* nothing may follow out */
+	struct buf	 raw;		/* not dealt with: a part of a record */
+	struct buf	 out;		/* goes out as it is, before all else */
+	size_t		 out_at;
+	struct tls_hs	*hs;		/* EDGE_HELLO, from its first record */
+	struct tlsrec	*rec;		/* EDGE_TLS */
+	struct ipport	 real;		/* peer before X-Forwarded-For */
+	TAILQ_ENTRY(conn) half;		/* net->edge.half, if hs */
+};
+
+TAILQ_HEAD(half_list, conn);
+
+/* Of a net. */
+struct net_edge {
+	struct prefix		 proxies[EDGE_PROXIES];
+	size_t			 nproxies;
+	struct tls		*tls;
+	struct tlsrec_env	*records;
+	bool			 hold;
+	struct half_list	 half;
+	unsigned int		 nhalf;
+	bool			 has_meta;
+	uint8_t			 meta[TLS_DERP_KEY];
+	struct timer		 meta_timer;
+	struct edge_counters	 count;
+};
+
+/* edge.c */
+
+void		 edge_init(struct net *);
+void		 edge_end(struct net *);
+/* A new connection; false if it must not be. */
+bool		 edge_new(struct conn *, enum conn_kind, bool proxy);
+/* Nothing more is read; failed: nothing more is sent either. */
+void		 edge_leave(struct conn *, bool failed);
+void		 edge_free(struct conn *);
+/* It has not come to HTTP yet. */
+bool		 edge_is_early(const struct conn *);
+/* A whole request: whom it is from. */
+void		 edge_forwarded(struct conn *, const struct req *);
+
+/* conn.c: the same as conn_input() and so on, without TLS. */
+
+/* clean: the client said so (close_notify). */
+void		 plain_eof(struct conn *, bool clean);
+
+void		 plain_input(struct conn *, const void *, size_t);
+bool		 plain_wants_input(const struct conn *);
+/* max is at least 1,024. */
+size_t		 plain_output(struct conn *, uint8_t *dst, size_t max);
+bool		 plain_wants_output(const struct conn *);
+bool		 plain_is_done(const struct conn *);
+/* DONE, and nothing of it is left to be written. */
+bool		 plain_is_empty(const struct conn *);
+
+#endif

@@ -1,0 +1,272 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+
+#include "common/enc.h"
+#include "common/log.h"
+#include "common/secret.h"
+#include "worker/net/tls_int.h"
+
+#define SUITES	"TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:" \
+		"TLS_AES_256_GCM_SHA384"
+#define GROUPS	"X25519:P-256:P-384"
+#define SIGALGS	"ECDSA+SHA256:ECDSA+SHA384:ed25519:rsa_pss_rsae_sha256:" \
+		"rsa_pss_rsae_sha384:rsa_pss_rsae_sha512"
+#define CLIENT	"CLIENT_TRAFFIC_SECRET_0 "
+#define SERVER	"SERVER_TRAFFIC_SECRET_0 "
+#define RANDOM_HEX 64
+#define ASK_MAX	65536		/* octets of a client's handshake */
+
+struct tls_hs {
+	struct tls	*tls;
+	SSL		*ssl;
+	BIO		*in;		/* both are ssl's */
+	BIO		*out;
+	size_t		 got;
+	struct tls_secrets secrets;
+	const char	*why;
+};
+
+/* The application traffic secrets, as the library logs them. */
+static void
+on_secret(const SSL *ssl, const char *line)
+{
+	struct tls_hs *h = SSL_get_app_data(ssl);
+	uint8_t *to;
+	size_t n;
+
+	if (strncmp(line, CLIENT, strlen(CLIENT)) == 0)
+		to = h->secrets.client;
+	else if (strncmp(line, SERVER, strlen(SERVER)) == 0)
+		to = h->secrets.server;
+	else
+		return;
+	line += strlen(SERVER);
+	if (strlen(line) <= RANDOM_HEX + 1)
+		return;
+	line += RANDOM_HEX + 1;
+	n = strlen(line) / 2;
+	if ((n == 32 || n == 48) && hex_dec(to, n, slice_str(line)))
+		h->secrets.n = (uint8_t)n;
+}
+
+/* The host that a ClientHello names (RFC 6066 3), n 0 if none. */
+static struct slice
+host_of(SSL *ssl)
+{
+	const unsigned char *p, *name;
+	struct rd r;
+	uint16_t len;
+	size_t n;
+
+	if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &p,
+	    &n) != 1)
+		return slice_mem(NULL, 0);
+	rd_init(&r, p, n);
+	(void)rd_u16(&r);
+	if (rd_u8(&r) != TLSEXT_NAMETYPE_host_name)
+		return slice_mem(NULL, 0);
+	len = rd_u16(&r);
+	if ((name = rd_take(&r, len)) == NULL)
+		return slice_mem(NULL, 0);
+	return slice_mem(name, len);
+}
+
+static int
+on_hello(SSL *ssl, int *alert, void *arg)
+{
+	struct tls_hs *h = SSL_get_app_data(ssl);
+	const struct cert *c = tls_cert_for(h->tls, host_of(ssl));
+
+	(void)arg;
+	*alert = SSL_AD_INTERNAL_ERROR;
+	if (c == NULL || SSL_set_SSL_CTX(ssl, c->ctx) == NULL)
+		return SSL_CLIENT_HELLO_ERROR;
+	return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+/* Who offers protocols must offer ours; most offer none. */
+static int
+on_alpn(SSL *ssl, const unsigned char **out, unsigned char *nout,
+    const unsigned char *in, unsigned int n, void *arg)
+{
+	static const char ours[] = "http/1.1";
+	struct rd r;
+	uint8_t len;
+	const uint8_t *p;
+
+	(void)ssl;
+	(void)arg;
+	rd_init(&r, in, n);
+	while (rd_left(&r) != 0) {
+		len = rd_u8(&r);
+		if ((p = rd_take(&r, len)) == NULL)
+			break;
+		if (len != strlen(ours) || memcmp(p, ours, len) != 0)
+			continue;
+		*out = p;
+		*nout = len;
+		return SSL_TLSEXT_ERR_OK;
+	}
+	return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+SSL_CTX *
+tls_ctx_new(const struct tls *t)
+{
+	SSL_CTX *ctx;
+
+	ctx = SSL_CTX_new_ex(sigprov_lib(t->sigprov), NULL,
+	    TLS_server_method());
+	if (ctx == NULL)
+		return NULL;
+	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION |
+	    SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+	    SSL_OP_PRIORITIZE_CHACHA);
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_client_hello_cb(ctx, on_hello, NULL);
+	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
+	SSL_CTX_set_keylog_callback(ctx, on_secret);
+	if (SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) == 1 &&
+	    SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) == 1 &&
+	    SSL_CTX_set_num_tickets(ctx, 0) == 1 &&
+	    SSL_CTX_set_ciphersuites(ctx, SUITES) == 1 &&
+	    SSL_CTX_set1_groups_list(ctx, GROUPS) == 1 &&
+	    SSL_CTX_set1_sigalgs_list(ctx, SIGALGS) == 1)
+		return ctx;
+	SSL_CTX_free(ctx);
+	return NULL;
+}
+
+struct tls *
+tls_new(const struct tls_signer *signer)
+{
+	struct tls *t;
+
+	t = xcalloc(1, sizeof(*t));
+	t->refs = 1;
+	t->signer = *signer;
+	t->sigprov = sigprov_new();
+	return t;
+}
+
+struct tls *
+tls_ref(struct tls *t)
+{
+	t->refs++;
+	return t;
+}
+
+void
+tls_free(struct tls *t)
+{
+	if (t == NULL || --t->refs != 0)
+		return;
+	tls_certs_free(t);
+	sigprov_free(t->sigprov);
+	free(t);
+}
+
+bool
+tls_is_empty(const struct tls *t)
+{
+	return t->ncerts == 0;
+}
+
+/* Handshakes. */
+
+struct tls_hs *
+tls_hs_new(struct tls *t)
+{
+	struct tls_hs *h;
+
+	if (t == NULL || t->ncerts == 0)
+		return NULL;
+	h = xcalloc(1, sizeof(*h));
+	h->tls = tls_ref(t);
+	h->ssl = SSL_new(t->certs[0].ctx);
+	h->in = BIO_new(BIO_s_mem());
+	h->out = BIO_new(BIO_s_mem());
+	if (h->ssl == NULL || h->in == NULL || h->out == NULL ||
+	    SSL_set_app_data(h->ssl, h) != 1)
+		fatalx("out of memory");
+	(void)BIO_set_mem_eof_return(h->in, -1);
+	SSL_set_bio(h->ssl, h->in, h->out);
+	SSL_set_accept_state(h->ssl);
+	return h;
+}
+
+void
+tls_hs_free(struct tls_hs *h)
+{
+	if (h == NULL)
+		return;
+	SSL_free(h->ssl);
+	tls_free(h->tls);
+	wipe(h, sizeof(*h));
+	free(h);
+}
+
+const char *
+tls_hs_why(const struct tls_hs *h)
+{
+	return h->why == NULL ? "" : h->why;
+}
+
+static enum tls_event
+fail(struct tls_hs *h, const char *why)
+{
+	h->why = why;
+	ERR_clear_error();
+	return TLS_E_FAIL;
+}
+
+static void
+drain(struct tls_hs *h, struct buf *out)
+{
+	char *p;
+	long n = BIO_get_mem_data(h->out, &p);
+
+	if (n > 0)
+		buf_put(out, p, (size_t)n);
+	(void)BIO_reset(h->out);
+}
+
+static enum tls_event
+done(struct tls_hs *h, struct tls_secrets *s)
+{
+	const SSL_CIPHER *c = SSL_get_current_cipher(h->ssl);
+
+	if (c == NULL || BIO_pending(h->in) != 0 || SSL_pending(h->ssl) != 0 ||
+	    h->secrets.n == 0)
+		return fail(h, "the handshake left something over");
+	*s = h->secrets;
+	s->suite = SSL_CIPHER_get_protocol_id(c);
+	wipe(&h->secrets, sizeof(h->secrets));
+	return TLS_E_DONE;
+}
+
+enum tls_event
+tls_hs_record(struct tls_hs *h, const uint8_t *p, size_t n, struct buf *out,
+    struct tls_secrets *s)
+{
+	const char *why;
+	int rc;
+
+	if ((h->got += n) > ASK_MAX)
+		return fail(h, "the handshake is too long");
+	if (BIO_write(h->in, p, (int)n) != (int)n)
+		fatalx("out of memory");
+	ERR_clear_error();
+	rc = SSL_do_handshake(h->ssl);
+	drain(h, out);
+	if (rc == 1)
+		return done(h, s);
+	if (SSL_get_error(h->ssl, rc) == SSL_ERROR_WANT_READ)
+		return TLS_E_MORE;
+	why = ERR_reason_error_string(ERR_peek_error());
+	return fail(h, why == NULL ? "unknown" : why);
+}

@@ -1,0 +1,87 @@
+/*
+ * TLS 1.3 for a server that has certificates but no private key (trust.md 3):
+ * the certificates and the handshake.  Records after it are tlsrec.h's.
+ */
+
+#ifndef WORKER_NET_TLS_H
+#define WORKER_NET_TLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/buf.h"
+
+#define TLS_SIG_MAX	1024
+#define TLS_DERP_KEY	32
+
+struct tls;		/* a set of certificates; counts references */
+struct tls_hs;		/* one handshake */
+
+struct tls_signer {
+	/*
+	 * Signs octets (130 or 146 of them, RFC 8446 4.4.3: not a digest)
+	 * with the key of this number by this SignatureScheme.  Returns the
+	 * length of what it wrote to sig, or -1.
+	 */
+	int	(*sign)(unsigned int key, unsigned int scheme,
+		    const uint8_t *octets, size_t n, uint8_t *sig, size_t max,
+		    void *arg);
+	void	*arg;
+};
+
+/* No certificates yet; the signer is copied.  Never NULL. */
+struct tls	*tls_new(const struct tls_signer *);
+/* Lets go of it; NULL is fine. */
+void		 tls_free(struct tls *);
+/* For the net that it was given to. */
+struct tls	*tls_ref(struct tls *);
+/*
+ * A certificate and its chain, leaf first, in PEM; number is its key's (and
+ * takes the place of one of the same number).  0, or -1 and why, which names
+ * the file: no certificate, a broken one, a key of a kind that we don't sign
+ * with (RSA of 2,048 to 4,096 bits, P-256, P-384 and Ed25519 we do), or more
+ * than ten.  The first one is shown to whoever names no host, or none of ours.
+ */
+int		 tls_add(struct tls *, unsigned int number, const char *pem,
+		    size_t n, const char *name, char *why, size_t len);
+/* The same of a single one in DER (KEY_CERT). */
+int		 tls_add_der(struct tls *, unsigned int number, const void *der,
+		    size_t n, char *why, size_t len);
+bool		 tls_is_empty(const struct tls *);
+/*
+ * Appends the relay's meta certificate (derp.md 1.4) to all chains, those to
+ * come included, in place of the one before.  seed makes its throw-away key;
+ * now is Unix time.
+ */
+void		 tls_meta(struct tls *, const uint8_t derp_key[TLS_DERP_KEY],
+		    const uint8_t seed[32], int64_t now);
+
+/* What a handshake led to. */
+enum tls_event {
+	TLS_E_MORE,		/* the client's turn */
+	TLS_E_DONE,		/* secrets are there */
+	TLS_E_FAIL		/* send what is in out (an alert), then close */
+};
+
+/* The application traffic secrets (RFC 8446 7.1). */
+struct tls_secrets {
+	uint16_t	suite;		/* 0x1301, 0x1302 or 0x1303 */
+	uint8_t		n;		/* octets of each: 32 or 48 */
+	uint8_t		client[48];
+	uint8_t		server[48];
+};
+
+/* It keeps a reference to the certificates.  NULL: there are none. */
+struct tls_hs	*tls_hs_new(struct tls *);
+void		 tls_hs_free(struct tls_hs *);
+/*
+ * One whole record of the client's; what is to be sent is appended to out.
+ * TLS_E_DONE fills in secrets, which the caller wipes.
+ */
+enum tls_event	 tls_hs_record(struct tls_hs *, const uint8_t *, size_t n,
+		    struct buf *out, struct tls_secrets *);
+/* Why it failed, for the debug log; static text or the handshake's. */
+const char	*tls_hs_why(const struct tls_hs *);
+
+#endif

@@ -1,0 +1,34 @@
+/* Inside worker/net: certificates (tlscert.c) and handshakes (tls.c). */
+
+#ifndef WORKER_NET_TLS_INT_H
+#define WORKER_NET_TLS_INT_H
+
+#include <openssl/ssl.h>
+
+#include "worker/net/sigprov.h"
+
+#define TLS_CERTS	10
+
+struct cert {
+	unsigned int	 number;
+	SSL_CTX		*ctx;
+	X509		*leaf;
+	STACK_OF(X509)	*chain;		/* without leaf and meta certificate */
+};
+
+struct tls {
+	unsigned int	 refs;
+	struct tls_signer signer;
+	struct sigprov	*sigprov;
+	struct cert	 certs[TLS_CERTS];
+	unsigned int	 ncerts;
+	X509		*meta;
+};
+
+/* tls.c: what all contexts share; NULL if the library won't. */
+SSL_CTX		*tls_ctx_new(const struct tls *);
+/* tlscert.c: the certificate for a host that a client named, or the first. */
+const struct cert *tls_cert_for(const struct tls *, struct slice host);
+void		 tls_certs_free(struct tls *);
+
+#endif
