@@ -111,6 +111,7 @@ install: all
 	    '$(DESTDIR)$(PREFIX)/sbin'
 	install -m 755 $(O)/headscaled-worker $(O)/headscaled-keyd \
 	    $(O)/headscaled-dbd $(O)/headscaled-policyc $(O)/headscaled-stun \
+	    $(O)/headscaled-fetch \
 	    '$(DESTDIR)$(PREFIX)/libexec/headscaled'
 	install -m 644 man/*.5 '$(DESTDIR)$(PREFIX)/share/man/man5'
 	install -m 644 man/*.7 '$(DESTDIR)$(PREFIX)/share/man/man7'

@@ -108,8 +108,9 @@ static const struct rule rules[] = {
 	{ "getpeername", W | D | O, ANY },
 	{ "recvfrom", W | O, ANY },
 	/* a destination or MSG_FASTOPEN would connect us to anywhere */
-	{ "sendto", W | O, { { T_ONLY, 3, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE,
-	    0 }, { T_IS, 4, 0, 0 } } },
+	{ "sendto", W | O, { { T_ONLY, 3,
+	    MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE, 0 },
+	    { T_IS, 4, 0, 0 } } },
 	{ "setsockopt", W, OPTION(SOL_SOCKET, SO_SNDBUF) },
 	{ "setsockopt", W, OPTION(SOL_SOCKET, SO_RCVBUF) },
 	{ "setsockopt", W, OPTION(SOL_SOCKET, SO_KEEPALIVE) },

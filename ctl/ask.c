@@ -422,6 +422,14 @@ exposure(struct asking *a, struct msg *m)
 }
 
 static int
+cert_renew(struct asking *a, struct msg *m)
+{
+	msg_init(m, M_CTL_CERT_RENEW);
+	m->u.ctl_cert_renew.revoke = (a->cmd->flags & F_REVOKE) != 0;
+	return 0;
+}
+
+static int
 verbose(struct asking *a, struct msg *m)
 {
 	msg_init(m, M_CTL_VERBOSE);
@@ -439,6 +447,8 @@ plain(struct asking *a, struct msg *m)
 		[A_NODE_SHOW] = M_CTL_NODE_LIST,
 		[A_ROUTE_LIST] = M_CTL_NODE_LIST,
 		[A_POLICY_HISTORY] = M_CTL_POLICY_HISTORY,
+		[A_DERP_LIST] = M_CTL_DERP_LIST,
+		[A_CERT_LIST] = M_CTL_CERT_LIST,
 		[A_STATUS] = M_CTL_STATUS,
 		[A_RELOAD] = M_CTL_RELOAD,
 	};
@@ -480,6 +490,9 @@ ask_build(struct msg *m, struct buf *list, const struct command *cmd,
 		[A_POLICY_WHY] = policy_why,
 		[A_POLICY_HISTORY] = plain,
 		[A_POLICY_ROLLBACK] = policy_rollback,
+		[A_DERP_LIST] = plain,
+		[A_CERT_LIST] = plain,
+		[A_CERT_RENEW] = cert_renew,
 		[A_STATUS] = plain,
 		[A_EXPOSURE] = exposure,
 		[A_RELOAD] = plain,
@@ -521,6 +534,7 @@ ask_destroys(const struct command *cmd, int64_t now)
 	case A_NODE_EXPIRE:
 		return get_when(&a, &at) == 0 && at != 0 && at <= now;
 	case A_EXPOSURE:
+	case A_CERT_RENEW:
 		return (cmd->flags & F_REVOKE) != 0;
 	default:
 		return false;

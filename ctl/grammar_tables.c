@@ -236,6 +236,27 @@ static const struct token t_policy[] = {
 	{ .kind = T_END },
 };
 
+/* relays and certificates */
+
+static const struct token t_derp[] = {
+	{ .kind = T_WORD, .word = "list", .act = A_DERP_LIST, .next = t_done,
+	    .help = "show relays, and how they answer" },
+	{ .kind = T_END },
+};
+static const struct option o_cert_renew[] = {
+	{ .name = "revoke", .flag = F_REVOKE,
+	    .help = "revoke the one in use first" },
+	{ .name = NULL },
+};
+static const struct token t_cert[] = {
+	{ .kind = T_WORD, .word = "list", .act = A_CERT_LIST, .next = t_done,
+	    .help = "show the certificate that is had by ACME" },
+	{ .kind = T_WORD, .word = "renew", .act = A_CERT_RENEW,
+	    .next = t_done, .opts = o_cert_renew,
+	    .help = "ask for a new one now" },
+	{ .kind = T_END },
+};
+
 /* the server */
 
 static const struct option o_exposure[] = {
@@ -272,6 +293,8 @@ static const struct token t_main[] = {
 	{ .kind = T_WORD, .word = "nodes", .next = t_nodes },
 	{ .kind = T_WORD, .word = "routes", .next = t_routes },
 	{ .kind = T_WORD, .word = "policy", .next = t_policy },
+	{ .kind = T_WORD, .word = "derp", .next = t_derp },
+	{ .kind = T_WORD, .word = "cert", .next = t_cert },
 	{ .kind = T_WORD, .word = "status", .act = A_STATUS, .next = t_done,
 	    .opts = o_status, .help = "show processes, streams and counts" },
 	{ .kind = T_WORD, .word = "worker", .next = t_worker },

@@ -141,6 +141,10 @@ put_question(struct run *r, struct buf *b)
 		before = "makes ";
 		after = " useless for ever";
 		break;
+	case A_CERT_RENEW:
+		before = "revokes ";
+		after = "the certificate in use";
+		break;
 	case A_EXPOSURE:
 		after = "all nodes that the worker has held";
 		break;
@@ -210,6 +214,10 @@ put_done(struct run *r, struct buf *b, uint64_t id)
 		break;
 	case A_NODE_LOGOUT:
 		buf_printf(b, "%s logged out", subject(r));
+		break;
+	case A_CERT_RENEW:
+		buf_str(b, "it is asked for: \"cert list\" tells what comes "
+		    "of it");
 		break;
 	case A_RELOAD:
 		buf_str(b, "configuration read");
@@ -314,7 +322,8 @@ static bool
 is_list(enum act act)
 {
 	return act == A_USER_LIST || act == A_KEY_LIST || act == A_NODE_LIST ||
-	    act == A_STATUS || act == A_EXPOSURE;
+	    act == A_STATUS || act == A_EXPOSURE || act == A_DERP_LIST ||
+	    act == A_CERT_LIST;
 }
 
 static bool

@@ -79,6 +79,10 @@ table_of(enum act act)
 		return table_new(proc_columns, NCOLUMNS(proc_columns));
 	case A_EXPOSURE:
 		return table_new(exposed_columns, NCOLUMNS(exposed_columns));
+	case A_DERP_LIST:
+		return table_new(derp_columns(), DERP_COLUMNS);
+	case A_CERT_LIST:
+		return table_new(cert_columns(), CERT_COLUMNS);
 	default:
 		return table_new(node_columns(), NODE_COLUMNS);
 	}
@@ -332,6 +336,12 @@ show_row(struct show *s, const struct msg *m)
 		break;
 	case M_CTL_EXPOSED:
 		row_exposed(s, &m->u.ctl_exposed);
+		break;
+	case M_CTL_DERP:
+		derp_row(s->table, &s->json, &m->u.ctl_derp, s->o->now);
+		break;
+	case M_CTL_CERT:
+		cert_row(s->table, &s->json, &m->u.ctl_cert, s->o->now);
 		break;
 	default:
 		break;

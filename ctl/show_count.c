@@ -38,6 +38,12 @@ static const struct {
 	{ AT(relay_packets), W | S },
 	{ AT(relay_mesh), W },
 	{ AT(relay_dropped), W | S },
+	{ AT(fetches), D },
+	{ AT(fetches_failed), D },
+	{ AT(probes), D },
+	{ AT(probes_failed), D },
+	{ AT(certs), D },
+	{ AT(certs_failed), D },
 };
 
 static const struct column columns[COUNT_COLUMNS] = {

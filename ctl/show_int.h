@@ -7,6 +7,8 @@
 
 #define NODE_COLUMNS	9
 #define COUNT_COLUMNS	4
+#define DERP_COLUMNS	8
+#define CERT_COLUMNS	5
 
 const struct column	*node_columns(void);
 void	node_cells(struct table *, const struct m_ctl_node *, int64_t now);
@@ -16,6 +18,13 @@ void	node_json(struct json *, const struct m_ctl_node *);
 const struct column	*count_columns(void);
 void	count_cells(struct table *, const struct m_ctl_proc *);
 void	count_json(struct json *, const struct m_ctl_proc *);
+/* Relays and certificates: a row, and an object. */
+const struct column	*derp_columns(void);
+void	derp_row(struct table *, struct json *, const struct m_ctl_derp *,
+	    int64_t now);
+const struct column	*cert_columns(void);
+void	cert_row(struct table *, struct json *, const struct m_ctl_cert *,
+	    int64_t now);
 /* Texts joined by commas, or a member with an array of them. */
 void	texts_plain(struct buf *, const struct msg_list *);
 void	texts_json(struct json *, const char *key, const struct msg_list *);

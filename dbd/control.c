@@ -4,6 +4,7 @@
 
 #include "common/log.h"
 #include "common/version.h"
+#include "dbd/acme_int.h"
 #include "dbd/control_int.h"
 #include "dbd/policy_int.h"
 
@@ -287,6 +288,27 @@ on_exposure(struct conn *c, const struct msg *m)
 		    (unsigned long long)a->generation, n);
 	}
 	list_start(c, LIST_EXPOSURES, m);
+}
+
+static void
+on_derp_list(struct conn *c, const struct msg *m)
+{
+	list_start(c, LIST_RELAYS, m);
+}
+
+static void
+on_cert_list(struct conn *c, const struct msg *m)
+{
+	list_start(c, LIST_CERTS, m);
+}
+
+static void
+on_cert_renew(struct conn *c, const struct msg *m)
+{
+	char why[WHY_LEN] = "";
+
+	changed(c, m, op_cert_renew(c->d, m->u.ctl_cert_renew.revoke, why,
+	    sizeof(why)), 0, why);
 }
 
 /* What only master knows. */
@@ -647,6 +669,9 @@ static const struct {
 	{ M_CTL_POLICY_ROLLBACK, on_policy_rollback },
 	{ M_CTL_STATUS, on_status },
 	{ M_CTL_EXPOSURE, on_exposure },
+	{ M_CTL_DERP_LIST, on_derp_list },
+	{ M_CTL_CERT_LIST, on_cert_list },
+	{ M_CTL_CERT_RENEW, on_cert_renew },
 	{ M_CTL_RELOAD, on_reload },
 	{ M_CTL_VERBOSE, on_verbose },
 };

@@ -1,7 +1,9 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "dbd/acme_int.h"
 #include "dbd/control_int.h"
+#include "dbd/health_int.h"
 
 #define QUEUE_MARK	(256 * 1024)	/* octets that wait for the peer */
 #define TURN_OCTETS	(64 * 1024)	/* rows of one turn */
@@ -121,9 +123,15 @@ next_node(struct conn *c, struct tailnet *tn)
 	return true;
 }
 
+/* One of those that were collected at once. */
 static bool
-next_exposure(struct conn *c)
+next_collected(struct conn *c)
 {
+	static const enum msg_type type[] = {
+		[LIST_EXPOSURES] = M_CTL_EXPOSED,
+		[LIST_RELAYS] = M_CTL_DERP,
+		[LIST_CERTS] = M_CTL_CERT,
+	};
 	struct listing *l = &c->list;
 	struct msg m;
 	struct rd r;
@@ -133,8 +141,8 @@ next_exposure(struct conn *c)
 		return false;
 	rd_init(&r, l->rows.p + l->at, l->rows.n - l->at);
 	n = rd_u32(&r);
-	if (msg_decode(&m, M_CTL_EXPOSED, r.p, n) == -1)
-		fatalx("exposure: own encoding");
+	if (msg_decode(&m, type[l->kind], r.p, n) == -1)
+		fatalx("%s: own encoding", msg_name(type[l->kind]));
 	l->at += 4 + (size_t)n;
 	m.id = l->id;
 	batch_reply(c->d, c->link, &m);
@@ -149,8 +157,8 @@ next_row(struct conn *c)
 	struct tailnet *tn;
 	bool sent;
 
-	if (l->kind == LIST_EXPOSURES)
-		return next_exposure(c);
+	if (l->kind >= LIST_EXPOSURES)
+		return next_collected(c);
 	TAILQ_FOREACH(tn, &c->d->tailnets, all) {
 		if (tn->id < l->tailnet)
 			continue;
@@ -169,6 +177,20 @@ next_row(struct conn *c)
 
 /* Exposures are collected at once: the store hands them out in one go. */
 
+void
+rows_add(struct buf *rows, const struct msg *m)
+{
+	size_t at = rows->n, len;
+
+	buf_u32(rows, 0);
+	msg_encode(rows, m);
+	len = rows->n - at - 4;
+	rows->p[at] = (uint8_t)(len >> 24);
+	rows->p[at + 1] = (uint8_t)(len >> 16);
+	rows->p[at + 2] = (uint8_t)(len >> 8);
+	rows->p[at + 3] = (uint8_t)len;
+}
+
 struct gather {
 	struct conn	*c;
 	struct buf	*rows;
@@ -180,7 +202,6 @@ gather(const struct exposure_row *row, void *arg)
 	struct gather *g = arg;
 	const struct node *n;
 	struct msg m;
-	size_t at = g->rows->n, len;
 
 	msg_init(&m, M_CTL_EXPOSED);
 	m.u.ctl_exposed.slot = row->slot;
@@ -191,13 +212,7 @@ gather(const struct exposure_row *row, void *arg)
 	m.u.ctl_exposed.first = row->first;
 	m.u.ctl_exposed.last = row->last;
 	m.u.ctl_exposed.revoked = row->revoked;
-	buf_u32(g->rows, 0);
-	msg_encode(g->rows, &m);
-	len = g->rows->n - at - 4;
-	g->rows->p[at] = (uint8_t)(len >> 24);
-	g->rows->p[at + 1] = (uint8_t)(len >> 16);
-	g->rows->p[at + 2] = (uint8_t)(len >> 8);
-	g->rows->p[at + 3] = (uint8_t)len;
+	rows_add(g->rows, &m);
 }
 
 void
@@ -261,5 +276,9 @@ list_start(struct conn *c, enum list_kind kind, const struct msg *m)
 		ctl_no(c, m, "the store cannot be read: see the log");
 		return;
 	}
+	if (kind == LIST_RELAYS)
+		health_rows(c->d, g.rows);
+	else if (kind == LIST_CERTS)
+		dbacme_rows(c->d, g.rows);
 	list_pump(c);
 }

@@ -3,10 +3,14 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "dbd/acme_int.h"
 #include "dbd/alloc_int.h"
 #include "dbd/batch_int.h"
+#include "dbd/derpmap_int.h"
 #include "dbd/handlers_int.h"
+#include "dbd/health_int.h"
 #include "dbd/objects_int.h"
+#include "dbd/out_int.h"
 #include "dbd/policy_int.h"
 #include "dbd/relay_int.h"
 #include "dbd/session_int.h"
@@ -74,7 +78,8 @@ load(struct dbd *d)
 	    store_load_users(d->store, on_user, d) == -1 ||
 	    store_load_authkeys(d->store, on_authkey, d) == -1 ||
 	    store_load_nodes(d->store, on_node, d) == -1 ||
-	    store_load_rests(d->store, on_rest, d) == -1)
+	    store_load_rests(d->store, on_rest, d) == -1 ||
+	    derpurl_load(d) == -1 || dbacme_load(d) == -1)
 		return -1;
 	TAILQ_FOREACH(tn, &d->tailnets, all)
 		if (policy_load(tn) == -1)
@@ -122,6 +127,22 @@ make_default(struct dbd *d)
 /* Life. */
 
 static void
+conf_set_edge(struct dbd *d, const struct dbd_conf *c)
+{
+	buf_clear(&d->derp_urls);
+	buf_put(&d->derp_urls, c->derp_urls.p, c->derp_urls.n);
+	msg_list_close(&d->conf.derp_urls, &d->derp_urls);
+	buf_clear(&d->relay_host);
+	buf_slice(&d->relay_host, c->relay_host);
+	d->conf.relay_host = buf_slice_of(&d->relay_host);
+	buf_clear(&d->acme_conf);
+	msg_rec_encode(&d->acme_conf, MR_ACME, &c->acme);
+	if (msg_rec_decode(&d->conf.acme, MR_ACME, d->acme_conf.p,
+	    d->acme_conf.n) == -1)
+		fatalx("own copy does not decode");
+}
+
+static void
 conf_set(struct dbd *d, const struct dbd_conf *c)
 {
 	d->conf = *c;
@@ -138,6 +159,7 @@ conf_set(struct dbd *d, const struct dbd_conf *c)
 	buf_clear(&d->policy_text);
 	buf_slice(&d->policy_text, c->policy_text);
 	d->conf.policy_text = buf_slice_of(&d->policy_text);
+	conf_set_edge(d, c);
 }
 
 static void
@@ -213,6 +235,10 @@ dbd_new(struct env *env, struct store *store, const struct dbd_conf *conf,
 	conf_set(d, conf);
 	indexes_init(d);
 	policyc_init(d);
+	outlink_init(d);
+	derpurl_init(d);
+	health_init(d);
+	dbacme_init(d);
 	if (load(d) == -1 ||
 	    (TAILQ_EMPTY(&d->tailnets) && make_default(d) == -1)) {
 		log_warnx("the store cannot be read");
@@ -238,6 +264,10 @@ dbd_free(struct dbd *d)
 		return;
 	d->freeing = true;
 	policyc_free(d);
+	dbacme_free(d);
+	derpurl_free(d);
+	health_free(d);
+	outlink_free(d);
 	ctlsock_free(d);
 	while ((w = TAILQ_FIRST(&d->workers)) != NULL)
 		worker_free(w);
@@ -259,6 +289,9 @@ dbd_free(struct dbd *d)
 	buf_free(&d->domains);
 	buf_free(&d->policy_name);
 	buf_free(&d->policy_text);
+	buf_free(&d->derp_urls);
+	buf_free(&d->relay_host);
+	buf_free(&d->acme_conf);
 	secret_free(d->secret);
 	free(d);
 }
@@ -286,6 +319,9 @@ dbd_reconf(struct dbd *d, const struct dbd_conf *conf)
 	}
 	policy_conf_changed(d, domains);
 	relay_conf_changed(d);
+	derpurl_conf(d);
+	health_conf(d);
+	dbacme_conf(d);
 }
 
 void
@@ -297,6 +333,8 @@ dbd_start(struct dbd *d)
 	policy_conf_changed(d, false);
 	policy_again(d);
 	policyc_go(d);
+	derpurl_conf(d);
+	dbacme_conf(d);
 }
 
 bool
@@ -411,6 +449,18 @@ dbd_db_msg(struct dbd *d, struct link *l, const struct msg *m)
 		break;
 	case M_DB_NODE_KEY:
 		on_node_key(w, m);
+		break;
+	case M_DB_CHALLENGE_OK:
+		on_challenge_ok(w, m);
+		break;
+	case M_DB_DERPMAP_SAID:
+		on_derpmap_said(w, m);
+		break;
+	case M_DB_DERP_NODE:
+		on_derp_node(w, m);
+		break;
+	case M_DB_DERP_NODES:
+		on_derp_nodes(w, m);
 		break;
 	default:
 		fatalx("%s: no handler", msg_name(m->type));

@@ -33,6 +33,11 @@ struct dbd_conf {
 	bool		 policy_file;	/* the policy is in a file: */
 	struct slice	 policy_name;	/* its name; copied, as is */
 	struct slice	 policy_text;	/* what it says */
+	struct msg_list	 derp_urls;	/* of r_text; copied, as are */
+	uint32_t	 derp_update_s;
+	uint32_t	 derp_avoid_s;	/* 0: never */
+	struct slice	 relay_host;
+	struct r_acme	 acme;
 };
 
 struct dbd_ops {
@@ -95,6 +100,19 @@ void		 dbd_pol_msg(struct dbd *, struct link *, const struct msg *);
 void		 dbd_pol_down(struct dbd *, struct link *);
 /* Master could not start one. */
 void		 dbd_pol_failed(struct dbd *, struct slice why);
+
+/*
+ * The link to fetch, and the one to keyd about certificates; likewise, and tag
+ * is what on_msg was given.  A newer one takes the place of the one before.
+ */
+void		 dbd_out_up(struct dbd *, struct link *);
+void		 dbd_out_msg(struct dbd *, struct link *, const struct msg *,
+		    void *tag);
+void		 dbd_out_down(struct dbd *, struct link *);
+void		 dbd_acme_up(struct dbd *, struct link *);
+void		 dbd_acme_msg(struct dbd *, struct link *, const struct msg *,
+		    void *tag);
+void		 dbd_acme_down(struct dbd *, struct link *);
 
 /* What has happened since dbd_new(); what dbd does not count is 0. */
 const struct r_counters *dbd_counters(const struct dbd *);

@@ -35,7 +35,22 @@ TAILQ_HEAD(lite_list, lite_wait);
 struct reg_wait;
 TAILQ_HEAD(reg_list, reg_wait);
 struct relay_conn;
+#define SERIALS		4096
+/* Serials of relay tickets that were used: a window below the newest. */
+struct serials {
+	uint64_t	 gen;
+	uint64_t	 newest;
+	uint8_t		 bits[SERIALS / 8];
+};
 TAILQ_HEAD(relay_conn_list, relay_conn);
+/* What a worker has said of the DERP map's relays (DB_DERP_NODE). */
+struct relays_said {
+	struct buf	 coming;	/* records derp_node, */
+	uint16_t	 ncoming;	/* so many */
+	struct buf	 said;		/* the last whole list */
+	uint16_t	 nsaid;
+	bool		 whole;		/* there is one */
+};
 struct maker;
 TAILQ_HEAD(maker_list, maker);
 
@@ -69,6 +84,8 @@ struct worker {
 	struct reg_list		 reg_waits;	/* by age */
 	struct relay_conn_list	 relay;		/* relay.c */
 	struct index		 relay_ix;	/* by serial */
+	struct serials		 relay_used;
+	uint32_t		 relay_holds;	/* DB_RELAY_HOLD */
 	uint32_t		 nwaits;	/* less than half the credit */
 	uint32_t		 nreg_waits;
 	uint32_t		 hellos;	/* DB_HAVE and DB_RESUME */
@@ -77,11 +94,17 @@ struct worker {
 	uint64_t		 slow_at;	/* its queue is long since */
 	uint64_t		 taken;		/* of its queue, last time */
 	unsigned int		 stuck;		/* sweeps that saw the same */
+	uint32_t		 challenge;	/* acme_run.c: it owes this */
+	struct relays_said	 relays;	/* health.c */
 };
 TAILQ_HEAD(worker_list, worker);
 
 struct control;				/* control.c's own state */
 struct policyc;				/* policyc.c's */
+struct outlink;				/* out.c's */
+struct derpmaps;			/* derpmap.c's */
+struct health;				/* health.c's */
+struct dbacme;				/* acme.c's */
 
 struct dbd {
 	struct env		*env;
@@ -106,6 +129,13 @@ struct dbd {
 	struct worker_list	 workers;
 	struct control		*control;
 	struct policyc		*policyc;
+	struct outlink		*out;
+	struct derpmaps		*derpmap;
+	struct health		*health;
+	struct dbacme		*acme;
+	struct buf		 derp_urls;	/* of conf, as are */
+	struct buf		 acme_conf;
+	struct buf		 relay_host;
 	struct buf		 domains;	/* of conf */
 	struct buf		 policy_text;
 	struct buf		 policy_name;
@@ -137,6 +167,7 @@ struct dbd {
 	bool			 map_due;	/* DB_ONLINE_MAP to all */
 	uint32_t		 npresumed;
 	struct timer		 sweep;
+	int64_t			 wall_ahead;	/* of env_now(), seconds */
 	uint64_t		 prune_at;	/* old exposures and audit */
 	uint64_t		 said_at;	/* refusals are logged since, */
 	uint32_t		 said;		/* so many of them */

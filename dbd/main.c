@@ -29,6 +29,7 @@ struct dbd_main {
 	struct dbd_conf		 staged;
 	char			 base_domain[256];
 	struct buf		 domains;
+	struct buf		 edge;		/* what staged points to */
 	struct buf		 policy_name;
 	struct buf		 policy_text;
 	char			 policy_why[200]; /* it cannot be read */
@@ -115,6 +116,62 @@ pol_open(struct dbd_main *dm, const struct msg *m)
 	dbd_pol_up(dm->core, child_link(dm->child, m, &conf));
 }
 
+/* The links to fetch and, about certificates, to keyd. */
+
+static void
+on_out_msg(struct link *l, const struct msg *m, void *tag, void *arg)
+{
+	struct dbd_main *dm = arg;
+
+	dbd_out_msg(dm->core, l, m, tag);
+}
+
+static void
+on_out_down(struct link *l, enum link_why why, void *arg)
+{
+	struct dbd_main *dm = arg;
+
+	dbd_out_down(dm->core, l);
+	child_blame(dm->child, l, why);
+	link_free(l);
+}
+
+static void
+on_acme_msg(struct link *l, const struct msg *m, void *tag, void *arg)
+{
+	struct dbd_main *dm = arg;
+
+	dbd_acme_msg(dm->core, l, m, tag);
+}
+
+static void
+on_acme_down(struct link *l, enum link_why why, void *arg)
+{
+	struct dbd_main *dm = arg;
+
+	(void)why;
+	dbd_acme_down(dm->core, l);
+	link_free(l);
+}
+
+static void
+edge_open(struct dbd_main *dm, const struct msg *m)
+{
+	bool out = m->u.cfg_link.link == LINK_OUT;
+	struct link_conf conf;
+	struct link *l;
+
+	memset(&conf, 0, sizeof(conf));
+	conf.on_msg = out ? on_out_msg : on_acme_msg;
+	conf.on_down = out ? on_out_down : on_acme_down;
+	conf.arg = dm;
+	l = child_link(dm->child, m, &conf);
+	if (out)
+		dbd_out_up(dm->core, l);
+	else
+		dbd_acme_up(dm->core, l);
+}
+
 /* Links of workers. */
 
 static void
@@ -141,6 +198,10 @@ link_open(struct dbd_main *dm, const struct msg *m)
 {
 	struct link_conf conf;
 
+	if (m->u.cfg_link.link != LINK_DB) {
+		edge_open(dm, m);
+		return;
+	}
 	memset(&conf, 0, sizeof(conf));
 	conf.queue_max = dm->queue_max;
 	conf.on_msg = on_db_msg;
@@ -149,7 +210,15 @@ link_open(struct dbd_main *dm, const struct msg *m)
 	dbd_db_up(dm->core, child_link(dm->child, m, &conf));
 }
 
-/* What a worker says before the core is there waits in its socket. */
+static bool
+is_ours(const struct m_cfg_link *l)
+{
+	return (l->link == LINK_DB && l->role == ROLE_WORKER) ||
+	    (l->link == LINK_OUT && l->role == ROLE_OUT) ||
+	    (l->link == LINK_ACME && l->role == ROLE_KEYD);
+}
+
+/* What is said before the core is there waits in the socket. */
 static void
 take_link(struct dbd_main *dm, const struct msg *m)
 {
@@ -158,8 +227,7 @@ take_link(struct dbd_main *dm, const struct msg *m)
 		pol_open(dm, m);
 		return;
 	}
-	if (m->u.cfg_link.link != LINK_DB ||
-	    m->u.cfg_link.role != ROLE_WORKER)
+	if (!is_ours(&m->u.cfg_link))
 		fatalx("link of kind %u to role %u", m->u.cfg_link.link,
 		    m->u.cfg_link.role);
 	if (dm->core != NULL) {
@@ -313,6 +381,27 @@ take_policy(struct dbd_main *dm, const struct msg *m)
 	dm->staged.policy_text = buf_slice_of(&dm->policy_text);
 }
 
+/* A copy of the whole message keeps what it points to. */
+static void
+take_edge(struct dbd_main *dm, const struct m_cfg_conf_dbd *m)
+{
+	struct dbd_conf *c = &dm->staged;
+	struct msg copy;
+
+	msg_init(&copy, M_CFG_CONF_DBD);
+	copy.u.cfg_conf_dbd = *m;
+	buf_clear(&dm->edge);
+	msg_encode(&dm->edge, &copy);
+	if (msg_decode(&copy, M_CFG_CONF_DBD, dm->edge.p, dm->edge.n) == -1)
+		fatalx("own copy does not decode");
+	m = &copy.u.cfg_conf_dbd;
+	c->derp_urls = m->derp_urls;
+	c->derp_update_s = m->derp_update_s;
+	c->derp_avoid_s = m->derp_avoid_s;
+	c->relay_host = m->relay_host;
+	c->acme = m->acme;
+}
+
 static void
 take_conf(struct dbd_main *dm, const struct m_cfg_conf_dbd *m)
 {
@@ -341,6 +430,7 @@ take_conf(struct dbd_main *dm, const struct m_cfg_conf_dbd *m)
 	buf_clear(&dm->domains);
 	buf_put(&dm->domains, m->domains.p, m->domains.n);
 	msg_list_close(&c->domains, &dm->domains);
+	take_edge(dm, m);
 	c->policy_file = m->policy_file;
 	if (m->policy_file)
 		(void)strlcpy(dm->policy_why, "the policy's file did not come",

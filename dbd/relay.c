@@ -9,10 +9,14 @@
 
 /* Connections of one worker: more than it can have sockets for. */
 #define CONNS_MAX	65536
+#define OF_KEY_MAX	16	/* connections of a key: the oldest ends, */
+#define OF_WORKER_MAX	8	/* and at one worker, four of them live */
+#define ACTIVE_US	(1 * US_PER_S)	/* it may have a key no more often */
 
 enum relay_refusal {
 	RELAY_UNKNOWN = 1,	/* the numbers of DB_RELAY_NO */
-	RELAY_EXPIRED = 2
+	RELAY_EXPIRED = 2,
+	RELAY_USED = 3
 };
 
 struct relay_key;
@@ -26,12 +30,14 @@ struct relay_conn {
 	struct ixlink		 by_serial;	/* worker */
 	uint64_t		 serial_gen;
 	uint64_t		 serial;
+	uint64_t		 active_at;	/* it spoke; 0: never */
 };
 
 /* All connections of a key; the one that has it is the first. */
 struct relay_key {
 	struct ixlink		 by_key;	/* dbd */
 	struct relay_conn_list	 conns;
+	unsigned int		 nconns;
 	uint8_t			 key[KEY_LEN];
 	uint64_t		 tailnet;	/* 0: a guest */
 	uint64_t		 node;
@@ -158,6 +164,33 @@ conn_place(struct relay_key *k, struct relay_conn *c)
 }
 
 static void
+conn_del(struct relay_conn *c)
+{
+	struct relay_key *k = c->key;
+	struct worker *w = c->worker;
+	bool had = TAILQ_FIRST(&k->conns) == c;
+
+	ix_del(&w->relay_ix, &c->by_serial);
+	TAILQ_REMOVE(&w->relay, c, of_worker);
+	TAILQ_REMOVE(&k->conns, c, of_key);
+	k->nconns--;
+	free(c);
+	if (had && !w->d->freeing)
+		publish(w->d, k);
+	if (!TAILQ_EMPTY(&k->conns))
+		return;
+	ix_del(&w->d->relay_keys, &k->by_key);
+	free(k);
+}
+
+static void
+conn_end(struct relay_conn *c)
+{
+	say_end(c->worker, c->serial_gen, c->serial);
+	conn_del(c);
+}
+
+static void
 conn_add(struct worker *w, const struct r_ticket *t, const struct node *n)
 {
 	struct serial s = { t->serial_gen, t->serial };
@@ -182,27 +215,10 @@ conn_add(struct worker *w, const struct r_ticket *t, const struct node *n)
 	ix_add(&w->relay_ix, &c->by_serial, &s, sizeof(s), c);
 	TAILQ_INSERT_TAIL(&w->relay, c, of_worker);
 	conn_place(k, c);
+	if (++k->nconns > OF_KEY_MAX)
+		conn_end(TAILQ_LAST(&k->conns, relay_conn_list));
 	if (TAILQ_FIRST(&k->conns) != was)
 		publish(d, k);
-}
-
-static void
-conn_del(struct relay_conn *c)
-{
-	struct relay_key *k = c->key;
-	struct worker *w = c->worker;
-	bool had = TAILQ_FIRST(&k->conns) == c;
-
-	ix_del(&w->relay_ix, &c->by_serial);
-	TAILQ_REMOVE(&w->relay, c, of_worker);
-	TAILQ_REMOVE(&k->conns, c, of_key);
-	free(c);
-	if (had && !w->d->freeing)
-		publish(w->d, k);
-	if (!TAILQ_EMPTY(&k->conns))
-		return;
-	ix_del(&w->d->relay_keys, &k->by_key);
-	free(k);
 }
 
 /*
@@ -224,7 +240,21 @@ admit(struct dbd *d, const uint8_t key[KEY_LEN], struct node **np,
 	*np = n;
 }
 
-/* The ticket is a relay client's and this worker's, and comes once. */
+/* How many connections of the key this worker says to have. */
+static unsigned int
+held_here(const struct worker *w, const uint8_t key[KEY_LEN])
+{
+	const struct relay_key *k = key_find(w->d, key);
+	const struct relay_conn *c;
+	unsigned int n = 0;
+
+	if (k != NULL)
+		TAILQ_FOREACH(c, &k->conns, of_key)
+			n += c->worker == w;
+	return n;
+}
+
+/* The ticket is a relay client's and this worker's, and is not in use. */
 static bool
 claim_ok(struct worker *w, const struct r_ticket *t)
 {
@@ -233,11 +263,44 @@ claim_ok(struct worker *w, const struct r_ticket *t)
 	if (!ticket_check(t, secret_data(w->d->secret), TICKET_DERP, w->slot,
 	    w->generation) || conn_find(w, t->serial_gen, t->serial) != NULL)
 		why = LINK_FORGED;
-	else if (w->relay_ix.n >= CONNS_MAX)
+	else if (w->relay_ix.n >= CONNS_MAX ||
+	    held_here(w, t->key) >= OF_WORKER_MAX)
 		why = LINK_OVERFLOW;
 	else
 		return true;
 	link_violation(w->link, why);
+	return false;
+}
+
+/*
+ * A ticket opens a connection once: keyd counts serials up, and a worker asks
+ * as soon as it has one.  So what is far below the newest is old, and of the
+ * others it is remembered.
+ */
+static bool
+serial_used(struct worker *w, const struct r_ticket *t)
+{
+	struct serials *u = &w->relay_used;
+	uint64_t i;
+	uint8_t *octet, bit;
+
+	if (t->serial_gen > u->gen) {
+		memset(u, 0, sizeof(*u));
+		u->gen = t->serial_gen;
+	}
+	if (t->serial_gen < u->gen || (u->newest >= SERIALS &&
+	    t->serial <= u->newest - SERIALS))
+		return true;
+	for (i = u->newest + 1; i <= t->serial &&
+	    i <= u->newest + SERIALS; i++)
+		u->bits[i % SERIALS / 8] &= (uint8_t)~(1U << i % 8);
+	if (t->serial > u->newest)
+		u->newest = t->serial;
+	octet = &u->bits[t->serial % SERIALS / 8];
+	bit = (uint8_t)(1U << t->serial % 8);
+	if ((*octet & bit) != 0)
+		return true;
+	*octet |= bit;
 	return false;
 }
 
@@ -248,6 +311,10 @@ on_relay_hold(struct worker *w, const struct msg *m)
 	enum relay_refusal why;
 	struct node *n;
 
+	if (++w->relay_holds > CONNS_MAX) {
+		link_violation(w->link, LINK_OVERFLOW);
+		return;
+	}
 	if (!claim_ok(w, t))
 		return;
 	admit(w->d, t->key, &n, &why);
@@ -262,12 +329,15 @@ on_relay_open(struct worker *w, const struct msg *m)
 {
 	const struct r_ticket *t = &m->u.db_relay_open.ticket;
 	enum relay_refusal why;
-	struct node *n;
+	struct node *n = NULL;
 	struct msg r;
 
 	if (!claim_ok(w, t))
 		return;
-	admit(w->d, t->key, &n, &why);
+	if (serial_used(w, t))
+		why = RELAY_USED;
+	else
+		admit(w->d, t->key, &n, &why);
 	if (why != 0) {
 		w->d->counts.refused++;
 		msg_init(&r, M_DB_RELAY_NO);
@@ -300,13 +370,16 @@ on_relay_close(struct worker *w, const struct msg *m)
 void
 on_relay_active(struct worker *w, const struct msg *m)
 {
+	uint64_t now = env_now(w->d->env);
 	struct relay_conn *c;
 	struct relay_key *k;
 
 	c = conn_find(w, m->u.db_relay_active.serial_gen,
 	    m->u.db_relay_active.serial);
-	if (c == NULL || TAILQ_FIRST(&c->key->conns) == c)
+	if (c == NULL || TAILQ_FIRST(&c->key->conns) == c ||
+	    (c->active_at != 0 && now < c->active_at + ACTIVE_US))
 		return;
+	c->active_at = now;
 	k = c->key;
 	TAILQ_REMOVE(&k->conns, c, of_key);
 	TAILQ_INSERT_HEAD(&k->conns, c, of_key);
@@ -369,8 +442,7 @@ key_end(struct relay_key *k)
 	/* With the last one the key itself goes. */
 	for (c = TAILQ_FIRST(&k->conns); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, of_key);
-		say_end(c->worker, c->serial_gen, c->serial);
-		conn_del(c);
+		conn_end(c);
 	}
 }
 
@@ -399,8 +471,6 @@ relay_conf_changed(struct dbd *d)
 		return;
 	TAILQ_FOREACH(w, &d->workers, all)
 		TAILQ_FOREACH_SAFE(c, &w->relay, of_worker, next)
-			if (c->key->node == 0) {
-				say_end(w, c->serial_gen, c->serial);
-				conn_del(c);
-			}
+			if (c->key->node == 0)
+				conn_end(c);
 }

@@ -4,8 +4,11 @@
 
 #include "common/log.h"
 #include "common/ticket.h"
+#include "dbd/acme_int.h"
 #include "dbd/batch_int.h"
+#include "dbd/derpmap_int.h"
 #include "dbd/handlers_int.h"
+#include "dbd/health_int.h"
 #include "dbd/relay_int.h"
 #include "dbd/session_int.h"
 #include "dbd/worker_int.h"
@@ -115,4 +118,7 @@ on_hello_done(struct worker *w, const struct msg *m)
 	}
 	buf_free(&w->have);
 	relay_hello(w);
+	derpurl_hello(w);
+	health_hello(w);
+	dbacme_hello(w);
 }

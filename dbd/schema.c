@@ -188,11 +188,32 @@ static const char version4[] =
     "ALTER TABLE routes ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;\n"
     "UPDATE routes SET refused = 1 WHERE advertised <> 0 AND approved = 0;\n";
 
+/* What was fetched: DERP maps, and the certificate that is had by ACME. */
+static const char version5[] =
+    "CREATE TABLE fetched (\n"
+    "	url		TEXT PRIMARY KEY,\n"
+    "	body		BLOB NOT NULL,\n"
+    "	at		INTEGER NOT NULL\n"
+    ") STRICT;\n"
+    "CREATE TABLE cert (\n"
+    "	one		INTEGER PRIMARY KEY CHECK (one = 1),\n"
+    "	directory	TEXT NOT NULL,\n"
+    "	account		TEXT NOT NULL,\n"
+    "	names		TEXT NOT NULL,\n"
+    "	chain		BLOB NOT NULL,\n"
+    "	not_before	INTEGER NOT NULL,\n"
+    "	not_after	INTEGER NOT NULL,\n"
+    "	failed		INTEGER NOT NULL,\n"
+    "	retry		INTEGER NOT NULL,\n"
+    "	why		TEXT NOT NULL\n"
+    ") STRICT;\n";
+
 static const struct schema_step all_steps[] = {
 	{ 1, version1 },
 	{ 2, version2 },
 	{ 3, version3 },
-	{ 4, version4 }
+	{ 4, version4 },
+	{ 5, version5 }
 };
 
 _Static_assert(sizeof(all_steps) / sizeof(all_steps[0]) == STORE_VERSION,

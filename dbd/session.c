@@ -4,12 +4,14 @@
 #include "common/log.h"
 #include "dbd/batch_int.h"
 #include "dbd/handlers_int.h"
+#include "dbd/objects_int.h"
 #include "dbd/relay_int.h"
 #include "dbd/routes_int.h"
 #include "dbd/session_int.h"
 #include "dbd/worker_int.h"
 
 #define LAZY_US		(30 * US_PER_S)
+#define LOOK_S		3600	/* the wall clock is looked at that often */
 
 static void
 stream_end_send(struct session *s, enum end_why why)
@@ -274,20 +276,22 @@ on_expiry(void *arg)
 {
 	struct node *n = arg;
 	struct dbd *d = n->tn->d;
+	bool expired;
 
 	if (env_ended(d->env))
 		return;
-	if (n->r.expiry > env_wall(d->env)) {
+	expired = node_expired(n, env_wall(d->env));
+	if (expired == n->expired_said) {
 		expiry_arm(n);
 		return;
 	}
-	batch_log(d, "node key expired tailnet=%s node=%llu name=%s",
-	    n->tn->name, (unsigned long long)n->r.id, log_vis(n->r.name));
+	batch_log(d, "node key %s tailnet=%s node=%llu name=%s",
+	    expired ? "expired" : "valid again", n->tn->name,
+	    (unsigned long long)n->r.id, log_vis(n->r.name));
 	op_begin(d);
 	put_node(n);
 	op_end(d);
-	routes_look(n);
-	relay_look(d, n->r.node_key);
+	expiry_arm(n);
 }
 
 void
@@ -298,16 +302,44 @@ expiry_arm(struct node *n)
 	routes_look(n);
 	timer_stop(&n->expiry);
 	left = n->r.expiry - env_wall(n->tn->d->env);
+	n->expired_said = n->r.expiry != 0 && left <= 0;
 	if (n->r.expiry == 0)
 		return;
-	if (left <= 0) {
+	if (left <= 0)
 		relay_look(n->tn->d, n->r.node_key);
-		return;
-	}
-	/* The wall clock may jump: look again from time to time. */
-	if (left > 3600)
-		left = 3600;
+	/* The wall clock may jump, also back: look again from time to time. */
+	if (left <= 0 || left > LOOK_S)
+		left = LOOK_S;
 	timer_in(&n->expiry, (uint64_t)left * US_PER_S);
+}
+
+static int64_t
+wall_ahead(const struct dbd *d)
+{
+	return env_wall(d->env) - (int64_t)(env_now(d->env) / US_PER_S);
+}
+
+void
+wall_note(struct dbd *d)
+{
+	d->wall_ahead = wall_ahead(d);
+}
+
+void
+wall_look(struct dbd *d)
+{
+	int64_t by = wall_ahead(d) - d->wall_ahead;
+	struct tailnet *tn;
+	struct node *n;
+
+	/* The two clocks do not round at the same time. */
+	if (by >= -1 && by <= 1)
+		return;
+	wall_note(d);
+	TAILQ_FOREACH(tn, &d->tailnets, all)
+		TAILQ_FOREACH(n, &tn->nodes, all)
+			if (n->r.expiry != 0)
+				on_expiry(n);
 }
 
 void

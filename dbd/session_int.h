@@ -21,6 +21,13 @@ void	node_timers_stop(struct node *);
 /* Sets the timer for the end of its key; after each change of expiry. */
 void	expiry_arm(struct node *);
 /*
+ * Has the wall clock jumped since it was last noted?  Then the end of every key
+ * is looked at anew.  Not within an operation.
+ */
+void	wall_look(struct dbd *);
+/* What wall_look() compares with. */
+void	wall_note(struct dbd *);
+/*
  * The clock of a node without a session starts: grace while it is online,
  * else, if it is ephemeral, the time until it is deleted.
  */

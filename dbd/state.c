@@ -430,6 +430,8 @@ node_add(struct tailnet *tn, const struct node_row *row)
 	TAILQ_INIT(&n->carries);
 	if (n->r.approved.count != 0)
 		routes_update(n);
+	/* A guest of the relay's until now. */
+	relay_look(tn->d, n->r.node_key);
 	return n;
 }
 
@@ -447,8 +449,10 @@ node_set(struct node *n, const struct r_node *r)
 	node_take(n, &next);
 	if (!same)
 		routes_update(n);
-	if (memcmp(key, n->r.node_key, KEY_LEN) != 0)
+	if (memcmp(key, n->r.node_key, KEY_LEN) != 0) {
 		relay_look(n->tn->d, key);
+		relay_look(n->tn->d, n->r.node_key);
+	}
 }
 
 void

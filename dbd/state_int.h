@@ -81,6 +81,7 @@ struct node {
 	uint64_t		 deferred;	/* told to wait until then */
 	uint64_t		 unknown;	/* may have been, before us */
 	struct timer		 expiry;
+	bool			 expired_said;	/* to peers and the log */
 
 	TAILQ_HEAD(, carrier)	 carries;	/* routes.c */
 	bool			 unsettled;	/* in the tailnet's list of */

@@ -21,7 +21,7 @@
 struct store;
 
 /* The newest schema version that this program knows. */
-#define STORE_VERSION	4
+#define STORE_VERSION	5
 
 /*
  * Opens or makes the SQLite database at path, migrates it forward (each step
@@ -74,6 +74,13 @@ bool	store_log_has(struct store *, uint64_t tailnet, uint64_t seq,
 int	store_find_result(struct store *, uint16_t slot, uint64_t generation,
 	    uint32_t request, int (*)(const struct result_row *, void *),
 	    void *);
+
+/* What was fetched, by URL. */
+int	store_load_fetched(struct store *,
+	    int (*)(const struct fetched_row *, void *), void *);
+/* The certificate's state.  1 found, 0 not, -1 error. */
+int	store_find_cert(struct store *,
+	    int (*)(const struct cert_row *, void *), void *);
 
 /* The next id of a kind, never given twice, even after deletion. */
 enum store_id {
@@ -154,6 +161,10 @@ int	store_add_log(struct store *, const struct log_row *);
  */
 int	store_trim_log(struct store *, uint64_t tailnet, uint32_t keep,
 	    uint64_t octets);
+int	store_put_fetched(struct store *, const struct fetched_row *);
+int	store_del_fetched(struct store *, struct slice url);
+/* There is one. */
+int	store_put_cert(struct store *, const struct cert_row *);
 int	store_add_audit(struct store *, const struct audit_row *);
 /*
  * Keeps the newest `keep` audit rows of the tailnet; of older ones it forgets

@@ -132,4 +132,27 @@ struct log_row {
 					 * length, body, without DB_BATCH */
 };
 
+/* The last good answer of a URL. */
+struct fetched_row {
+	struct slice	 url;		/* at most 255 octets */
+	struct slice	 body;		/* at most FETCHED_MAX */
+	int64_t		 at;
+};
+#define FETCHED_MAX	(1024 * 1024)
+
+/* What is known of the certificate that is had by ACME. */
+struct cert_row {
+	struct slice	 directory;	/* of the account; at most 1024 */
+	struct slice	 account;	/* its URL, or empty; likewise */
+	struct msg_list	 names;		/* of r_text: those of the chain */
+	struct slice	 chain;		/* PEM, CERT_CHAIN_MAX; or empty */
+	int64_t		 not_before;
+	int64_t		 not_after;
+	uint32_t	 failed;	/* times in a row */
+	int64_t		 retry;		/* not before this time */
+	struct slice	 why;		/* it failed; at most 255 */
+};
+#define CERT_CHAIN_MAX	60000
+#define CERT_NAMES	32
+
 #endif

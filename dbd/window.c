@@ -20,6 +20,7 @@ window_open(struct dbd *d)
 	struct node *n;
 	uint64_t now = env_now(d->env);
 
+	wall_note(d);
 	TAILQ_FOREACH(tn, &d->tailnets, all)
 		TAILQ_FOREACH(n, &tn->nodes, all) {
 			/* Whom we told to wait is forgotten. */

@@ -2,8 +2,10 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "dbd/acme_int.h"
 #include "dbd/batch_int.h"
 #include "dbd/handlers_int.h"
+#include "dbd/health_int.h"
 #include "dbd/relay_int.h"
 #include "dbd/session_int.h"
 #include "dbd/worker_int.h"
@@ -97,6 +99,8 @@ worker_free(struct worker *w)
 	struct held *h;
 
 	relay_worker_gone(w);
+	health_worker_gone(w);
+	dbacme_worker_gone(w);
 	batch_forget(d, w->link);
 	while ((wait = TAILQ_FIRST(&w->waits)) != NULL)
 		lite_forget(wait->node, false);
@@ -233,6 +237,7 @@ workers_sweep(void *arg)
 		sweep_queue(w, now);
 	}
 	prune(d);
+	wall_look(d);
 	if (!TAILQ_EMPTY(&d->workers))
 		timer_in(&d->sweep, SWEEP_US);
 }

@@ -15,7 +15,6 @@
 #define LABEL		"headscaled derp nonce 1"
 
 #define SEEN_MARK	16		/* octets that stand for a login */
-#define SEEN_MAX	65536		/* of one age */
 #define SEEN_MIN	256
 #define SEEN_US		(3600 * US_PER_S)
 
@@ -38,6 +37,7 @@ struct derp {
 	struct secret	*secret;
 	uint8_t		 public[DERP_KEY];
 	uint8_t		 seed[DERP_KEY];	/* of marks */
+	size_t		 max;			/* of an age */
 	struct seen	 age[2];		/* the newer, the older */
 };
 
@@ -48,13 +48,14 @@ keys(struct derp *d)
 }
 
 struct derp *
-derp_new(struct env *env, struct secret *key)
+derp_new(struct env *env, struct secret *key, size_t max)
 {
 	struct derp_keys *k;
 	struct derp *d;
 
 	d = xcalloc(1, sizeof(*d));
 	d->env = env;
+	d->max = max;
 	d->secret = secret_new(sizeof(*k));
 	k = keys(d);
 	memcpy(k->priv, secret_data(key), DERP_KEY);
@@ -172,7 +173,7 @@ seen_age(struct derp *d)
 {
 	uint64_t now = env_now(d->env);
 
-	if (d->age[0].n < SEEN_MAX && now < d->age[0].since + SEEN_US)
+	if (d->age[0].n < d->max && now < d->age[0].since + SEEN_US)
 		return;
 	free(d->age[1].mark);
 	d->age[1] = d->age[0];

@@ -14,6 +14,10 @@
  * a client that is there has sent its first record a round trip later.
  */
 #define YIELD_US	(500 * US_PER_MS)
+
+/* Logins to the relay of one worker: a second, and at once. */
+#define LOGINS_RATE	200
+#define LOGINS_BURST	512
 #define SAY_US		(10 * US_PER_S)	/* between two lines about it */
 
 /*
@@ -67,6 +71,8 @@ struct worker {
 	struct line		 proves;
 	TAILQ_HEAD(, login)	 logins;
 	bool			 login_was_last;	/* now an initiation */
+	struct timer		 pace;		/* a login may be had again */
+	struct budget		 budget;	/* of its logins */
 	uint32_t		 unconfirmed;	/* READY and PROVES */
 	struct timer		 room;		/* the oldest may yield */
 	uint64_t		 said_at;	/* 0: never */
@@ -111,6 +117,8 @@ keyd_new(struct env *env, const struct keyd_conf *conf, struct secret *key,
 	k->scratch = secret_new(sizeof(struct scratch));
 	k->cells = cells_new(NOISE_KEY);
 	k->generation = generation;
+	k->logins.rate = DERP_LOGINS_RATE;
+	k->logins.burst = DERP_LOGINS_BURST;
 	TAILQ_INIT(&k->workers);
 	return k;
 }
@@ -160,6 +168,7 @@ worker_free(struct worker *w)
 	while ((g = TAILQ_FIRST(&w->logins)) != NULL)
 		login_free(w, g);
 	timer_stop(&w->room);
+	timer_stop(&w->pace);
 	TAILQ_REMOVE(&w->keyd->workers, w, turn);
 	free(w);
 }
@@ -179,6 +188,7 @@ keyd_free(struct keyd *k)
 	responder_free(k->responder);
 	derp_free(k->derp);
 	signer_free(k->signer);
+	signer_free(k->before);
 	acme_free(k->acme);
 	buf_free(&k->cert);
 	free(k);
@@ -233,8 +243,6 @@ say_cert(struct worker *w)
 	const struct keyd *k = w->keyd;
 	struct msg m;
 
-	if (k->cert.n == 0)
-		return;
 	msg_init(&m, M_KEY_CERT);
 	m.u.key_cert.key = SIGNER_SELF;
 	m.u.key_cert.der = buf_slice_of(&k->cert);
@@ -247,7 +255,7 @@ keyd_relay(struct keyd *k, struct secret *key, const char **why)
 	struct worker *w;
 	struct derp *d;
 
-	if ((d = derp_new(k->env, key)) == NULL)
+	if ((d = derp_new(k->env, key, DERP_LOGINS_MAX)) == NULL)
 		*why = "the key is zero";
 	else if (memcmp(derp_public(d), keyd_public(k), DERP_KEY) == 0)
 		*why = "the relay must have a key of its own, not the Noise "
@@ -270,13 +278,18 @@ keyd_relay_public(const struct keyd *k)
 }
 
 void
-keyd_signer(struct keyd *k, struct signer *s, const uint8_t *der, size_t n)
+keyd_signer(struct keyd *k, struct signer *s, uint32_t epoch,
+    const uint8_t *der, size_t n)
 {
 	struct worker *w;
 
 	signer_share_acme(k->signer, s);
-	signer_free(k->signer);
+	signer_free(k->before);
+	k->before = k->signer;
+	k->before_epoch = k->epoch;
 	k->signer = s;
+	k->epoch = epoch & SIGNER_EPOCH_MASK;
+	k->next = NULL;
 	buf_clear(&k->cert);
 	buf_put(&k->cert, der, n);
 	TAILQ_FOREACH(w, &k->workers, turn)
@@ -304,9 +317,13 @@ keyd_up(struct keyd *k, struct link *l)
 	TAILQ_INIT(&w->proves);
 	TAILQ_INIT(&w->logins);
 	timer_init(&w->room, k->env, on_room, w);
+	timer_init(&w->pace, k->env, on_room, w);
+	w->budget.rate = LOGINS_RATE;
+	w->budget.burst = LOGINS_BURST;
 	TAILQ_INSERT_TAIL(&k->workers, w, turn);
-	say_server(w);
+	/* A worker that knows our key shows what is of this key. */
 	say_cert(w);
+	say_server(w);
 }
 
 void
@@ -437,19 +454,48 @@ on_hello(struct worker *w, const struct msg *m)
 	return 0;
 }
 
+/*
+ * Workers take a configuration into force when they come to it, before us or
+ * after: whom a key's number belongs to is said with it.
+ */
+static struct signer *
+signer_for(const struct keyd *k, unsigned int key, unsigned int *number)
+{
+	unsigned int epoch = key >> SIGNER_EPOCH_SHIFT;
+
+	*number = key & ((1U << SIGNER_EPOCH_SHIFT) - 1);
+	if (*number > SIGNER_PAIRS)
+		return epoch == 0 ? k->signer : NULL;
+	if (epoch == k->epoch)
+		return k->signer;
+	if (k->before != NULL && epoch == k->before_epoch)
+		return k->before;
+	return k->next != NULL && epoch == k->next_epoch ? k->next : NULL;
+}
+
+void
+keyd_signer_next(struct keyd *k, struct signer *s, uint32_t epoch)
+{
+	k->next = s;
+	k->next_epoch = epoch & SIGNER_EPOCH_MASK;
+}
+
 int
 keyd_sig_msg(struct keyd *k, struct link *l, const struct msg *m)
 {
 	const struct m_sig_sign *in = &m->u.sig_sign;
 	uint8_t sig[SIGNER_SIG_MAX];
 	size_t n = sizeof(sig);
-	enum signer_refusal why;
+	enum signer_refusal why = SIGNER_REFUSED_KEY;
+	struct signer *s;
+	unsigned int number;
 	struct msg r;
 
 	if (m->type != M_SIG_SIGN)
 		return -1;
-	why = signer_sign(k->signer, in->key, in->scheme,
-	    (const uint8_t *)in->octets.p, in->octets.n, sig, &n);
+	if ((s = signer_for(k, in->key, &number)) != NULL)
+		why = signer_sign(s, number, in->scheme,
+		    (const uint8_t *)in->octets.p, in->octets.n, sig, &n);
 	if (why == SIGNER_REFUSED_NOT) {
 		msg_init(&r, M_SIG_OK);
 		r.u.sig_ok.signature = slice_mem(sig, n);
@@ -633,6 +679,23 @@ hello_no(struct worker *w, const struct login *g, enum derp_refusal why)
 	link_reply(w->link, &m);
 }
 
+/* When one more may be had. */
+static uint64_t
+budget_at(const struct budget *b)
+{
+	uint64_t whole = (b->burst - 1) * US_PER_S / b->rate;
+
+	return b->next > whole ? b->next - whole : 0;
+}
+
+static void
+budget_take(struct budget *b, uint64_t now)
+{
+	if (b->next < now)
+		b->next = now;
+	b->next += US_PER_S / b->rate;
+}
+
 static void
 login_next(struct worker *w, struct scratch *s)
 {
@@ -641,6 +704,8 @@ login_next(struct worker *w, struct scratch *s)
 	enum derp_refusal why = DERP_REFUSED_NONE;
 	struct m_key_derp_ok *ok;
 
+	budget_take(&w->budget, env_now(k->env));
+	budget_take(&k->logins, env_now(k->env));
 	if (k->derp != NULL)
 		why = derp_login(k->derp, g->client, g->nonce, g->box, g->n,
 		    s->info, &s->answer);
@@ -662,6 +727,24 @@ login_next(struct worker *w, struct scratch *s)
 	login_free(w, g);
 }
 
+/* Else it waits in line, and pace comes when it may. */
+static bool
+can_login(struct worker *w)
+{
+	struct keyd *k = w->keyd;
+	uint64_t at = budget_at(&w->budget);
+
+	if (TAILQ_EMPTY(&w->logins))
+		return false;
+	if (at < budget_at(&k->logins))
+		at = budget_at(&k->logins);
+	if (at <= env_now(k->env))
+		return true;
+	if (!timer_pending(&w->pace))
+		timer_at(&w->pace, at);
+	return false;
+}
+
 static bool
 can_accept(struct worker *w)
 {
@@ -673,7 +756,7 @@ worker_has_work(struct worker *w)
 {
 	const struct handshake *h;
 
-	if (!TAILQ_EMPTY(&w->proves) || !TAILQ_EMPTY(&w->logins))
+	if (!TAILQ_EMPTY(&w->proves) || can_login(w))
 		return true;
 	if (TAILQ_EMPTY(&w->waits))
 		return false;
@@ -709,7 +792,7 @@ keyd_turn(struct keyd *k)
 	/* Records first: they end what stands against the bound. */
 	if (!TAILQ_EMPTY(&w->proves))
 		confirm_next(w, s);
-	else if (!TAILQ_EMPTY(&w->logins) &&
+	else if (can_login(w) &&
 	    (!w->login_was_last || !can_accept(w))) {
 		w->login_was_last = true;
 		login_next(w, s);

@@ -49,11 +49,19 @@ bool		 keyd_relay(struct keyd *, struct secret *, const char **why);
 /* The relay's public key; NULL while there is none. */
 const uint8_t	*keyd_relay_public(const struct keyd *);
 /*
- * Takes over the keys that sign from now on, and copies n octets of the
- * certificate of SIGNER_SELF, which all workers are told; n 0: there is none.
+ * Takes over the keys that sign from now on, which came with this epoch, and
+ * copies n octets of the certificate of SIGNER_SELF, which all workers are
+ * told; n 0: there is none.  Those before go on signing for whom names their
+ * epoch (SIG_SIGN).
  */
-void		 keyd_signer(struct keyd *, struct signer *,
+void		 keyd_signer(struct keyd *, struct signer *, uint32_t epoch,
 		    const uint8_t *der, size_t n);
+/*
+ * These are to follow: they sign for whom names their epoch.  Not taken over;
+ * NULL: none do any more, before they are freed.
+ */
+void		 keyd_signer_next(struct keyd *, struct signer *,
+		    uint32_t epoch);
 
 /*
  * Takes over ACME's part (keyd/acme.h) and the key of its certificate; NULL:
@@ -66,7 +74,7 @@ void		 keyd_acme_link(struct keyd *, struct link *);
 int		 keyd_acme_msg(struct keyd *, struct link *,
 		    const struct msg *);
 
-/* A worker's KEY link: KEY_SERVER and KEY_CERT are sent at once. */
+/* A worker's KEY link: KEY_CERT and KEY_SERVER are sent at once. */
 void		 keyd_up(struct keyd *, struct link *);
 /*
  * A message of a worker's SIG link, answered at once: 0, or -1 for a

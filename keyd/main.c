@@ -32,6 +32,7 @@
 #define OPENSSL_HEAP	(256 * 1024)
 
 #define STAT_US		US_PER_S
+#define SLOTS		65	/* of workers, from 1 */
 
 struct keyd_main {
 	struct child		*child;
@@ -50,9 +51,33 @@ struct keyd_main {
 	struct msg		*early;		/* links before the core */
 	size_t			 nearly;
 	struct link		*acme_link;	/* NULL: down */
+	struct link		*key_link[SLOTS];	/* the last of each */
+	struct link		*sig_link[SLOTS];
 	struct timer		 stat_timer;
 	struct r_counters	 said;		/* to master */
 };
+
+/* It is down. */
+static void
+forget(struct link **of, const struct link *l)
+{
+	if (of[link_slot(l)] == l)
+		of[link_slot(l)] = NULL;
+}
+
+/*
+ * A worker has one of each kind: what it had is closed when another one comes,
+ * or it could gather them.  That of the process before it ends by itself.
+ */
+static struct link *
+replaced(struct link **of, struct link *l)
+{
+	struct link *old = of[link_slot(l)];
+
+	of[link_slot(l)] = l;
+	return old != NULL && link_generation(old) == link_generation(l) ?
+	    old : NULL;
+}
 
 static void
 on_key_msg(struct link *l, const struct msg *m, void *tag, void *arg)
@@ -69,6 +94,7 @@ on_key_down(struct link *l, enum link_why why, void *arg)
 {
 	struct keyd_main *km = arg;
 
+	forget(km->key_link, l);
 	keyd_down(km->core, l);
 	child_blame(km->child, l, why);
 	link_free(l);
@@ -89,6 +115,7 @@ on_sig_down(struct link *l, enum link_why why, void *arg)
 {
 	struct keyd_main *km = arg;
 
+	forget(km->sig_link, l);
 	child_blame(km->child, l, why);
 	link_free(l);
 }
@@ -120,7 +147,7 @@ static void
 link_open(struct keyd_main *km, const struct msg *m)
 {
 	struct link_conf conf;
-	struct link *l;
+	struct link *l, *old;
 
 	memset(&conf, 0, sizeof(conf));
 	conf.arg = km;
@@ -128,7 +155,8 @@ link_open(struct keyd_main *km, const struct msg *m)
 	case LINK_SIG:
 		conf.on_msg = on_sig_msg;
 		conf.on_down = on_sig_down;
-		(void)child_link(km->child, m, &conf);
+		l = child_link(km->child, m, &conf);
+		link_free(replaced(km->sig_link, l));
 		break;
 	case LINK_ACME:
 		conf.on_msg = on_acme_msg;
@@ -141,7 +169,12 @@ link_open(struct keyd_main *km, const struct msg *m)
 	default:
 		conf.on_msg = on_key_msg;
 		conf.on_down = on_key_down;
-		keyd_up(km->core, child_link(km->child, m, &conf));
+		l = child_link(km->child, m, &conf);
+		if ((old = replaced(km->key_link, l)) != NULL) {
+			keyd_down(km->core, old);
+			link_free(old);
+		}
+		keyd_up(km->core, l);
 	}
 }
 
@@ -159,6 +192,8 @@ take_link(struct keyd_main *km, const struct msg *m)
 	    m->u.cfg_link.role != (worker ? ROLE_WORKER : ROLE_DBD))
 		fatalx("link of kind %u to role %u", m->u.cfg_link.link,
 		    m->u.cfg_link.role);
+	if (worker && m->u.cfg_link.slot >= SLOTS)
+		fatalx("link to a worker in slot %u", m->u.cfg_link.slot);
 	if (km->core != NULL) {
 		link_open(km, m);
 		return;
@@ -294,6 +329,14 @@ on_boot(struct child *c, const struct m_cfg_boot *boot, void *arg)
 }
 
 static void
+unstage(struct keyd_main *km, struct slice self)
+{
+	if (km->core != NULL)
+		keyd_signer_next(km->core, NULL, 0);
+	pairs_begin(km->pairs, self);
+}
+
+static void
 on_cfg(struct child *c, const struct msg *m, void *tag, void *arg)
 {
 	struct keyd_main *km = arg;
@@ -311,7 +354,7 @@ on_cfg(struct child *c, const struct msg *m, void *tag, void *arg)
 		km->staged.pending_max = m->u.cfg_conf_keyd.pending_max;
 		km->staged.pending_ms = m->u.cfg_conf_keyd.pending_ms;
 		km->epoch = m->u.cfg_conf_keyd.epoch;
-		pairs_begin(km->pairs, m->u.cfg_conf_keyd.self_signed);
+		unstage(km, m->u.cfg_conf_keyd.self_signed);
 		buf_clear(&km->acme_conf);
 		msg_rec_encode(&km->acme_conf, MR_ACME,
 		    &m->u.cfg_conf_keyd.acme);
@@ -332,13 +375,19 @@ on_cfg(struct child *c, const struct msg *m, void *tag, void *arg)
 static void
 make_core(struct keyd_main *km)
 {
-	size_t i;
-
 	km->core = keyd_new(ev_env(child_ev(km->child)), &km->staged, km->key,
 	    km->boot, km->generation);
 	km->key = km->boot = NULL;
 	if (km->core == NULL)
 		fatalx("the Noise key is of no use");
+}
+
+/* With all that is to be said first (KEY_CERT) in place. */
+static void
+open_early(struct keyd_main *km)
+{
+	size_t i;
+
 	for (i = 0; i < km->nearly; i++)
 		link_open(km, &km->early[i]);
 	free(km->early);
@@ -398,6 +447,7 @@ on_stage(struct child *c, uint32_t epoch, char *why, size_t whylen, void *arg)
 {
 	struct keyd_main *km = arg;
 	const char *wrong = NULL;
+	bool ok;
 
 	if (km->epoch != epoch)
 		wrong = "no configuration came";
@@ -414,14 +464,17 @@ on_stage(struct child *c, uint32_t epoch, char *why, size_t whylen, void *arg)
 		return false;
 	if (!stage_acme(km, why, whylen))
 		return false;
-	if (km->core != NULL)
+	if (km->core != NULL) {
+		keyd_signer_next(km->core, pairs_staged(km->pairs), epoch);
 		return take_relay(km, why, whylen);
+	}
 	make_core(km);
-	if (!take_relay(km, why, whylen))
-		return false;
-	pairs_commit(km->pairs, km->core);
-	commit_acme(km);
-	return true;
+	if ((ok = take_relay(km, why, whylen))) {
+		pairs_commit(km->pairs, km->core, epoch);
+		commit_acme(km);
+	}
+	open_early(km);
+	return ok;
 }
 
 static void
@@ -433,7 +486,7 @@ on_commit(struct child *c, uint32_t epoch, void *arg)
 	if (km->epoch != epoch)
 		return;
 	keyd_reconf(km->core, &km->staged);
-	pairs_commit(km->pairs, km->core);
+	pairs_commit(km->pairs, km->core, epoch);
 	commit_acme(km);
 }
 
@@ -446,7 +499,7 @@ on_discard(struct child *c, uint32_t epoch, void *arg)
 	if (km->epoch != epoch)
 		return;
 	km->epoch = 0;
-	pairs_begin(km->pairs, slice_str(""));
+	unstage(km, slice_str(""));
 }
 
 static void

@@ -25,25 +25,34 @@ struct half {
 	size_t		 n;
 };
 
-struct pairs {
-	struct signer	*signer;	/* staged; NULL: nothing is */
-	struct half	 half[SIGNER_MAX];
-	char		 why[WHY_MAX];	/* the first fault; "" if none */
-	char		 self[256];	/* host that was asked for */
-	struct signer	*made;		/* has SIGNER_SELF, for host */
+/* A certificate signed by itself. */
+struct self {
+	struct signer	*signer;	/* has SIGNER_SELF; NULL: none made */
 	char		 host[256];
 	uint8_t		 der[DER_MAX];
 	size_t		 nder;
 };
 
+struct pairs {
+	struct signer	*signer;	/* staged; NULL: nothing is */
+	struct half	 half[SIGNER_MAX];
+	char		 why[WHY_MAX];	/* the first fault; "" if none */
+	char		 self[256];	/* host that was asked for */
+	struct self	 made;		/* in force; it may stay */
+	struct self	 next;		/* staged, if it is not that one */
+};
+
 struct pairs *
 pairs_new(void)
 {
-	struct pairs *p;
+	return xcalloc(1, sizeof(struct pairs));
+}
 
-	p = xcalloc(1, sizeof(*p));
-	p->made = signer_new();
-	return p;
+static void
+self_clear(struct self *s)
+{
+	signer_free(s->signer);
+	memset(s, 0, sizeof(*s));
 }
 
 static void
@@ -56,6 +65,7 @@ clear(struct pairs *p)
 	memset(p->half, 0, sizeof(p->half));
 	signer_free(p->signer);
 	p->signer = NULL;
+	self_clear(&p->next);
 	p->why[0] = '\0';
 }
 
@@ -65,7 +75,7 @@ pairs_free(struct pairs *p)
 	if (p == NULL)
 		return;
 	clear(p);
-	signer_free(p->made);
+	self_clear(&p->made);
 	free(p);
 }
 
@@ -164,19 +174,24 @@ check_half(struct pairs *p, unsigned int number)
 static void
 make_self(struct pairs *p, int64_t now)
 {
+	struct self *s = &p->next;
+
 	if (p->self[0] == '\0')
 		return;
-	if (strcmp(p->self, p->host) != 0) {
-		p->nder = signer_self(p->made, p->self, now, p->der,
-		    sizeof(p->der));
-		if (p->nder == 0) {
-			fault(p, p->self, "no certificate can be made of it");
-			return;
-		}
-		(void)strlcpy(p->host, p->self, sizeof(p->host));
-		log_info("made a self-signed certificate host=%s", p->host);
+	if (strcmp(p->self, p->made.host) == 0) {
+		signer_share_self(p->made.signer, p->signer);
+		return;
 	}
-	signer_share_self(p->made, p->signer);
+	self_clear(s);
+	s->signer = signer_new();
+	s->nder = signer_self(s->signer, p->self, now, s->der, sizeof(s->der));
+	if (s->nder == 0) {
+		fault(p, p->self, "no certificate can be made of it");
+		return;
+	}
+	(void)strlcpy(s->host, p->self, sizeof(s->host));
+	log_info("made a self-signed certificate host=%s", s->host);
+	signer_share_self(s->signer, p->signer);
 }
 
 bool
@@ -197,12 +212,24 @@ pairs_check(struct pairs *p, int64_t now, char *why, size_t whylen)
 	return false;
 }
 
+struct signer *
+pairs_staged(struct pairs *p)
+{
+	return p->signer;
+}
+
 void
-pairs_commit(struct pairs *p, struct keyd *k)
+pairs_commit(struct pairs *p, struct keyd *k, uint32_t epoch)
 {
 	if (p->signer == NULL)
 		return;
-	keyd_signer(k, p->signer, p->der, p->self[0] == '\0' ? 0 : p->nder);
+	if (p->next.signer != NULL) {
+		self_clear(&p->made);
+		p->made = p->next;
+		memset(&p->next, 0, sizeof(p->next));
+	} else if (p->self[0] == '\0')
+		self_clear(&p->made);
+	keyd_signer(k, p->signer, epoch, p->made.der, p->made.nder);
 	p->signer = NULL;
 	clear(p);
 }

@@ -28,7 +28,9 @@ void		 pairs_file(struct pairs *, const struct m_cfg_file *, int fd);
  */
 bool		 pairs_check(struct pairs *, int64_t now, char *why,
 		    size_t whylen);
-/* What was checked is in force from now on. */
-void		 pairs_commit(struct pairs *, struct keyd *);
+/* The keys that were checked, still ours; NULL: none are staged. */
+struct signer	*pairs_staged(struct pairs *);
+/* What was checked, of this epoch, is in force from now on. */
+void		 pairs_commit(struct pairs *, struct keyd *, uint32_t epoch);
 
 #endif

@@ -18,6 +18,8 @@
 #define SIGNER_ALPNS	4		/* and how many there are */
 #define SIGNER_ACME	31		/* of the certificate had by ACME */
 #define SIGNER_SELF	32		/* of the one signed by itself */
+#define SIGNER_EPOCH_SHIFT 6		/* above the number in SIG_SIGN */
+#define SIGNER_EPOCH_MASK 0x3ff
 #define SIGNER_PEM_MAX	65536		/* octets of a file */
 #define SIGNER_SIG_MAX	1024
 

@@ -22,9 +22,8 @@
  * they are not mistakes.
  */
 static const char *const later[] = {
-	"acme", "tls|acme", "database", "oidc", "api", "metrics",
-	"listen|role", "listen|backlog", "dns|record", "derp|urls",
-	"derp|update", "derp|region", "derp|server|mesh_key_file", "log|format",
+	"database", "oidc", "api", "metrics", "listen|role", "listen|backlog",
+	"dns|record", "derp|region", "derp|server|mesh_key_file", "log|format",
 	"limits|register_per_minute"
 };
 
@@ -414,11 +413,13 @@ conf_free(struct conf *c)
 	free(c->files.derp_map);
 	free(c->files.records);
 	free(c->files.policy);
+	conf_fetch_free(c);
 	free(c->users.worker);
 	free(c->users.keyd);
 	free(c->users.dbd);
 	free(c->users.policyc);
 	free(c->users.stun);
+	free(c->users.out);
 	free(c->users.group);
 	scan_free(c->scan);
 	free(c);
@@ -458,6 +459,13 @@ conf_reloadable(const struct conf *a, const struct conf *b, char *why,
 		{ "users[0]|policyc", same(a->users.policyc,
 		    b->users.policyc) },
 		{ "users[0]|stun", same(a->users.stun, b->users.stun) },
+		{ "users[0]|out", same(a->users.out, b->users.out) },
+		{ "acme[0]|names", (a->acme.nnames == 0) ==
+		    (b->acme.nnames == 0) },
+		{ "acme[0]|account_key_file", same(a->files.acme_account,
+		    b->files.acme_account) },
+		{ "acme[0]|key_file", same(a->files.acme_key,
+		    b->files.acme_key) },
 		{ "derp[0]|server[0]|enabled", a->derp.enabled ==
 		    b->derp.enabled },
 		{ "derp[0]|server[0]|private_key_file",

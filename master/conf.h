@@ -13,6 +13,7 @@
 
 #include "common/ip.h"
 #include "master/conf_edge.h"
+#include "master/conf_fetch.h"
 #include "master/conf_scan.h"
 
 #define CONF_PATH	"/etc/headscaled/headscaled.conf"
@@ -43,6 +44,8 @@ struct conf_files {			/* absolute paths; NULL: none */
 	char		*libexec_dir;
 	char		*noise_key;
 	char		*derp_key;	/* of the relay, if it is enabled */
+	char		*acme_account;	/* keys, if there is ACME */
+	char		*acme_key;
 	char		*derp_map;
 	char		*records;
 	char		*policy;	/* NULL: it is in the database */
@@ -54,6 +57,7 @@ struct conf_users {
 	char		*dbd;
 	char		*policyc;
 	char		*stun;
+	char		*out;
 	char		*group;		/* may open the control socket */
 };
 
@@ -104,6 +108,8 @@ struct conf {
 	bool		 self_signed;	/* a certificate for server_host */
 	bool		 hsts;
 	struct conf_derp derp;
+	struct conf_acme acme;
+	struct conf_fetch fetch;
 	bool		 magic_dns;
 	bool		 override_local;
 	char		*resolvers[CONF_RESOLVERS_MAX];

@@ -156,7 +156,7 @@ static void
 check_users(struct check *c)
 {
 	struct conf_users *u = &c->conf->users;
-	const char *all[5];
+	const char *all[6];
 	size_t i, k;
 
 	u->worker = account(c, "users[0]|worker");
@@ -164,12 +164,14 @@ check_users(struct check *c)
 	u->dbd = account(c, "users[0]|dbd");
 	u->policyc = account(c, "users[0]|policyc");
 	u->stun = account(c, "users[0]|stun");
+	u->out = account(c, "users[0]|out");
 	u->group = account(c, "group");
 	all[0] = u->worker;
 	all[1] = u->keyd;
 	all[2] = u->dbd;
 	all[3] = u->policyc;
 	all[4] = u->stun;
+	all[5] = u->out;
 	for (i = 0; i < NITEMS(all); i++)
 		for (k = 0; k < i; k++)
 			if (strcmp(all[i], all[k]) == 0)
@@ -402,5 +404,7 @@ check_all(struct check *c)
 	conf->randomize_port = cfg_getbool(c->cfg, "client|randomize_port");
 	conf->taildrop = cfg_getbool(c->cfg, "client|taildrop");
 	conf->logtail = cfg_getbool(c->cfg, "client|logtail");
+	check_fetch(c);
 	check_edge(c);
+	check_keys(c);
 }

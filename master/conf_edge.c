@@ -112,7 +112,8 @@ check_pairs(struct check *c)
 			    "noise_key_file");
 	}
 	conf->self_signed = cfg_getbool(tls, "self_signed");
-	conf->hsts = cfg_getbool(tls, "hsts") && conf->npairs > 0;
+	conf->hsts = cfg_getbool(tls, "hsts") && (conf->npairs > 0 ||
+	    conf->acme.nnames > 0);
 }
 
 static void
@@ -127,9 +128,10 @@ check_listeners(struct check *c)
 			tls++;
 			(void)snprintf(path, sizeof(path), "listen[%u]|tls",
 			    conf->addrs[i].section);
-			if (conf->npairs == 0 && !conf->self_signed)
+			if (conf->npairs == 0 && !conf->self_signed &&
+			    conf->acme.nnames == 0)
 				check_fail(c, path, "tls wants a keypair in "
-				    "section tls");
+				    "section tls, or acme");
 		}
 		if (conf->addrs[i].proxy && conf->nproxies == 0) {
 			(void)snprintf(path, sizeof(path),
@@ -147,6 +149,9 @@ check_listeners(struct check *c)
 	if (tls == 0 && conf->npairs > 0)
 		check_warn(c, "tls[0]", "no listener speaks TLS: the "
 		    "certificates are of no use");
+	if (tls == 0 && conf->acme.nnames > 0)
+		check_warn(c, "acme[0]", "no listener speaks TLS: the "
+		    "certificate is of no use");
 	if (conf->self_signed && !conf->local)
 		check_warn(c, "tls[0]|self_signed", "clients do not believe a "
 		    "self-signed certificate");

@@ -37,9 +37,27 @@ uint32_t check_ranged(struct check *, const char *path, uint32_t min,
  */
 char	*check_file(struct check *, const char *path, const char *dir,
 	    const char *def, size_t max);
-/* TLS, proxies and the relay (conf_edge.c): after all the rest. */
+/* ACME, URLs of DERP maps, who is asked (conf_fetch.c): before check_edge(). */
+void	check_fetch(struct check *);
+/* TLS, proxies and the relay (conf_edge.c). */
 void	check_edge(struct check *);
+/* No two of the private keys are the same file: after all the rest. */
+void	check_keys(struct check *);
 /* The part about server_url, base_domain and DNS (conf_names.c). */
 void	check_names(struct check *);
+
+/*
+ * A DNS name of at most max octets in lower case, without the one dot that
+ * may end it; the caller's.  NULL if it is no name.
+ */
+char	*names_domain(const char *, size_t max);
+/*
+ * The host of an URL, n octets: "host", "1.2.3.4", "[2001:db8::1]".  A
+ * lower-case name (then the address has family 0) or an address without
+ * brackets; the caller's.  NULL if it is neither.
+ */
+char	*names_host(const char *, size_t n, struct ip *);
+/* The number of a port, up to end; 0 if it is none. */
+uint16_t names_port(const char *, const char *end);
 
 #endif

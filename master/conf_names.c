@@ -12,9 +12,8 @@
 #define DOMAIN_MAX	189
 #define URL_MAX		255
 
-/* Lower case, without the one dot that may end it; NULL if it is no name. */
-static char *
-domain(const char *text, size_t max)
+char *
+names_domain(const char *text, size_t max)
 {
 	size_t n = strlen(text);
 	char *p, *q;
@@ -40,9 +39,8 @@ within(const char *name, const char *zone)
 	    (n == z || name[n - z - 1] == '.');
 }
 
-/* "host", "1.2.3.4", "[2001:db8::1]" to a lower-case name or an address. */
-static char *
-url_host(const char *p, size_t n, struct ip *ip)
+char *
+names_host(const char *p, size_t n, struct ip *ip)
 {
 	char *text, *name;
 
@@ -61,14 +59,13 @@ url_host(const char *p, size_t n, struct ip *ip)
 		free(text);
 		return NULL;
 	}
-	name = domain(text, 253);
+	name = names_domain(text, 253);
 	free(text);
 	return name;
 }
 
-/* 0 if it is none. */
-static uint16_t
-port_of(const char *p, const char *end)
+uint16_t
+names_port(const char *p, const char *end)
 {
 	char digits[8];
 	const char *err;
@@ -134,7 +131,7 @@ check_url(struct check *c)
 	conf->https = tls;
 	conf->server_port = tls ? 443 : 80;
 	if (p > host && p[-1] == ':') {
-		if ((conf->server_port = port_of(p, end)) == 0) {
+		if ((conf->server_port = names_port(p, end)) == 0) {
 			check_fail(c, "server_url", "server_url: the port must "
 			    "be between 1 and 65535");
 			return;
@@ -142,7 +139,7 @@ check_url(struct check *c)
 		p--;
 	} else
 		p = end;
-	if ((conf->server_host = url_host(host, (size_t)(p - host), &ip)) ==
+	if ((conf->server_host = names_host(host, (size_t)(p - host), &ip)) ==
 	    NULL) {
 		check_fail(c, "server_url", "server_url: '%.*s' is neither a "
 		    "host name nor an address", (int)(p - host), host);
@@ -160,7 +157,7 @@ check_domain(struct check *c)
 	struct conf *conf = c->conf;
 	const char *text = cfg_getstr(c->cfg, "base_domain");
 
-	if ((conf->base_domain = domain(text, DOMAIN_MAX)) == NULL) {
+	if ((conf->base_domain = names_domain(text, DOMAIN_MAX)) == NULL) {
 		check_fail(c, "base_domain", "'%s' is not a DNS name of at "
 		    "most %d octets", text, DOMAIN_MAX);
 		return;
@@ -193,7 +190,7 @@ resolver_ok(const char *text)
 	if (strncmp(text, "https://", 8) != 0 || strlen(text) > URL_MAX)
 		return false;
 	host = text + 8;
-	name = url_host(host, strcspn(host, "/:?#"), &ip);
+	name = names_host(host, strcspn(host, "/:?#"), &ip);
 	ok = name != NULL;
 	free(name);
 	for (p = text; *p != '\0'; p++)
@@ -243,7 +240,7 @@ check_splits(struct check *c, cfg_t *dns)
 		}
 		sec = cfg_getnsec(dns, "split", i);
 		s = &conf->splits[conf->nsplits++];
-		if ((s->suffix = domain(cfg_title(sec), 253)) == NULL) {
+		if ((s->suffix = names_domain(cfg_title(sec), 253)) == NULL) {
 			check_fail(c, path, "split: '%s' is not a DNS name",
 			    cfg_title(sec));
 			return;
@@ -286,7 +283,7 @@ check_dns(struct check *c)
 		    CONF_SEARCH_MAX);
 	for (i = 0; i < cfg_size(dns, "search") && !c->failed; i++) {
 		text = cfg_getnstr(dns, "search", i);
-		if ((name = domain(text, 253)) == NULL) {
+		if ((name = names_domain(text, 253)) == NULL) {
 			check_fail(c, "dns[0]|search", "'%s' is not a DNS name",
 			    text);
 			return;
@@ -313,7 +310,7 @@ check_domains(struct check *c)
 		    CONF_DOMAINS_MAX);
 	for (i = 0; i < cfg_size(c->cfg, "domains") && !c->failed; i++) {
 		text = cfg_getnstr(c->cfg, "domains", i);
-		if ((name = domain(text, 253)) == NULL) {
+		if ((name = names_domain(text, 253)) == NULL) {
 			check_fail(c, "domains", "'%s' is not a DNS name",
 			    text);
 			return;

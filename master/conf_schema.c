@@ -139,6 +139,20 @@ static cfg_opt_t server[] = {
 	CFG_END()
 };
 
+static cfg_opt_t acme[] = {
+	STRING("directory", "https://acme-v02.api.letsencrypt.org/directory"),
+	LIST("names"),
+	LIST("contact"),
+	STRING("challenge", "http-01"),
+	STRING("account_key_file", NULL),
+	STRING("key_file", NULL),
+	CFG_END()
+};
+
+static cfg_opt_t fetch[] = {
+	LIST("allow"), STRING("ca_file", NULL), CFG_END()
+};
+
 static cfg_opt_t limits[] = {
 	NUMBER("connections", 16384),
 	NUMBER("request_header", 16384),
@@ -152,17 +166,19 @@ static cfg_opt_t limits[] = {
 	CFG_END()
 };
 
+static cfg_opt_t users[] = {
+	STRING("worker", "_hsworker"),
+	STRING("keyd", "_hskeyd"),
+	STRING("dbd", "_hsdbd"),
+	STRING("policyc", "_hspolicy"),
+	STRING("stun", "_hsstun"),
+	STRING("out", "_hsout"),
+	CFG_END()
+};
+
 cfg_t *
 schema_new(void)
 {
-	cfg_opt_t users[] = {
-		STRING("worker", "_hsworker"),
-		STRING("keyd", "_hskeyd"),
-		STRING("dbd", "_hsdbd"),
-		STRING("policyc", "_hspolicy"),
-		STRING("stun", "_hsstun"),
-		CFG_END()
-	};
 	cfg_opt_t listen[] = {
 		STRING("address", NULL),
 		NUMBER("port", 0),
@@ -185,6 +201,9 @@ schema_new(void)
 	};
 	cfg_opt_t derp[] = {
 		STRING("map_file", NULL),
+		LIST("urls"),
+		SECONDS("update", 10800),
+		SECONDS("avoid_after", 0),
 		CFG_SEC("server", server, CFGF_NONE),
 		CFG_END()
 	};
@@ -236,6 +255,8 @@ schema_new(void)
 		CFG_SEC("users", users, CFGF_NONE),
 		CFG_SEC("listen", listen, CFGF_MULTI | CFGF_TITLE),
 		CFG_SEC("tls", tls, CFGF_NONE),
+		CFG_SEC("acme", acme, CFGF_NONE),
+		CFG_SEC("fetch", fetch, CFGF_NONE),
 		CFG_SEC("dns", dns, CFGF_NONE),
 		CFG_SEC("derp", derp, CFGF_NONE),
 		CFG_SEC("policy", policy, CFGF_NONE),

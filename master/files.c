@@ -10,11 +10,13 @@
 #include "common/compat/compat.h"
 #include "common/enc.h"
 #include "common/log.h"
+#include "common/secret.h"
 #include "common/memfd.h"
 #include "common/str.h"
 #include "master/files.h"
 #include "master/path.h"
 
+#define SECRET_MAX	65536
 #define KINDS	3
 #define COPY_MAX	(4 << 20)	/* a worker takes no more */
 
@@ -98,6 +100,7 @@ copy(int fd, size_t n)
 	if (got != -1)
 		to = memfd_make("file", p, at);
 	saved = errno;
+	wipe(p, n + 1);		/* keys come this way, too */
 	free(p);
 	errno = saved;
 	return to;
@@ -302,6 +305,30 @@ files_copy(const char *path, char *why, size_t whylen)
 }
 
 int
+files_copy_secret(const char *path, char *why, size_t whylen)
+{
+	struct stat st;
+	int fd, to;
+
+	if ((fd = path_open(path, PATH_SECRET, NULL, why, whylen)) == -1)
+		return -1;
+	if (fstat(fd, &st) == -1)
+		to = -1;
+	else if (st.st_size > SECRET_MAX) {
+		(void)snprintf(why, whylen, "%s: more than %d octets", path,
+		    SECRET_MAX);
+		(void)close(fd);
+		return -1;
+	} else if ((to = copy(fd, (size_t)st.st_size)) == -1 &&
+	    errno == ENOSYS)
+		return fd;
+	if (to == -1)
+		(void)snprintf(why, whylen, "%s: %s", path, strerror(errno));
+	(void)close(fd);
+	return to;
+}
+
+int
 files_again(int fd)
 {
 	struct stat st;
@@ -406,16 +433,26 @@ key_made(const char *path, char *why, size_t whylen)
 }
 
 int
+key_blank(void)
+{
+	char path[] = "/tmp/headscaled.XXXXXX";
+	int fd;
+
+	if ((fd = mkostemp(path, O_CLOEXEC)) != -1)
+		(void)unlink(path);
+	return fd;
+}
+
+int
 key_nowhere(void)
 {
-	char path[] = "/tmp/headscaled.XXXXXX", text[80] = "privkey:";
+	char text[80] = "privkey:";
 	uint8_t key[32];
 	size_t n;
 	int fd;
 
-	if ((fd = mkostemp(path, O_CLOEXEC)) == -1)
+	if ((fd = key_blank()) == -1)
 		return -1;
-	(void)unlink(path);
 	arc4random_buf(key, sizeof(key));
 	hex_enc(text + strlen(text), key, sizeof(key));
 	n = strlen(text);

@@ -1,8 +1,8 @@
 /*
- * Files that master opens, checks and hands on as descriptors: the Noise and
- * the relay's key, the DERP map, the extra DNS records, the policy.  It never
- * reads a key; of the others it makes sealed copies without looking at what
- * is in them.
+ * Files that master opens, checks and hands on as descriptors: the keys of
+ * Noise, the relay and ACME, the DERP map, the extra DNS records, the policy.
+ * It never reads a key; of the others it makes sealed copies without looking
+ * at what is in them.
  */
 
 #ifndef MASTER_FILES_H
@@ -24,7 +24,11 @@ enum file_kind {
 	FILE_DERP_KEY,
 	FILE_DERP_KEY_NEW,
 	FILE_TLS_KEY,
-	FILE_TLS_CERT
+	FILE_TLS_CERT,
+	FILE_ACME_ACCOUNT,
+	FILE_ACME_ACCOUNT_NEW,
+	FILE_ACME_KEY,
+	FILE_ACME_KEY_NEW
 };
 
 struct files;
@@ -62,6 +66,11 @@ bool		 files_changed(struct files *, enum file_kind);
  */
 int		 files_copy(const char *path, char *why, size_t whylen);
 /*
+ * The same of a private key, of at most 64 KB: what is written over it is of
+ * no effect until the next configuration.
+ */
+int		 files_copy_secret(const char *path, char *why, size_t whylen);
+/*
  * Another such copy of that copy, with a place in it of its own: who reads
  * one moves no other's.  -1 with errno.
  */
@@ -81,6 +90,8 @@ bool		 key_made(const char *path, char *why, size_t whylen);
  * looks at a configuration, where there is none yet.  -1 with errno.
  */
 int		 key_nowhere(void);
+/* Likewise an empty one, to make a key in that nobody keeps. */
+int		 key_blank(void);
 /* True if the key file is safe, or can be made there: for headscaled -n. */
 bool		 key_check(const char *path, char *why, size_t whylen);
 

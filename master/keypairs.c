@@ -1,4 +1,3 @@
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +11,8 @@
 #include "master/path.h"
 
 struct pair {
-	int		 certificate;	/* a sealed copy */
-	int		 key;		/* the file itself */
+	int		 certificate;	/* sealed copies */
+	int		 key;
 };
 
 struct set {
@@ -86,7 +85,7 @@ keypairs_stage(struct keypairs *p, const struct conf *conf, char *why,
 		if (e->certificate == -1)
 			return refuse(conf, i, "certificate", text, why,
 			    whylen);
-		e->key = path_open(conf->pairs[i].key, PATH_SECRET, NULL, text,
+		e->key = files_copy_secret(conf->pairs[i].key, text,
 		    sizeof(text));
 		if (e->key == -1)
 			return refuse(conf, i, "key", text, why, whylen);
@@ -114,16 +113,13 @@ keypairs_get(const struct keypairs *p, bool staged, unsigned int number,
 {
 	const struct set *s = staged ? &p->next : &p->now;
 	const struct pair *e;
-	int fd = -1;
+	int fd;
 
 	if (number == 0 || number > s->n)
 		return -1;
 	e = &s->pair[number - 1];
-	if (!key)
-		fd = files_again(e->certificate);
-	/* An earlier keyd has read it to its end. */
-	else if (lseek(e->key, 0, SEEK_SET) != -1)
-		fd = fcntl(e->key, F_DUPFD_CLOEXEC, 0);
+	/* A copy each: who reads one moves no other's place. */
+	fd = files_again(key ? e->key : e->certificate);
 	if (fd == -1)
 		log_warn("descriptor of a %s", key ? "key" : "certificate");
 	return fd;

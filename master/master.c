@@ -20,6 +20,7 @@
 #include "master/path.h"
 #include "master/rundir.h"
 #include "master/spawn.h"
+#include "master/util.h"
 
 #define SECRET_LEN	32
 #define CHECK_CAGE	"/tmp/headscaled.XXXXXX"
@@ -47,8 +48,11 @@ master_new(const struct master_args *args)
 	    sizeof(why)))
 		die(why);
 	ms->libexec = spawn_libexec(ms->conf->files.libexec_dir, args->self,
-	    ms->conf->derp.nstun > 0, why, sizeof(why));
-	if (ms->libexec == NULL)
+	    why, sizeof(why));
+	if (ms->libexec == NULL || (ms->conf->derp.nstun > 0 &&
+	    !spawn_has(ms->libexec, ROLE_STUN, why, sizeof(why))) ||
+	    (conf_out(ms->conf) != CONF_OUT_NONE &&
+	    !spawn_has(ms->libexec, ROLE_OUT, why, sizeof(why))))
 		die(why);
 	ms->verbose = args->verbose > 0 || ms->conf->log_debug;
 	ms->to_stderr = args->foreground || ms->conf->log_stderr;
@@ -65,6 +69,7 @@ master_free(struct master *ms)
 	super_free(ms->super);
 	files_free(ms->files);
 	keypairs_free(ms->pairs);
+	fetchdir_free(ms->fetch);
 	listen_free(ms->listeners);
 	secret_free(ms->secret);
 	conf_free(ms->conf);
@@ -89,6 +94,7 @@ prepare(struct master *ms)
 	    (uint32_t)getpid(), &ops);
 	ms->epoch = ms->last_epoch = 1;
 	master_warn(ms->conf);
+	master_say_out(ms);
 }
 
 static void
@@ -176,9 +182,36 @@ check_cage(struct master *ms, char *made, size_t n)
 static bool
 keys_check(const struct conf *conf, char *why, size_t n)
 {
-	return key_check(conf->files.noise_key, why, n) &&
-	    (conf->files.derp_key == NULL ||
-	    key_check(conf->files.derp_key, why, n));
+	const char *paths[] = {
+		conf->files.noise_key, conf->files.derp_key,
+		conf->files.acme_account, conf->files.acme_key
+	};
+	size_t i;
+
+	for (i = 0; i < NITEMS(paths); i++)
+		if (paths[i] != NULL && !key_check(paths[i], why, n))
+			return false;
+	return true;
+}
+
+/* A folder of its own for the process that connects out, if it is needed. */
+static bool
+check_fetch(struct master *ms, char *why, size_t n)
+{
+	char dir[sizeof(CHECK_CAGE)] = CHECK_CAGE;
+	bool wanted = conf_out(ms->conf) != CONF_OUT_NONE;
+
+	if (wanted && (mkdtemp(dir) == NULL || chmod(dir, 0755) == -1)) {
+		(void)snprintf(why, n, "%s: %s", dir, strerror(errno));
+		return false;
+	}
+	ms->fetch = fetchdir_new(dir, NULL);
+	if (fetchdir_stage(ms->fetch, ms->conf, why, n)) {
+		fetchdir_commit(ms->fetch);
+		return true;
+	}
+	fetchdir_remove(ms->fetch);
+	return false;
 }
 
 int
@@ -190,7 +223,8 @@ master_check(struct master *ms)
 	ms->to_stderr = true;
 	if (!keys_check(ms->conf, why, sizeof(why)) ||
 	    !files_stage(ms->files, ms->conf, why, sizeof(why)) ||
-	    !keypairs_stage(ms->pairs, ms->conf, why, sizeof(why)))
+	    !keypairs_stage(ms->pairs, ms->conf, why, sizeof(why)) ||
+	    !check_fetch(ms, why, sizeof(why)))
 		die(why);
 	files_commit(ms->files);
 	keypairs_commit(ms->pairs);
@@ -201,6 +235,8 @@ master_check(struct master *ms)
 	ev_run(ms->ev, NULL, NULL);
 	if (made[0] != '\0')
 		(void)rmdir(made);
+	if (conf_out(ms->conf) != CONF_OUT_NONE)
+		fetchdir_remove(ms->fetch);
 	code = ms->code;
 	if (code == 0)
 		(void)printf("configuration OK\n");
@@ -230,7 +266,10 @@ static bool
 open_all(struct master *ms, char *why, size_t n)
 {
 	const struct conf_files *f = &ms->conf->files;
+	char *dir = path_join(f->run_dir, "fetch");
 
+	ms->fetch = fetchdir_new(dir, NULL);
+	free(dir);
 	if (!run_dir_make(ms->conf, &ms->users, why, n) ||
 	    (ms->pid_fd = pid_lock(f->pid_file, why, n)) == -1 ||
 	    !log_ok(ms, why, n) ||
@@ -238,12 +277,14 @@ open_all(struct master *ms, char *why, size_t n)
 	    !keys_check(ms->conf, why, n) ||
 	    !files_stage(ms->files, ms->conf, why, n) ||
 	    !keypairs_stage(ms->pairs, ms->conf, why, n) ||
+	    !fetchdir_stage(ms->fetch, ms->conf, why, n) ||
 	    !listen_stage(ms->listeners, ms->conf, true, why, n) ||
 	    (ms->control = control_listen(f->control_socket, &ms->users, why,
 	    n)) == -1)
 		return false;
 	files_commit(ms->files);
 	keypairs_commit(ms->pairs);
+	fetchdir_commit(ms->fetch);
 	listen_commit(ms->listeners);
 	ms->cage = xstrdup(f->chroot);
 	return true;

@@ -22,27 +22,52 @@ struct child {
 	struct link	*cfg;
 };
 
+/*
+ * The path of a key that keyd makes if it is missing, and how it is called;
+ * NULL if the configuration has none of this kind (FILE_KEY and the like).
+ */
+static const char *
+own_key(const struct conf *c, unsigned int kind, const char **what)
+{
+	switch (kind) {
+	case FILE_KEY:
+		*what = "noise";
+		return c->files.noise_key;
+	case FILE_DERP_KEY:
+		*what = "relay";
+		return c->files.derp_key;
+	case FILE_ACME_ACCOUNT:
+		*what = "ACME account";
+		return c->files.acme_account;
+	case FILE_ACME_KEY:
+		*what = "ACME certificate";
+		return c->files.acme_key;
+	default:
+		*what = "unknown";
+		return NULL;
+	}
+}
+
 /* keyd has written a new key; one that is not kept must not be used. */
 static void
 take_key(struct child *c, unsigned int kind)
 {
 	struct master *ms = c->master;
-	bool relay = kind == FILE_DERP_KEY_NEW;
-	bool *known = relay ? &ms->derp_known : &ms->key_known;
-	const char *path = relay ? ms->conf->files.derp_key :
-	    ms->conf->files.noise_key;
-	const char *what = relay ? "relay" : "noise";
+	const char *path, *what;
 	char why[WHY_LEN], text[WHY_LEN + 16];
+	bool asked;
 
 	if (proc_is_check(c->proc))	/* which nobody keeps */
 		return;
-	if (path != NULL && !*known && key_made(path, why, sizeof(why))) {
-		*known = true;
+	path = own_key(ms->conf, kind - 1, &what);
+	asked = path != NULL && (ms->known & 1U << (kind - 1)) == 0;
+	if (asked && key_made(path, why, sizeof(why))) {
+		ms->known |= 1U << (kind - 1);
 		log_info("%s key made path=%s", what, path);
 		return;
 	}
-	(void)snprintf(text, sizeof(text), "%s key: %s", what, path == NULL ||
-	    *known ? "keyd made one that nobody asked for" : why);
+	(void)snprintf(text, sizeof(text), "%s key: %s", what, asked ? why :
+	    "keyd made one that nobody asked for");
 	super_fail(ms->super, c->proc, text);
 }
 
@@ -111,30 +136,45 @@ send_secret(struct master *ms, struct link *l)
 	wipe(&m, sizeof(m));
 }
 
+/*
+ * For a keyd that only looks, where there is no key yet: one that is nobody's,
+ * or, where only keyd knows how, a file to make one in.
+ */
+static int
+any_key(enum file_kind kind, bool *made, char *why, size_t whylen)
+{
+	int fd;
+
+	*made = kind == FILE_ACME_ACCOUNT || kind == FILE_ACME_KEY;
+	if ((fd = *made ? key_blank() : key_nowhere()) == -1)
+		(void)snprintf(why, whylen, "/tmp: %s", strerror(errno));
+	return fd;
+}
+
 /* False if the key is not to be had: keyd cannot start then. */
 static bool
 send_key(struct master *ms, const struct proc *p, struct link *l,
     enum file_kind kind)
 {
-	bool relay = kind == FILE_DERP_KEY;
-	bool *known = relay ? &ms->derp_known : &ms->key_known;
-	const char *path = relay ? ms->conf->files.derp_key :
-	    ms->conf->files.noise_key;
+	const char *what, *path = own_key(ms->conf, kind, &what);
 	char why[WHY_LEN], other[WHY_LEN];
 	struct msg m;
 	bool made, check = proc_is_check(p);
 	int fd;
 
+	if (path == NULL)
+		return true;
 	/* Clients would not know a key that takes the place of a lost one. */
-	fd = key_open(path, !check && !*known, &made, why, sizeof(why));
-	if (fd == -1 && check && key_check(path, other, sizeof(other)) &&
-	    (fd = key_nowhere()) == -1)
-		(void)snprintf(why, sizeof(why), "/tmp: %s", strerror(errno));
+	fd = key_open(path, !check && (ms->known & 1U << kind) == 0, &made,
+	    why, sizeof(why));
+	if (fd == -1 && check && key_check(path, other, sizeof(other)))
+		fd = any_key(kind, &made, why, sizeof(why));
 	if (fd == -1) {
-		log_warnx("%s key: %s", relay ? "relay" : "noise", why);
+		log_warnx("%s key: %s", what, why);
 		return false;
 	}
-	*known = *known || !(made || check);
+	if (!made && !check)
+		ms->known |= 1U << kind;
 	msg_init(&m, M_CFG_FILE);
 	m.fd = fd;
 	m.u.cfg_file.kind = (uint8_t)(kind + made);
@@ -166,16 +206,20 @@ greet(struct master *ms, struct proc *p, struct link *l)
 	char *dir;
 	bool ok = true;
 
-	dir = proc_role(p) == ROLE_DBD ? db_dir(ms->conf) :
-	    xstrdup(ms->cage);
+	if (proc_role(p) == ROLE_DBD)
+		dir = db_dir(ms->conf);
+	else
+		dir = xstrdup(proc_role(p) == ROLE_OUT ?
+		    fetchdir_path(ms->fetch) : ms->cage);
 	send_boot(ms, p, dir);
 	free(dir);
 	if (proc_role(p) == ROLE_KEYD || proc_role(p) == ROLE_DBD)
 		send_secret(ms, l);
 	if (proc_role(p) == ROLE_KEYD)
 		ok = send_key(ms, p, l, FILE_KEY) &&
-		    (ms->conf->files.derp_key == NULL ||
-		    send_key(ms, p, l, FILE_DERP_KEY));
+		    send_key(ms, p, l, FILE_DERP_KEY) &&
+		    send_key(ms, p, l, FILE_ACME_ACCOUNT) &&
+		    send_key(ms, p, l, FILE_ACME_KEY);
 	else if (proc_role(p) == ROLE_DBD)
 		ok = send_control(ms, l);
 	return ok;

@@ -71,13 +71,14 @@ add_splits(struct msg_list *list, struct buf *b, const struct conf *conf)
 }
 
 static void
-add_proxies(struct msg_list *list, struct buf *b, const struct conf *conf)
+add_prefixes(struct msg_list *list, struct buf *b, const struct prefix *p,
+    unsigned int n)
 {
 	struct r_route r;
 	unsigned int i;
 
-	for (i = 0; i < conf->nproxies; i++) {
-		r.v = conf->proxies[i];
+	for (i = 0; i < n; i++) {
+		r.v = p[i];
 		msg_list_add(list, b, MR_ROUTE, &r);
 	}
 	msg_list_close(list, b);
@@ -138,7 +139,7 @@ send_worker(const struct target *t, const struct conf *c)
 	w->taildrop = c->taildrop;
 	w->disable_logtail = !c->logtail;
 	set_relay(&w->relay, c);
-	add_proxies(&w->proxies, &proxies, c);
+	add_prefixes(&w->proxies, &proxies, c->proxies, c->nproxies);
 	w->hsts = c->hsts;
 	send(t, &m);
 	buf_free(&proxies);
@@ -147,10 +148,27 @@ send_worker(const struct target *t, const struct conf *c)
 	buf_free(&split);
 }
 
+/* It points into what both buffers get. */
+static void
+set_acme(struct r_acme *r, const struct conf *c, struct buf *contact,
+    struct buf *names)
+{
+	const struct conf_acme *a = &c->acme;
+
+	add_texts(&r->contact, contact, a->contact,
+	    a->nnames == 0 ? 0 : a->ncontacts);
+	add_texts(&r->names, names, a->names, a->nnames);
+	if (a->nnames == 0)
+		return;
+	r->directory = slice_str(a->directory);
+	r->challenge = a->alpn ? 2 : 1;
+}
+
 static void
 send_dbd(const struct target *t, const struct conf *c)
 {
-	struct buf domains = { 0 };
+	struct buf domains = { 0 }, urls = { 0 }, contact = { 0 };
+	struct buf names = { 0 };
 	struct m_cfg_conf_dbd *d;
 	struct msg m;
 
@@ -174,8 +192,17 @@ send_dbd(const struct target *t, const struct conf *c)
 	add_texts(&d->domains, &domains, c->domains, c->ndomains);
 	d->policy_file = c->files.policy != NULL;
 	d->verify_clients = c->derp.verify;
+	add_texts(&d->derp_urls, &urls, c->fetch.urls, c->fetch.nurls);
+	d->derp_update_s = c->fetch.update_s;
+	set_acme(&d->acme, c, &contact, &names);
+	if (c->derp.enabled)
+		d->relay_host = slice_str(c->server_host);
+	d->derp_avoid_s = c->fetch.avoid_s;
 	send(t, &m);
 	buf_free(&domains);
+	buf_free(&urls);
+	buf_free(&contact);
+	buf_free(&names);
 }
 
 /* As it was when it was last read: a file that is bad later changes nothing. */
@@ -199,6 +226,7 @@ send_policy(const struct target *t, const struct conf *c, bool staged)
 static void
 send_keyd(const struct target *t, const struct conf *c)
 {
+	struct buf contact = { 0 }, names = { 0 };
 	struct msg m;
 
 	msg_init(&m, M_CFG_CONF_KEYD);
@@ -207,7 +235,24 @@ send_keyd(const struct target *t, const struct conf *c)
 	m.u.cfg_conf_keyd.pending_ms = c->times.confirm_ms;
 	if (c->self_signed)
 		m.u.cfg_conf_keyd.self_signed = slice_str(c->server_host);
+	set_acme(&m.u.cfg_conf_keyd.acme, c, &contact, &names);
 	send(t, &m);
+	buf_free(&contact);
+	buf_free(&names);
+}
+
+static void
+send_out(const struct target *t, const struct conf *c)
+{
+	struct buf allow = { 0 };
+	struct msg m;
+
+	msg_init(&m, M_CFG_CONF_OUT);
+	m.u.cfg_conf_out.epoch = t->epoch;
+	add_prefixes(&m.u.cfg_conf_out.allow, &allow, c->fetch.allow,
+	    c->fetch.nallow);
+	send(t, &m);
+	buf_free(&allow);
 }
 
 static void
@@ -331,6 +376,9 @@ master_configure(struct proc *p, uint32_t epoch, void *arg)
 			listen_each(ms->listeners, LISTEN_NOW, send_listener,
 			    &t);
 		break;
+	case ROLE_OUT:
+		send_out(&t, c);
+		break;
 	case ROLE_DBD:
 		send_dbd(&t, c);
 		send_policy(&t, c, staged);
@@ -355,6 +403,10 @@ master_wants(uint32_t epoch, void *arg)
 	const struct conf *c = epoch == ms->next_epoch ? ms->next : ms->conf;
 	unsigned int bits = 0;
 
+	if (c->acme.nnames > 0)
+		bits |= SUPER_ACME | SUPER_SIG | SUPER_KEYS;
+	if (fetchdir_ready(ms->fetch, epoch == ms->next_epoch))
+		bits |= SUPER_OUT;
 	if (c->npairs > 0 || c->self_signed)
 		bits |= SUPER_SIG;
 	if (c->derp.enabled)
@@ -364,6 +416,18 @@ master_wants(uint32_t epoch, void *arg)
 	if (c->npairs > 0 || c->derp.enabled)
 		bits |= SUPER_KEYS;
 	return bits;
+}
+
+void
+master_say_out(const struct master *ms)
+{
+	const struct conf *c = ms->conf;
+	bool cert = c->acme.nnames > 0, maps = c->fetch.nurls > 0;
+
+	if (fetchdir_ready(ms->fetch, false))
+		log_info("fetch out connects to others for%s%s%s",
+		    cert ? " a certificate," : "", maps ? " DERP maps," : "",
+		    " the health of relays");
 }
 
 static void

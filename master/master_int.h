@@ -6,6 +6,7 @@
 #include "common/ev.h"
 #include "common/secret.h"
 #include "master/conf.h"
+#include "master/fetchdir.h"
 #include "master/files.h"
 #include "master/listen.h"
 #include "master/master.h"
@@ -31,6 +32,7 @@ struct master {
 	struct listeners	*listeners;
 	struct files		*files;
 	struct keypairs		*pairs;		/* of TLS */
+	struct fetchdir		*fetch;		/* cage of fetch out */
 	struct users		 users;
 	char			*libexec;
 	struct secret		*secret;	/* of tickets */
@@ -40,8 +42,8 @@ struct master {
 	uint32_t		 last_epoch;	/* a number is used once */
 	uint8_t			 verbose;
 	bool			 to_stderr;	/* children's logs */
-	bool			 key_known;	/* it exists: never make one */
-	bool			 derp_known;	/* likewise, of the relay */
+	/* Keys that exist, by bit of their FILE_ kind: never make one. */
+	unsigned int		 known;
 	bool			 stopping;
 	bool			 done;
 	int			 code;
@@ -79,6 +81,8 @@ void	master_outcome(uint32_t epoch, bool ok, const char *why, void *arg);
 void	master_request(struct master *, struct proc *, const struct msg *);
 /* Begins to look at files. */
 void	master_look(struct master *);
+/* Logs what a process connects out for, if there is one. */
+void	master_say_out(const struct master *);
 /* Logs warnings of a configuration. */
 void	master_warn(const struct conf *);
 

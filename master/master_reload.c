@@ -5,6 +5,7 @@
 #include "common/str.h"
 #include "master/master_int.h"
 #include "master/notify.h"
+#include "master/spawn.h"
 
 #define LOOK_US		(5 * US_PER_S)
 
@@ -54,6 +55,16 @@ answer(struct master *ms, bool ok, const char *text)
 		reply(ms, a.proc, a.id, ok, text);
 }
 
+/* This reload may be the first to want a process that connects out. */
+static bool
+out_stage(struct master *ms, char *why, size_t whylen)
+{
+	return (conf_out(ms->next) == CONF_OUT_NONE ||
+	    (users_find_out(&ms->users, ms->next, why, whylen) &&
+	    spawn_has(ms->libexec, ROLE_OUT, why, whylen))) &&
+	    fetchdir_stage(ms->fetch, ms->next, why, whylen);
+}
+
 /* Reads everything aside; false with the reason. */
 static bool
 stage(struct master *ms, char *why, size_t whylen)
@@ -64,6 +75,7 @@ stage(struct master *ms, char *why, size_t whylen)
 	if (ms->next == NULL)
 		return false;
 	if (conf_reloadable(ms->conf, ms->next, why, whylen) &&
+	    out_stage(ms, why, whylen) &&
 	    files_stage(ms->files, ms->next, why, whylen) &&
 	    keypairs_stage(ms->pairs, ms->next, why, whylen) &&
 	    listen_stage(ms->listeners, ms->next, false, why, whylen)) {
@@ -76,6 +88,7 @@ stage(struct master *ms, char *why, size_t whylen)
 	ms->next = NULL;
 	files_discard(ms->files);
 	keypairs_discard(ms->pairs);
+	fetchdir_discard(ms->fetch);
 	listen_discard(ms->listeners);
 	return false;
 }
@@ -119,6 +132,7 @@ master_outcome(uint32_t epoch, bool ok, const char *why, void *arg)
 		ms->next = NULL;
 		files_discard(ms->files);
 		keypairs_discard(ms->pairs);
+		fetchdir_discard(ms->fetch);
 		listen_discard(ms->listeners);
 		answer(ms, false, why);
 		return;
@@ -130,6 +144,7 @@ master_outcome(uint32_t epoch, bool ok, const char *why, void *arg)
 	ms->next = NULL;
 	files_commit(ms->files);
 	keypairs_commit(ms->pairs);
+	fetchdir_commit(ms->fetch);
 	listen_commit(ms->listeners);
 	master_send_listeners(ms);
 	if (level) {
@@ -138,6 +153,7 @@ master_outcome(uint32_t epoch, bool ok, const char *why, void *arg)
 		super_verbose(ms->super, ms->verbose);
 	}
 	master_warn(ms->conf);
+	master_say_out(ms);
 	answer(ms, true, "the new configuration is in force");
 }
 

@@ -23,30 +23,37 @@
 #define TITLE_ROOM	200
 #define EXEC_FAILED	127
 
+/* Those that everybody needs. */
 static const enum role roles[] = {
-	ROLE_KEYD, ROLE_DBD, ROLE_WORKER, ROLE_POLICYC, ROLE_STUN
+	ROLE_KEYD, ROLE_DBD, ROLE_WORKER, ROLE_POLICYC
 };
+
+/* A program may have several roles, one for each user. */
+static void
+program_name(char dst[48], enum role role)
+{
+	(void)snprintf(dst, 48, "headscaled-%s", role == ROLE_OUT ? "fetch" :
+	    role_name(role));
+}
 
 static char *
 program(const char *dir, enum role role)
 {
 	char name[48];
 
-	(void)snprintf(name, sizeof(name), "headscaled-%s", role_name(role));
+	program_name(name, role);
 	return path_join(dir, name);
 }
 
 /* How many of the programs are in the folder; the first missing in *lacks. */
 static unsigned int
-holds(const char *dir, bool stun, enum role *lacks)
+holds(const char *dir, enum role *lacks)
 {
 	unsigned int i, n = 0;
 	char *p;
 
 	*lacks = ROLE_NONE;
 	for (i = 0; i < NITEMS(roles); i++) {
-		if (roles[i] == ROLE_STUN && !stun)
-			continue;
 		p = program(dir, roles[i]);
 		if (access(p, X_OK) == 0)
 			n++;
@@ -89,51 +96,59 @@ spawn_self(const char *argv0)
 
 /* A folder of our own choice is as safe as the program that we are. */
 static char *
-own_libexec(const char *self, bool stun, enum role *lacks)
+own_libexec(const char *self, enum role *lacks)
 {
 	char *dir, *up, *beside;
 	unsigned int n;
 
 	dir = parent(self);
-	if ((n = holds(dir, stun, lacks)) > 0)
+	if ((n = holds(dir, lacks)) > 0)
 		return dir;
 	up = parent(dir);
 	beside = path_join(up, "libexec/headscaled");
 	free(up);
 	free(dir);
-	(void)holds(beside, stun, lacks);
+	(void)holds(beside, lacks);
 	return beside;
 }
 
+bool
+spawn_has(const char *dir, enum role role, char *why, size_t whylen)
+{
+	char *p = program(dir, role);
+	bool ok = access(p, X_OK) == 0;
+
+	if (!ok)
+		(void)snprintf(why, whylen, "%s: %s (libexec_dir says where "
+		    "the programs are)", p, strerror(errno == EACCES ? EACCES :
+		    ENOENT));
+	free(p);
+	return ok;
+}
+
 char *
-spawn_libexec(const char *configured, const char *self, bool stun, char *why,
+spawn_libexec(const char *configured, const char *self, char *why,
     size_t whylen)
 {
 	enum role lacks;
-	char *dir, *p;
+	char *dir;
 
 	if (configured != NULL) {
 		dir = path_check(configured, PATH_DIR, NULL, why, whylen);
 		if (dir == NULL)
 			return NULL;
-		(void)holds(dir, stun, &lacks);
+		(void)holds(dir, &lacks);
 	} else if (self != NULL)
-		dir = own_libexec(self, stun, &lacks);
+		dir = own_libexec(self, &lacks);
 	else {
 		(void)snprintf(why, whylen, "libexec_dir: not set, and the "
 		    "path of this program is unknown");
 		return NULL;
 	}
-	if (lacks != ROLE_NONE) {
-		p = program(dir, lacks);
-		(void)snprintf(why, whylen, "%s: %s (libexec_dir says where "
-		    "the programs are)", p, strerror(errno == EACCES ? EACCES :
-		    ENOENT));
-		free(p);
-		free(dir);
-		return NULL;
-	}
-	return dir;
+	if (lacks == ROLE_NONE || spawn_has(dir, lacks, why, whylen))
+		return dir;
+	free(dir);
+	return NULL;
 }
 
 int
@@ -225,7 +240,7 @@ run(const char *dir, enum role role, bool to_stderr, char **argv, int *cfg)
 	char *path, name[48];
 	pid_t pid = -1;
 
-	(void)snprintf(name, sizeof(name), "headscaled-%s", role_name(role));
+	program_name(name, role);
 	memset(room, ' ', TITLE_ROOM);
 	argv[0] = name;
 	argv[1] = room;

@@ -13,11 +13,13 @@
 /*
  * The folder of the children's programs: the configured one (checked by
  * path.h's rule), or master's own folder, or libexec/headscaled beside it.
- * self: our real path; stun: that program is needed, too.  The caller frees
- * it.  NULL with the reason.
+ * self: our real path.  The caller frees it.  NULL with the reason.  Programs
+ * that not everybody needs are looked for by spawn_has().
  */
-char	*spawn_libexec(const char *configured, const char *self, bool stun,
-	    char *why, size_t whylen);
+char	*spawn_libexec(const char *configured, const char *self, char *why,
+	    size_t whylen);
+/* True if the folder has the program of this role; false with the reason. */
+bool	 spawn_has(const char *dir, enum role, char *why, size_t whylen);
 /* Our own real path from argv[0]; the caller frees it.  NULL if unknown. */
 char	*spawn_self(const char *argv0);
 /*

@@ -32,9 +32,14 @@ seat(struct super *s, enum role role, uint16_t slot, bool check)
 	p->role = role;
 	p->slot = slot;
 	p->check = check;
-	if (check)
-		(void)snprintf(p->name, sizeof(p->name), "check%s",
-		    role == ROLE_KEYD ? " keyd" : "");
+	if (check && role != ROLE_WORKER)
+		(void)snprintf(p->name, sizeof(p->name), "check %s",
+		    role_name(role));
+	else if (check)
+		(void)snprintf(p->name, sizeof(p->name), "check");
+	else if (role == ROLE_OUT)
+		(void)snprintf(p->name, sizeof(p->name), "fetch %s",
+		    role_name(role));
 	else if (slot != 0)
 		(void)snprintf(p->name, sizeof(p->name), "%s %u",
 		    role_name(role), slot);
@@ -57,7 +62,7 @@ super_new(struct env *env, unsigned int workers, uint32_t pid,
 	s->env = env;
 	s->ops = *ops;
 	s->pid = pid;
-	s->procs = xcalloc(workers + 5, sizeof(*s->procs));
+	s->procs = xcalloc(workers + 7, sizeof(*s->procs));
 	LIST_INIT(&s->mends);
 	seat(s, ROLE_KEYD, 0, false);
 	seat(s, ROLE_DBD, 0, false);
@@ -65,7 +70,10 @@ super_new(struct env *env, unsigned int workers, uint32_t pid,
 		seat(s, ROLE_WORKER, (uint16_t)i, false);
 	seat(s, ROLE_STUN, 0, false);
 	s->procs[s->n - 1].off = true;
+	seat(s, ROLE_OUT, 0, false);
+	s->procs[s->n - 1].off = true;
 	seat(s, ROLE_KEYD, 0, true);
+	seat(s, ROLE_OUT, 0, true);
 	seat(s, ROLE_WORKER, 1, true);
 	/* A later master begins higher, unless a clock goes backwards. */
 	s->generation = (uint64_t)env_wall(env) << 20;
@@ -232,9 +240,50 @@ super_start(struct super *s, uint32_t epoch)
 	for (i = 0; i < s->n; i++)
 		if (s->procs[i].role == ROLE_STUN)
 			s->procs[i].off = (s->wanted & SUPER_STUN) == 0;
+		else if (s->procs[i].role == ROLE_OUT)
+			s->procs[i].off = (s->wanted & SUPER_OUT) == 0;
 	for (i = 0; i < s->n && !s->stopping; i++)
 		if (!s->procs[i].check && !s->procs[i].off)
 			super_spawn(&s->procs[i], epoch);
+}
+
+/* It has nothing that it would have to bring to an end. */
+static void
+dismiss(struct proc *p)
+{
+	p->off = true;
+	if (p->state == PROC_KILLED)
+		return;
+	timer_stop(&p->timer);
+	log_info("%s is not wanted any more", p->name);
+	if (p->state == PROC_DOWN)
+		return;
+	p->state = PROC_KILLED;
+	p->excused = true;
+	p->super->ops.kill(p, p->super->ops.arg);
+}
+
+void
+super_commit(struct super *s)
+{
+	bool want = (s->wanted & SUPER_OUT) != 0;
+	struct proc *p;
+	unsigned int i;
+
+	for (i = 0; i < s->n; i++) {
+		p = &s->procs[i];
+		if (p->role != ROLE_OUT || p->check || p->off == !want)
+			continue;
+		if (!want) {
+			dismiss(p);
+			continue;
+		}
+		p->off = false;
+		p->fails = p->refusals = 0;
+		/* The end of an earlier one starts it. */
+		if (p->state == PROC_DOWN)
+			super_spawn(p, s->epoch);
+	}
 }
 
 static void
@@ -445,6 +494,8 @@ super_died(struct super *s, struct proc *p, const char *how)
 		reload_died(p);
 		return;
 	}
+	if (p->off)
+		return;
 	after = delay(p);
 	log_warnx("%s died pid=%u how=\"%s\" ready=%s: starts again in %llu "
 	    "ms", p->name, p->pid, how, p->was_ready ? "yes" : "no",

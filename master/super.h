@@ -26,9 +26,9 @@
 
 struct super;
 /*
- * A seat: keyd, dbd, stun or one worker slot, and the instance in it, if any.
- * That of policyc is taken for one job each, those of the two check processes,
- * a worker and a keyd, for a configuration.
+ * A seat: keyd, dbd, stun, out or one worker slot, and the instance in it, if
+ * any.  That of policyc is taken for one job each, those of the three check
+ * processes, a worker, a keyd and an out, for a configuration.
  */
 struct proc;
 
@@ -45,6 +45,8 @@ enum proc_state {
 #define SUPER_MESH	2	/* MESH between each two workers */
 #define SUPER_STUN	4	/* the process stun, from start to end */
 #define SUPER_KEYS	8	/* keys that a check keyd must look at */
+#define SUPER_OUT	16	/* the process that connects out, and OUT */
+#define SUPER_ACME	32	/* ACME between keyd and dbd */
 
 struct super_ops {
 	/*
@@ -96,17 +98,19 @@ void		 super_free(struct super *);
 /* Starts everything with the configuration of this epoch (not 0). */
 void		 super_start(struct super *, uint32_t epoch);
 /*
- * Has a fresh worker, and a fresh keyd if there are keys, look at a
- * configuration, with nothing else running: outcome() follows.  For
- * headscaled -n.
+ * Has a fresh worker, a fresh keyd if there are keys, and a fresh out if it is
+ * wanted, look at a configuration, with nothing else running: outcome()
+ * follows.  For headscaled -n.
  */
 void		 super_check(struct super *, uint32_t epoch);
 /*
- * Two phases, all or nothing.  A fresh worker that nobody has talked to, and
- * a fresh keyd if there are keys, look at the new configuration first; if one
- * says no, nobody else is disturbed.  Then all stage, then all commit; a
- * worker or stun that now refuses or misses it is replaced.  False, with the
- * reason, if it cannot begin; else outcome() follows.
+ * Two phases, all or nothing.  A fresh worker that nobody has talked to, a
+ * fresh keyd if there are keys, and a fresh out if it is wanted, look at the
+ * new configuration first; if one says no, nobody else is disturbed.  Then all
+ * stage, then all commit; a worker, stun or out that now refuses or misses it
+ * is replaced.  The commit also starts an out that was not wanted before, or
+ * ends it.  False, with the reason, if it cannot begin; else outcome()
+ * follows.
  */
 bool		 super_reload(struct super *, uint32_t epoch, char *why,
 		    size_t whylen);
@@ -136,7 +140,7 @@ void		 super_died(struct super *, struct proc *p, const char *how);
 /* Sends CFG_VERBOSE to all. */
 void		 super_verbose(struct super *, uint8_t verbose);
 
-/* Calls fn for each seat; stun, check and policyc only while there is one. */
+/* Calls fn for each seat; optional ones only while there is one. */
 void		 super_each(struct super *, void (*fn)(struct proc *, void *),
 		    void *arg);
 enum role	 proc_role(const struct proc *);
@@ -147,7 +151,7 @@ enum proc_state	 proc_state(const struct proc *);
 bool		 proc_is_check(const struct proc *);
 /* How often in a row this seat's instances refused the one same epoch. */
 unsigned int	 proc_refusals(const struct proc *);
-/* "worker 2", "keyd", "check": for logs. */
+/* "worker 2", "keyd", "fetch out", "check": for logs. */
 const char	*proc_name(const struct proc *);
 /* What the outer loop keeps with the instance; pid is 0 where unknown. */
 void		 proc_set_tag(struct proc *, void *tag, uint32_t pid);

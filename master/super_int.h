@@ -55,7 +55,7 @@ enum reload {
 struct super {
 	struct env	*env;
 	struct super_ops ops;
-	/* keyd, dbd, workers, stun, check keyd, check */
+	/* keyd, dbd, workers, stun, out, check keyd, check out, check */
 	struct proc	*procs;
 	unsigned int	 n;
 	unsigned int	 wanted;	/* SUPER_ bits of epoch */
@@ -91,6 +91,12 @@ void	super_kill(struct proc *, bool excused, const char *why);
 unsigned int super_wants(struct super *, uint32_t epoch);
 /* True from CFG_BOOT to the end: it reads its CFG link. */
 bool	super_listens(const struct proc *);
+
+/*
+ * The configuration in force wants out, or does not any more: starts or ends
+ * it.
+ */
+void	super_commit(struct super *);
 
 /* Sends CFG_STAGE. */
 void	super_stage(struct proc *, uint32_t epoch);

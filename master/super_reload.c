@@ -45,7 +45,8 @@ kill_checkers(struct super *s)
 static bool
 is_low(const struct proc *p)
 {
-	return role_rank(p->role) == role_rank(ROLE_WORKER);
+	return p->role == ROLE_OUT ||
+	    role_rank(p->role) == role_rank(ROLE_WORKER);
 }
 
 /* Over, one way or the other; the state is clean before anyone hears of it. */
@@ -82,6 +83,7 @@ commit(struct super *s)
 	/* Before the addresses that want them. */
 	links_commit(s);
 	end(s, true, "");
+	super_commit(s);
 	for (i = 0; i < s->n; i++) {
 		p = &s->procs[i];
 		if (!p->check && p->epoch != epoch)
@@ -216,7 +218,7 @@ reload_staged(struct proc *p, const struct m_cfg_staged *m)
 		p->staged = true;
 		look(s);
 	} else if (is_low(p)) {
-		log_warnx("%s refuses a reload that a fresh worker took: %s",
+		log_warnx("%s refuses a reload that a fresh process took: %s",
 		    p->name, why);
 		replace(p, "it refuses a reload");
 		look(s);
@@ -256,11 +258,21 @@ reload_cancel(struct super *s, const char *why)
 		discard(s, why);
 }
 
+/* True if there is something for this check process. */
+static bool
+looks(const struct proc *p, unsigned int wants)
+{
+	if (p->role == ROLE_KEYD)
+		return (wants & SUPER_KEYS) != 0;
+	if (p->role == ROLE_OUT)
+		return (wants & SUPER_OUT) != 0;
+	return true;
+}
+
 static bool
 begin(struct super *s, uint32_t epoch)
 {
-	bool keys = (super_wants(s, epoch) & SUPER_KEYS) != 0;
-	unsigned int i;
+	unsigned int wants = super_wants(s, epoch), i;
 
 	for (i = 0; i < s->n; i++)
 		if (s->procs[i].check && s->procs[i].state != PROC_DOWN)
@@ -270,8 +282,7 @@ begin(struct super *s, uint32_t epoch)
 	timer_in(&s->reload_timer, CHECK_US);
 	/* One that cannot be started has ended the check already. */
 	for (i = 0; i < s->n && s->reload == RELOAD_CHECK; i++)
-		if (s->procs[i].check && (keys ||
-		    s->procs[i].role == ROLE_WORKER))
+		if (s->procs[i].check && looks(&s->procs[i], wants))
 			super_spawn(&s->procs[i], epoch);
 	return true;
 }

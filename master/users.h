@@ -22,7 +22,8 @@ struct users {
 	struct user	keyd;
 	struct user	dbd;
 	struct user	policyc;
-	struct user	stun;	/* only if it is needed */
+	struct user	stun;	/* only if it is needed, */
+	struct user	out;	/* and so is this */
 	gid_t		group;	/* of the control socket */
 };
 
@@ -31,6 +32,12 @@ struct users {
  * reason, which for a missing user names the command that makes it.
  */
 bool	users_find(struct users *, const struct conf *, char *why,
+	    size_t whylen);
+/*
+ * The same for who connects out, if a reload wants it and it is not known
+ * yet.
+ */
+bool	users_find_out(struct users *, const struct conf *, char *why,
 	    size_t whylen);
 const struct user *users_of(const struct users *, enum role);
 

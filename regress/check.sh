@@ -86,6 +86,10 @@ do_scenario() {
 	bash regress/scenario/rogue.sh "$out" || rc=1
 	bash regress/scenario/hang.sh "$out" || rc=1
 	bash regress/scenario/stun.sh "$out" || rc=1
+	bash regress/scenario/acme_pebble.sh "$out" || rc=1
+	bash regress/scenario/tls.sh "$out" || rc=1
+	bash regress/scenario/derp.sh "$out" || rc=1
+	bash regress/scenario/browser.sh "$out" || rc=1
 	return $rc
 }
 do_start() {

@@ -30,6 +30,8 @@ struct worker {
 	struct sig	*sig;
 	struct ev_fd	*sig_fd;	/* NULL: down */
 	uint64_t	 sig_keyd;	/* generation of keyd at its end */
+	uint64_t	 key_keyd;	/* ... of the last that said hello */
+	bool		 key_said;	/* one did */
 	struct staged	*staged;
 	uint16_t	 slot;
 	bool		 paused;
@@ -126,6 +128,17 @@ on_stat(void *arg)
 	link_send(child_cfg(w->child), &m);
 }
 
+/*
+ * A new keyd may have made a new key for its certificate: until it has said
+ * which, the one we have is not what it signs for.
+ */
+static void
+hold(struct worker *w)
+{
+	net_tls_hold(control_net(w->control), w->sig_fd == NULL ||
+	    !w->key_said || w->key_keyd != w->sig_keyd);
+}
+
 /* Without signatures there is no TLS handshake; all else goes on. */
 static void
 sig_down(bool bad, void *arg)
@@ -136,7 +149,7 @@ sig_down(bool bad, void *arg)
 	if (w->sig_fd != NULL)
 		ev_fd_del(w->sig_fd);
 	w->sig_fd = NULL;
-	net_tls_hold(control_net(w->control), true);
+	hold(w);
 	log_info("signatures are not to be had: TLS handshakes wait");
 	if (bad)
 		env_end(w->env, 1, "keyd sent what makes no sense");
@@ -187,8 +200,12 @@ key_msg(struct link *l, const struct msg *m, void *tag, void *arg)
 {
 	struct worker *w = arg;
 
-	(void)l;
 	control_key_msg(w->control, m, tag);
+	if (m->type != M_KEY_SERVER || l != w->key)
+		return;
+	w->key_said = true;
+	w->key_keyd = link_generation(l);
+	hold(w);
 }
 
 static void
@@ -342,7 +359,7 @@ sig_link(struct worker *w, const struct msg *m)
 	w->sig_keyd = m->u.cfg_link.generation;
 	w->sig_fd = ev_fd_add(child_ev(w->child), m->fd, EV_F_READ,
 	    on_sig_readable, w);
-	net_tls_hold(control_net(w->control), false);
+	hold(w);
 }
 
 static void

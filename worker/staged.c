@@ -98,6 +98,16 @@ slurp(int fd, size_t *n)
 	return NULL;
 }
 
+/*
+ * As SIG_SIGN names its key: keyd may be at another configuration, where the
+ * same number is another file's.
+ */
+static unsigned int
+key_of(const struct m_cfg_file *f)
+{
+	return (f->epoch & 0x3ff) << 6 | (f->number & 0x3f);
+}
+
 static void
 take(struct staged *s, struct parts *to, const struct m_cfg_file *f,
     const char *p, size_t n, const char *name)
@@ -115,7 +125,7 @@ take(struct staged *s, struct parts *to, const struct m_cfg_file *f,
 	} else if (f->kind == FILE_CERT) {
 		if (to->tls == NULL)
 			to->tls = control_tls_new(s->control);
-		(void)tls_add(to->tls, f->number, p, n, name, why,
+		(void)tls_add(to->tls, key_of(f), p, n, name, why,
 		    sizeof(why));
 	} else
 		(void)snprintf(why, sizeof(why), "file of kind %u", f->kind);

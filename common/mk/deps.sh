@@ -7,10 +7,11 @@
 set -eu
 run='gcc libc6-dev make pkg-config libssl-dev libsodium-dev libjson-c-dev
 libconfuse-dev libbsd-dev libnghttp2-dev libzstd-dev libevent-dev
-libsqlite3-dev libseccomp-dev libcurl4-openssl-dev libc-ares-dev'
+libsqlite3-dev libseccomp-dev libcurl4-openssl-dev libc-ares-dev
+ca-certificates'
 check='libcmocka-dev clang libclang-rt-14-dev cppcheck mandoc bmake
 universal-ctags sqlite3 iproute2 nftables iptables iputils-ping curl jq
-python3 git procps ca-certificates util-linux'
+python3 git procps util-linux'
 
 missing() {
 	for p; do
@@ -21,7 +22,7 @@ missing() {
 
 users() {
 	getent group _headscaled >/dev/null || groupadd --system _headscaled
-	for u in _hsworker _hskeyd _hsdbd _hspolicy _hsstun; do
+	for u in _hsworker _hskeyd _hsdbd _hspolicy _hsstun _hsout; do
 		getent passwd "$u" >/dev/null && continue
 		useradd --system --user-group --home-dir /nonexistent \
 		    --no-create-home --shell /usr/sbin/nologin "$u"

@@ -282,7 +282,7 @@ read_string(struct reader *r, struct slice *out)
 {
 	const char *start = ++r->p;
 	char *copy = NULL, *d = NULL;
-	size_t n;
+	size_t n = 0;
 
 	while (r->p < r->end && *r->p != '"') {
 		if (*r->p == '\\') {

@@ -1,9 +1,10 @@
 /*
  * One node for scenarios, over a real socket to 127.0.0.1:
  *
- *	joiner PORT SERVERKEY AUTHKEY HOSTNAME
+ *	joiner PORT SERVERKEY AUTHKEY HOSTNAME [NODEKEY]
  *
- * registers (SERVERKEY is the hex of /key), opens a map stream and prints a
+ * registers (SERVERKEY is the hex of /key; NODEKEY that of a public key, else
+ * one is drawn), opens a map stream and prints a
  * line for what comes: "registered", "refused TEXT", "map", "keepalive",
  * "change JSON".  Ends when its connection does, with "gone WHY".
  */
@@ -205,8 +206,9 @@ main(int argc, char **argv)
 	struct h2_client_conf conf;
 	struct joiner j;
 
-	if (argc != 5)
-		errx(2, "usage: joiner PORT SERVERKEY AUTHKEY HOSTNAME");
+	if (argc != 5 && argc != 6)
+		errx(2, "usage: joiner PORT SERVERKEY AUTHKEY HOSTNAME "
+		    "[NODEKEY]");
 	memset(&conf, 0, sizeof(conf));
 	memset(&j, 0, sizeof(j));
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
@@ -218,6 +220,9 @@ main(int argc, char **argv)
 	j.auth_key = argv[3];
 	j.hostname = argv[4];
 	key_text(&j, j.node_key, sizeof(j.node_key), "nodekey:");
+	if (argc == 6)
+		(void)snprintf(j.node_key, sizeof(j.node_key), "nodekey:%s",
+		    argv[5]);
 	key_text(&j, j.disco, sizeof(j.disco), "discokey:");
 	env_random(ev_env(j.ev), conf.machine, sizeof(conf.machine));
 	noise_clamp(conf.machine);

@@ -36,7 +36,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	for (i = 0; i < DERP_KEY; i++)
 		secret_data(key)[i] = (uint8_t)(0x20 + i);
 	secret_data(key)[DERP_KEY - 1] = 0x7f;
-	if ((d = derp_new(fakeenv_env(fake), key)) == NULL)
+	if ((d = derp_new(fakeenv_env(fake), key, 4096)) == NULL)
 		abort();
 	why = derp_login(d, p, p + DERP_KEY, p + DERP_KEY + DERP_NONCE,
 	    n - DERP_KEY - DERP_NONCE, info, &a);

@@ -81,7 +81,8 @@ static void
 on_req(struct req *r, struct networld *w)
 {
 	static const struct pipe_ops ops = { end_input, end_wants_input,
-	    end_output, end_wants_output, end_is_done, end_gone };
+	    end_output, end_wants_output, end_is_done, end_gone,
+	    NULL };
 
 	(void)w;
 	end.conn = req_pipe(r, "101", 3, true, &ops, &end);

@@ -30,7 +30,7 @@ void		 certkit_der(struct certkit *, enum ck_kind, const char *names,
 		    struct buf *);
 /* Signs with the key of kind number - 1 (tls_add()'s number). */
 struct tls_signer certkit_signer(struct certkit *);
-/* Adds the kind's certificate as number kind + 1; fails the test if it can't. */
+/* Adds the kind's certificate as number kind + 1, or fails the test. */
 void		 certkit_add(struct certkit *, struct tls *, enum ck_kind,
 		    const char *names);
 /* How often the signer was asked, and what it is to say from now on. */

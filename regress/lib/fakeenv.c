@@ -138,6 +138,12 @@ fakeenv_advance(struct fakeenv *f, uint64_t us)
 }
 
 void
+fakeenv_drift(struct fakeenv *f, uint64_t us)
+{
+	move(f, f->now + us);
+}
+
+void
 fakeenv_leap(struct fakeenv *f, uint64_t us)
 {
 	move(f, f->now + us);

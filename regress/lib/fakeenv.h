@@ -24,6 +24,8 @@ struct env	*fakeenv_env(struct fakeenv *);
 void		 fakeenv_advance(struct fakeenv *, uint64_t us);
 /* Moves both clocks at once: timers that were due on the way run late, once. */
 void		 fakeenv_leap(struct fakeenv *, uint64_t us);
+/* The same without timers: for what takes its time within one. */
+void		 fakeenv_drift(struct fakeenv *, uint64_t us);
 /* Sets the wall clock alone, as an administrator may. */
 void		 fakeenv_set_wall(struct fakeenv *, int64_t unix_s);
 /* The next n octets that are drawn; after them the seed goes on. */

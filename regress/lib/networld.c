@@ -99,7 +99,8 @@ worker_msg(struct link *l, const struct msg *m, void *tag, void *arg)
 	struct networld *w = arg;
 
 	(void)l;
-	net_key_msg(w->net, m, tag);
+	if (m->type != M_KEY_CERT)	/* not net's business */
+		net_key_msg(w->net, m, tag);
 }
 
 static void

@@ -470,7 +470,6 @@ on_kick(struct rclient *c, void *arg)
 struct rkclient *
 rk_connect(struct rkworker *w, uint32_t who)
 {
-	static const struct ipport from = { { 4, { 192, 0, 2, 1 } }, 4242 };
 	struct rkclient *x;
 
 	x = xcalloc(1, sizeof(*x));
@@ -480,7 +479,8 @@ rk_connect(struct rkworker *w, uint32_t who)
 	memset(x->priv, 0x40, sizeof(x->priv));
 	memcpy(x->priv + 4, &who, sizeof(who));	/* past what is clamped */
 	(void)crypto_scalarmult_base(x->pub, x->priv);
-	if ((x->c = relay_client_new(w->relay, &from, x)) == NULL) {
+	if ((x->c = relay_client_new(w->relay, &w->rk->from,
+	    x)) == NULL) {
 		free(x);
 		return NULL;
 	}
@@ -780,6 +780,7 @@ struct rk *
 rk_new(unsigned int n, const struct relay_conf *conf)
 {
 	static const struct relay_conf usual = { 0, 0, 2000, 100, 0 };
+	static const struct ipport from = { { 4, { 192, 0, 2, 1 } }, 4242 };
 	struct relay_ops ops = { on_kick, NULL };
 	struct rk *rk;
 	unsigned int i, k;
@@ -788,6 +789,7 @@ rk_new(unsigned int n, const struct relay_conf *conf)
 	rk->fake = fakeenv_new(3);
 	rk->env = fakeenv_env(rk->fake);
 	rk->conf = conf != NULL ? *conf : usual;
+	rk->from = from;
 	rk->n = n;
 	for (i = 0; i < sizeof(rk->nonce); i++)
 		rk->nonce[i] = (uint8_t)(0xc0 + i);

@@ -70,6 +70,7 @@ struct rk {
 	uint64_t	 (*tailnet)(uint32_t who);	/* NULL: RK_TAILNET */
 	bool		 keyd_mute, dbd_mute;		/* they do not answer */
 	uint8_t		 nonce[24];	/* of the next ServerInfo */
+	struct ipport	 from;		/* of the next clients */
 	unsigned int	 hellos, opens, holds, closes, actives;
 	struct link	*asked;		/* the last question of that kind */
 	struct msg	 question;

@@ -75,8 +75,8 @@ struct row {
 	const char	*note;
 	/*
 	 * Verdict for worker, keyd, dbd, policyc, stun, out: y allowed,
-	 * p EPERM, a EACCES, n ENOSYS, f EFBIG, o not within reach (EACCES, in a
-	 * chroot ENOENT), x killed for it, b dead of abort(3), - not tried
+	 * p EPERM, a EACCES, n ENOSYS, f EFBIG, o not within reach (EACCES,
+	 * in a chroot ENOENT), x killed for it, b dead of abort(3), - not tried
 	 */
 	const char	*want;
 	int		 also;		/* a failure that proves y as well */

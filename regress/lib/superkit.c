@@ -97,10 +97,14 @@ on_configure(struct proc *p, uint32_t epoch, void *arg)
 
 	if (proc_is_check(p) && proc_role(p) == ROLE_KEYD)
 		w->check_keyd = p;
+	else if (proc_is_check(p) && proc_role(p) == ROLE_OUT)
+		w->check_out = p;
 	else if (proc_is_check(p))
 		w->check = p;
 	else if (proc_role(p) == ROLE_STUN)
 		w->stun = p;
+	else if (proc_role(p) == ROLE_OUT)
+		w->out = p;
 	w->configured = epoch;
 }
 

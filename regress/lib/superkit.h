@@ -30,7 +30,9 @@ struct su_world {
 	struct proc	*worker[WORKERS + 1];
 	struct proc	*check;
 	struct proc	*check_keyd;
+	struct proc	*check_out;
 	struct proc	*stun;		/* once it was started */
+	struct proc	*out;		/* likewise */
 	struct proc	*policyc;	/* the last one that was started */
 	struct su_sent	 sent[SENT_MAX];
 	unsigned int	 nsent;

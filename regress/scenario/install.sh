@@ -40,6 +40,7 @@ same() { # same PREFIX: nothing is left out
 	644 share/man/man8/headscaled.8
 	644 share/zsh/site-functions/_headscalectl
 	755 libexec/headscaled/headscaled-dbd
+	755 libexec/headscaled/headscaled-fetch
 	755 libexec/headscaled/headscaled-keyd
 	755 libexec/headscaled/headscaled-policyc
 	755 libexec/headscaled/headscaled-stun
@@ -61,7 +62,7 @@ if command -v systemd-sysusers >/dev/null; then
 	mkdir -p "$dir/image/etc"
 	ok "the users can be made" \
 	    systemd-sysusers --root="$dir/image" "$dir/stage/opt/hs/lib/sysusers.d/headscaled.conf"
-	ok "all of them" [ "$(grep -c '^_hs\(worker\|keyd\|dbd\):' "$dir/image/etc/passwd")" = 3 ]
+	ok "all of them" [ "$(grep -c '^_hs\(worker\|keyd\|dbd\|policy\|stun\|out\):' "$dir/image/etc/passwd")" = 6 ]
 	ok "and the group" grep -q '^_headscaled:' "$dir/image/etc/group"
 fi
 

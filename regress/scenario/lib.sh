@@ -30,7 +30,7 @@ programs() { # programs [FILE ...]: a copy of them for $bin, with these
 	mkdir "$bin"
 	cp "$out"/headscaled "$out"/headscaled-worker "$out"/headscaled-keyd \
 	    "$out"/headscaled-dbd "$out"/headscaled-policyc \
-	    "$out"/headscaled-stun \
+	    "$out"/headscaled-stun "$out"/headscaled-fetch \
 	    "$out"/headscalectl "$@" "$bin" || exit 2
 	chmod 755 "$bin"/*
 }
@@ -126,8 +126,29 @@ tailnet() {
 	server=$(get "$port" '/key?v=131' |
 	    grep -o 'publicKey":"mkey:[0-9a-f]*' | cut -d: -f3)
 }
-join() { # join NAME: a node that says in $t/NAME.out what it is told
-	"$out/b/joiner" "$port" "$server" "$key" "$1" >"$t/$1.out" 2>&1 &
+join() { # join NAME [NODEKEY]: a node that says in $t/NAME.out what it is told
+	"$out/b/joiner" "$port" "$server" "$key" "$@" >"$t/$1.out" 2>&1 &
 	nodes+=($!)
 }
 heard() { grep -q "^$2" "$t/$1.out"; }	# heard NAME REGEX
+
+# Certificates: a CA in $t/ca.pem, and what it signs.
+authority() {
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 \
+	    -nodes -days 5 -subj "/CN=test CA" -keyout "$t/ca.key" \
+	    -out "$t/ca.pem" 2>/dev/null
+}
+certify() { # certify NAME NEWKEY-ALGORITHM NAMES: $t/NAME.pem and $t/NAME.key
+	printf 'subjectAltName=%s\n' "$3" >"$t/san"
+	# shellcheck disable=SC2086
+	openssl req -newkey $2 -nodes -subj "/CN=$1" -keyout "$t/$1.key" \
+	    -out "$t/csr" 2>/dev/null &&
+	openssl x509 -req -in "$t/csr" -CA "$t/ca.pem" -CAkey "$t/ca.key" \
+	    -CAcreateserial -days 5 -extfile "$t/san" -out "$t/$1.pem" \
+	    2>/dev/null && chmod 600 "$t/$1.key"
+}
+pss() { # pss ROLE: KB of these processes
+	local p
+	for p in $(children "$1"); do cat "/proc/$p/smaps_rollup"; done |
+	    awk '/^Pss:/ { n += $2 } END { print n + 0 }'
+}

@@ -57,6 +57,12 @@ settled_worker() { # settled_worker OLDPID: all are ready, one is new
 	renewed worker "$1" && [ "$(as "$bin/headscalectl" -s "$dir/headscaled.sock" status |
 	    grep -c '^worker .* ready ')" = 2 ]
 }
+ready() { # ready ROLE: it is, by the server's own account
+	as "$bin/headscalectl" -s "$dir/headscaled.sock" status | grep -q "^$1 .* ready "
+}
+running() { # running ROLE: that, and its title says so
+	ready "$1" && ps --ppid "$pid" -o args= | grep -q "^headscaled-[a-z]*: $1\$"
+}
 shows() { # shows NAME: whose certificate the second address shows
 	openssl s_client -connect "127.0.0.1:$port2" </dev/null 2>/dev/null |
 	    openssl x509 -noout -subject | grep -q "CN = $1"
@@ -156,6 +162,19 @@ suite() {
 	ok "-n: a relay without TLS" says 1 "$dir/conf:5: the relay wants a listener that speaks TLS" as "$bin/headscaled" -n -f "$dir/conf"
 	conf 'derp { server { enabled = true plain = true private_key_file = "a.key" } }'
 	ok "-n: a relay key that is none" says 1 "$dir/a.key: not a key file" as "$bin/headscaled" -n -f "$dir/conf"
+	conf 'derp { urls = { "https://127.0.0.1:1/map" } }'
+	p=$(ls /tmp | wc -l)
+	ok "-n: the URL of a DERP map" says 0 "configuration OK" as "$bin/headscaled" -n -f "$dir/conf"
+	ok "-n leaves nothing in /tmp" [ "$(ls /tmp | wc -l)" = "$p" ]
+	conf 'derp { urls = { "https://127.0.0.1:1/map" } }' 'fetch { ca_file = "conf" }'
+	ok "-n: a CA bundle that is none, judged by a sandboxed process" says 1 "CA certificates: there are none" \
+	    as "$bin/headscaled" -n -f "$dir/conf"
+	conf 'fetch { ca_file = "nowhere" }' 'derp { urls = { "https://127.0.0.1:1/map" } }'
+	ok "-n: no CA bundle" says 1 "$dir/conf:5: $dir/nowhere: No such file" as "$bin/headscaled" -n -f "$dir/conf"
+	conf 'acme { directory = "https://127.0.0.1:1/d" names = { "a.example" } }'
+	ok "-n: ACME, with keys that are made and thrown away" says 0 "configuration OK" as "$bin/headscaled" -n -f "$dir/conf"
+	ok "-n says where the CA asks" says 0 "the CA asks on port 80" as "$bin/headscaled" -n -f "$dir/conf"
+	ok "-n made no key" [ ! -e "$dir/state/acme.key" ]
 	conf 'libexec_dir = "/usr/share"'
 	ok "programs that are missing" says 1 "/usr/share/headscaled-keyd: No such file" as "$bin/headscaled" -d -f "$dir/conf"
 	[ "$mode" != root ] || {
@@ -307,12 +326,81 @@ suite() {
 	ok "and is not without" not logged "starts without"
 	map other.example >"$dir/map"
 
+	# who connects out
+	conf "derp { map_file = \"map\" }"
+	mark
+	ok "with a DERP map there is a process that connects out" as "$bin/headscalectl" -s "$dir/headscaled.sock" reload
+	ok "it runs" within 50 running out
+	p=$(child fetch)
+	if [ "$mode" = root ]; then
+		ok "as _hsout" [ "$(ps -o uid= -p "$p" | tr -d ' ')" = "$(id -u _hsout)" ]
+		ok "in its folder" [ "$(readlink "/proc/$p/root")" = "$dir/fetch" ]
+		ok "which is root's" [ "$(stat -c %a:%U "$dir/fetch")" = 755:root ]
+	fi
+	ok "with a copy of the system's hosts" cmp -s /etc/hosts "$dir/fetch/etc/hosts"
+	ok "and of resolv.conf" cmp -s /etc/resolv.conf "$dir/fetch/etc/resolv.conf"
+	kill -9 "$p"
+	ok "killed, it comes back" within 30 renewed fetch "$p"
+	ok "and runs" within 50 running out
+	cp "$dir/b.pem" "$dir/ca.pem"
+	chmod 644 "$dir/ca.pem"
+	p=$(child fetch)
+	conf "derp { map_file = \"map\" }" 'fetch { ca_file = "ca.pem" }'
+	ok "reload: other certificates" as "$bin/headscalectl" -s "$dir/headscaled.sock" reload
+	ok "are there" cmp -s "$dir/ca.pem" "$dir/fetch/etc/ssl/cert.pem"
+	ok "and for all to read" [ "$(stat -c %a "$dir/fetch/etc/ssl/cert.pem")" = 644 ]
+	ok "for the same process" [ "$(child fetch)" = "$p" ]
+	cp "$dir/conf" "$dir/ca.new" && mv "$dir/ca.new" "$dir/ca.pem"
+	ok "certificates that are none are refused" says 1 "CA certificates: there are none" \
+	    as "$bin/headscalectl" -s "$dir/headscaled.sock" reload
+	ok "and the old ones stay" cmp -s "$dir/b.pem" "$dir/fetch/etc/ssl/cert.pem"
+	kill -9 "$p"
+	ok "also for one that starts now" within 50 renewed fetch "$p"
+	ok "which runs" within 50 running out
+	p=$(child fetch)
+	conf
+	ok "reload without a map" as "$bin/headscalectl" -s "$dir/headscaled.sock" reload
+	ok "ends it" within 20 not alive "$p"
+	ok "for good" not running out
+	conf 'acme { names = { "a.example" } }'
+	ok "ACME wants a restart" says 1 "acme|names changes only with a restart" \
+	    as "$bin/headscalectl" -s "$dir/headscaled.sock" reload
+	conf "derp { map_file = \"map\" }"
+	ok "reload with the map again" as "$bin/headscalectl" -s "$dir/headscaled.sock" reload
+	ok "starts it again" within 50 running out
+
 	# stop
 	others=$(ps --ppid "$pid" -o pid=)
 	ok "stop within 2 s" stopped_in_time
 	ok "no child is left" within 10 none_alive $others
 	ok "pid file and socket are gone" [ ! -e "$dir/headscaled.pid" -a ! -e "$dir/headscaled.sock" ]
 	ok "nobody listens" not healthy "$port"
+
+	# ACME
+	conf 'acme { directory = "https://127.0.0.1:1/d" names = { "a.example" } }' \
+	    "listen \"tls\" { address = \"127.0.0.1\" port = $port2 tls = true }"
+	ok "start with ACME" start
+	ok "its process runs" within 50 running out
+	for p in acme acme-account; do
+		ok "$p.key was made" [ "$(stat -c %a "$dir/state/$p.key")" = 600 ]
+		ok "a P-256 key" sh -c "openssl pkey -in '$dir/state/$p.key' -noout -text | grep -q prime256v1"
+	done
+	cp -p "$dir/state/acme.key" "$dir/acme.kept"
+	ok "stop within 2 s" stopped_in_time
+	ok "start again" start
+	ok "with the same keys" cmp -s "$dir/acme.kept" "$dir/state/acme.key"
+	rm "$dir/state/acme.key"
+	p=$(child keyd)
+	kill -9 "$p"
+	ok "a key that got lost is not made anew" within 50 logged "ACME certificate key: "
+	cp -p "$dir/acme.kept" "$dir/state/acme.key"
+	ok "keyd is back with the old one" within 80 ready keyd
+	ok "stop within 2 s" stopped_in_time
+	chmod 640 "$dir/state/acme.key"
+	ok "a key that others can read is refused" says 1 "$dir/state/acme.key: not safe: a secret must have mode 0600" \
+	    as "$bin/headscaled" -d -f "$dir/conf"
+	chmod 600 "$dir/state/acme.key"
+	conf "derp { map_file = \"map\" }"
 
 	# death of master
 	mark

@@ -233,7 +233,8 @@ dbd_boot(struct role_proc *r)
 	    c->random, c->grace_ms, c->ephemeral_s, c->resume_ms,
 	    c->presume_s, c->node_expiry_s, c->max_nodes, c->budget_burst,
 	    c->budget_refill_ms, c->queue_max, c->log_keep, c->domains,
-	    true, false, { NULL, 0 }, { NULL, 0 } };
+	    true, false, { NULL, 0 }, { NULL, 0 }, c->derp_urls,
+	    c->derp_update_s, c->derp_avoid_s, c->relay_host, c->acme };
 	r->dbd = dbd_new(sproc_env(r->sp), r->store, &dc, r->secret, full,
 	    &ops);
 	if (r->dbd == NULL) {
@@ -258,6 +259,7 @@ worker_boot(struct role_proc *r)
 	struct control_ops ops = { worker_kick, r };
 
 	r->control = control_new(sproc_env(r->sp), &ops);
+	net_per_source(control_net(r->control), 0);	/* all come from one */
 }
 
 static void
@@ -266,7 +268,7 @@ key_on_msg(struct link *l, const struct msg *m, void *tag, void *arg)
 	struct role_proc *r = arg;
 
 	(void)l;
-	net_key_msg(control_net(r->control), m, tag);
+	control_key_msg(r->control, m, tag);
 }
 
 static void

@@ -8,6 +8,9 @@
 #include <cmocka.h>
 
 #include "common/log.h"
+#include "dbd/acme_int.h"
+#include "dbd/control_int.h"
+#include "dbd/health_int.h"
 #include "regress/unit/d_ctlsock.h"
 
 static int called(struct dbd *, char *, size_t, const char *, ...)
@@ -156,6 +159,34 @@ op_exposure_revoke(struct dbd *d, uint16_t slot, uint64_t generation,
 	*n = 7;
 	return called(d, why, whylen, "revoke %u %llu by %u", slot,
 	    LLU(generation), uid);
+}
+
+int
+op_cert_renew(struct dbd *d, bool revoke, char *why, size_t n)
+{
+	return called(d, why, n, "cert_renew %d", revoke);
+}
+
+/* Each list has one row. */
+
+void
+health_rows(struct dbd *d, struct buf *rows)
+{
+	struct msg m;
+
+	(void)d;
+	msg_init(&m, M_CTL_DERP);
+	rows_add(rows, &m);
+}
+
+void
+dbacme_rows(struct dbd *d, struct buf *rows)
+{
+	struct msg m;
+
+	(void)d;
+	msg_init(&m, M_CTL_CERT);
+	rows_add(rows, &m);
 }
 
 int

@@ -51,9 +51,9 @@ static const struct {
 	/* TLS */
 	{ URL "listen \"a\" { address = \"::1\" port = 1 }\nlisten \"b\" {\n"
 	    "address = \"*\" port = 443\ntls = true }\n",
-	    "c:5: tls wants a keypair in section tls" },
+	    "c:5: tls wants a keypair in section tls, or acme" },
 	{ URL "listen \"b\" {\naddress = \"*\" port = 443\ntls = either }\n",
-	    "c:4: tls wants a keypair in section tls" },
+	    "c:4: tls wants a keypair in section tls, or acme" },
 	{ URL "listen \"b\" {\naddress = \"*\" port = 443\ntls = perhaps }\n",
 	    "c:4: tls: 'perhaps' is neither true, nor false, nor either" },
 	{ GOOD "tls {\nkeypair { } }\n",
@@ -71,7 +71,8 @@ static const struct {
 	{ GOOD "tls {\nkeypair \"a\" { certificate = c\nkey = "
 	    "\"-----BEGIN PRIVATE KEY-----\" } }\n", "c:5: key: a secret does "
 	    "not belong here: put it into a file of its own and name that" },
-	{ GOOD "tls { acme { } }\n", "c:3: section tls|acme is not built yet" },
+	{ GOOD "tls { acme { } }\n", "c:3: unknown section acme in section tls "
+	    "(is that section closed?)" },
 	/* Proxies. */
 	{ GOOD "proxies = { \"10.0.0.1/8\" }\n", "c:3: '10.0.0.1/8' is neither "
 	    "an address nor a prefix, with no bits set behind its length" },

@@ -174,6 +174,13 @@ static const struct {
 	{ "worker exposure --slot 2 --generation 5 --revoke",
 	    "CTL_EXPOSURE id=0 slot=2 generation=5 revoke=true flags=20"
 	    " destroys" },
+	{ "derp list", "CTL_DERP_LIST id=0 flags=0" },
+	{ "cert list -j", "CTL_CERT_LIST id=0 flags=1" },
+	{ "cert renew", "CTL_CERT_RENEW id=0 revoke=false flags=0" },
+	{ "cert renew --revoke", "CTL_CERT_RENEW id=0 revoke=true flags=20"
+	    " destroys" },
+	{ "cert renew now",
+	    "error: cert renew: nothing more is expected: now" },
 	{ "reload", "CTL_RELOAD id=0 flags=0" },
 	{ "log verbose", "CTL_VERBOSE id=0 verbose=1 flags=0" },
 	{ "log brief", "CTL_VERBOSE id=0 verbose=0 flags=0" },
@@ -194,12 +201,13 @@ static const struct {
 	    "flags=0" },
 	/* What is wrong. */
 	{ "", "error: a command is missing: users, keys, nodes, routes, "
-	    "policy, status, worker, reload, log, version or help" },
+	    "policy, derp, cert, status, worker, reload, log, version or "
+	    "help" },
 	{ "noeds list", "error: no such command: noeds; did you mean "
 	    "nodes?" },
 	{ "frobnicate", "error: no such command: frobnicate; there is users,"
-	    " keys, nodes, routes, policy, status, worker, reload, log, "
-	    "version or help" },
+	    " keys, nodes, routes, policy, derp, cert, status, worker, "
+	    "reload, log, version or help" },
 	{ "nodes lsit", "error: nodes: no such command: lsit; did you mean "
 	    "list?" },
 	{ "nodes x", "error: nodes: no such command: x; there is list, show,"
@@ -348,7 +356,8 @@ static void
 test_completion(void **state)
 {
 	(void)state;
-	completes("''", "users keys nodes routes policy status worker reload "
+	completes("''", "users keys nodes routes policy derp cert "
+	    "status worker reload "
 	    "log version help ", ARG_NONE);
 	completes("policy ''", "set get check test diff why history "
 	    "rollback ", ARG_NONE);

@@ -360,6 +360,131 @@ t_verify(void **state)
 	assert_false(dw_reply(k, id)->u.db_node_key_ok.allow);
 }
 
+/* A ticket opens a connection once, also after that has ended. */
+static void
+t_ticket_again(void **state)
+{
+	const struct msg *m;
+
+	(void)state;
+	(void)log_in(k, 1, 10);
+	about(k, M_DB_RELAY_CLOSE, 10);
+	m = log_in(k, 1, 10);
+	assert_int_equal(m->type, M_DB_RELAY_NO);
+	assert_int_equal(m->u.db_relay_no.why, 3);
+	assert_int_equal(log_in(k, 1, 5000)->type, M_DB_RELAY_OK);
+	/* Too old to be remembered: used, then. */
+	assert_int_equal(log_in(k, 1, 11)->type, M_DB_RELAY_NO);
+	/* Late, but not that late. */
+	assert_int_equal(log_in(k, 1, 4999)->type, M_DB_RELAY_OK);
+	assert_true(dw_is_up(k));
+}
+
+/* Who says that it speaks all the time is not believed all the time. */
+static void
+t_active_rate(void **state)
+{
+	unsigned int i, n;
+
+	(void)state;
+	(void)log_in(k, 1, 10);
+	(void)log_in(k2, 1, 11);
+	n = dw_count(k2, M_DB_RELAY_AT);
+	for (i = 0; i < 100; i++) {
+		about(k, M_DB_RELAY_ACTIVE, 10);
+		about(k2, M_DB_RELAY_ACTIVE, 11);
+	}
+	assert_int_equal(dw_count(k2, M_DB_RELAY_AT), n + 2);
+	dw_pass(w, US_PER_S);
+	about(k, M_DB_RELAY_ACTIVE, 10);
+	assert_int_equal(at(k2, 1), 1);
+}
+
+/* Of a key there are eight at a worker and sixteen in all. */
+static void
+t_bounds(void **state)
+{
+	struct dbdworker *k3 = dw_worker(w, 3, 33);
+	uint64_t s;
+
+	(void)state;
+	for (s = 1; s <= 8; s++)
+		(void)log_in(k, 1, s);
+	for (s = 9; s <= 16; s++)
+		(void)log_in(k2, 1, s);
+	assert_int_equal(dw_count(k, M_DB_RELAY_END), 0);
+	(void)log_in(k3, 1, 17);
+	expect_end(k, 1);
+	assert_true(dw_is_up(k2));
+	(void)log_in(k2, 1, 18);
+	assert_true(dw_blamed(k2, LINK_OVERFLOW));
+}
+
+/* Refused ones count: what a hello makes us keep is bounded. */
+static void
+t_holds_bounded(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	dw_restart(w, false);
+	dw_reconnect(k);
+	for (i = 0; i < 65537 && dw_is_up(k); i++) {
+		hold(k, 99, 10);
+		if (i % 1000 == 999)
+			dw_deliver(w);
+	}
+	dw_run(w);
+	assert_true(dw_blamed(k, LINK_OVERFLOW));
+}
+
+/* A guest whose key becomes a node's has to come again, as one of us. */
+static void
+t_guest_registers(void **state)
+{
+	struct ask_reg r = { 0 };
+
+	(void)state;
+	dw_conf(w)->verify_clients = false;
+	dw_reconf(w);
+	assert_int_equal(log_in(k, 7, 10)->u.db_relay_ok.node, 0);
+	r.machine = 7;
+	r.serial = 20;
+	r.key = 7;
+	r.auth = key;
+	assert_int_equal(ask_reg(k, &r)->type, M_DB_REG_OK);
+	dw_run(w);
+	expect_end(k, 10);
+	assert_int_equal(log_in(k, 7, 21)->u.db_relay_ok.tailnet, 1);
+}
+
+/* A clock that was ahead and is set right: the key still has its end. */
+static void
+t_clock_back(void **state)
+{
+	int64_t now = dw_now(w);
+	char why[128];
+
+	(void)state;
+	(void)log_in(k, 1, 10);
+	assert_int_equal(op_node_expire(dw_dbd(w), one, now + 7200, 0, why,
+	    sizeof(why)), 0);
+	dw_run(w);
+	fakeenv_set_wall(dw_env(w), now + 90000);
+	dw_pass(w, 3600 * US_PER_S);
+	expect_end(k, 10);
+	fakeenv_set_wall(dw_env(w), now + 3600);
+	dw_pass(w, 3600 * US_PER_S);
+	assert_int_equal(log_in(k, 1, 11)->type, M_DB_RELAY_NO);
+	fakeenv_set_wall(dw_env(w), now + 60);
+	assert_int_equal(log_in(k, 1, 12)->type, M_DB_RELAY_OK);
+	dw_forget(k);
+	dw_pass(w, 3600 * US_PER_S);
+	assert_int_equal(dw_count(k, M_DB_RELAY_END), 0);
+	dw_pass(w, 3600 * US_PER_S);
+	expect_end(k, 12);
+}
+
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, ask_teardown)
 
 int
@@ -378,7 +503,13 @@ main(void)
 		TEST(t_forged),
 		TEST(t_machine_ticket),
 		TEST(t_ticket_twice),
-		TEST(t_verify)
+		TEST(t_verify),
+		TEST(t_ticket_again),
+		TEST(t_active_rate),
+		TEST(t_bounds),
+		TEST(t_holds_bounded),
+		TEST(t_guest_registers),
+		TEST(t_clock_back)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -517,6 +517,52 @@ t_expired(void **state)
 }
 
 static void
+jump(int64_t seconds)
+{
+	fakeenv_set_wall(dw_env(w), dw_now(w) + seconds);
+	dw_pass(w, 6 * US_PER_S);
+}
+
+/* A key's end is a time of day, and the day may be set back, or forwards. */
+static void
+t_expired_clock(void **state)
+{
+	int64_t now;
+
+	(void)state;
+	ha();
+	now = dw_now(w);
+	expire(3, now);
+	expire(1, now + 7200);
+	assert_string_equal(primary(1), "10.1.0.0/16 ");
+	expire(2, now);
+	/* Withdrawn by the last one that is usable: nobody has it. */
+	ask_advertise(k, 1, h2++, "");
+	assert_string_equal(primary(1), "");
+	assert_string_equal(primary(2), "");
+	assert_string_equal(primary(3), "");
+	/* It is earlier: their keys are good again, and all are told. */
+	dw_forget(k);
+	jump(-3600);
+	assert_string_equal(primary(2), "10.1.0.0/16 ");
+	assert_int_equal(dw_count(k, M_DB_NODE_PUT), 3);
+	ask_advertise(k, 1, h2++, "10.1.0.0/16");
+	assert_string_equal(primary(1), "");
+	/* And it is later. */
+	dw_forget(k);
+	jump(3600);
+	assert_string_equal(primary(1), "10.1.0.0/16 ");
+	/* Each that expired, and both whose routes changed. */
+	assert_int_equal(dw_count(k, M_DB_NODE_PUT), 4);
+	/* What is no jump is no reason to say anything. */
+	dw_forget(k);
+	jump(1);
+	jump(-1);
+	assert_int_equal(dw_count(k, M_DB_NODE_PUT), 0);
+	assert_null(dw_differs(k));
+}
+
+static void
 t_auto_at_registration(void **state)
 {
 	const char *tagged = ask_key(w, 0, true, false, 0, "tag:r");
@@ -574,7 +620,7 @@ main(void)
 		T(t_restart), T(t_restart_stale), T(t_window), T(t_auto),
 		T(t_auto_at_registration), T(t_refused), T(t_refused_exit),
 		T(t_refused_no_more), T(t_refused_stays), T(t_window_full),
-		T(t_expired), T(t_many),
+		T(t_expired), T(t_expired_clock), T(t_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

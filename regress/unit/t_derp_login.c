@@ -32,6 +32,7 @@
 	"7c72ab961bd1f7d4585cdc10bb368bae"
 #define LOGIN_TEXT	"{\"version\":2,\"CanAckPings\":true}"
 #define BOX_LEN		48
+#define MARKS		1000	/* of an age */
 
 struct hello {
 	uint8_t		client[DERP_KEY];
@@ -97,7 +98,7 @@ setup(void **state)
 	struct test *t = xcalloc(1, sizeof(*t));
 
 	t->fake = fakeenv_new(5);
-	t->derp = derp_new(fakeenv_env(t->fake), server_key());
+	t->derp = derp_new(fakeenv_env(t->fake), server_key(), MARKS);
 	assert_non_null(t->derp);
 	hello_make(&t->hello);
 	*state = t;
@@ -189,22 +190,24 @@ test_replay(void **state)
 	assert_int_equal(login(t), DERP_REFUSED_NOT);
 }
 
-/* Two ages of 65,536: the newer half at least is there. */
+/* As many as an age holds, at least, are there; and no more than two. */
 static void
 test_replay_bounded(void **state)
 {
 	struct test *t = *state;
 	uint32_t i;
 
-	for (i = 0; i < 66000; i++) {
+	for (i = 0; i < 5 * MARKS / 2; i++) {
 		hello_renew(&t->hello, i);
 		if (login(t) != DERP_REFUSED_NOT)
 			fail_msg("login %u", (unsigned int)i);
 	}
-	for (i = 1000; i < 66000; i += 997) {
+	for (i = 3 * MARKS / 2; i < 5 * MARKS / 2; i += 97) {
 		hello_renew(&t->hello, i);
 		assert_int_equal(login(t), DERP_REFUSED_AGAIN);
 	}
+	hello_renew(&t->hello, 0);
+	assert_int_equal(login(t), DERP_REFUSED_NOT);
 }
 
 /* A box opens in both directions: ours must not come back as a login. */
@@ -220,7 +223,7 @@ test_our_own_box(void **state)
 	    t->answer.box, t->answer.nbox, t->info, &t->answer),
 	    DERP_REFUSED_OURS);
 	/* Nor at another start of ours. */
-	again = derp_new(fakeenv_env(t->fake), server_key());
+	again = derp_new(fakeenv_env(t->fake), server_key(), MARKS);
 	assert_int_equal(derp_login(again, t->hello.client, t->hello.nonce,
 	    t->answer.box, t->answer.nbox, t->info, &t->answer),
 	    DERP_REFUSED_OURS);
@@ -244,7 +247,8 @@ test_zero_key(void **state)
 {
 	struct test *t = *state;
 
-	assert_null(derp_new(fakeenv_env(t->fake), secret_new(DERP_KEY)));
+	assert_null(derp_new(fakeenv_env(t->fake), secret_new(DERP_KEY),
+	    MARKS));
 }
 
 /* Through keyd's core. */
@@ -331,6 +335,66 @@ test_ticket(void **state)
 }
 
 static void
+count_ok(const struct msg *m, void *arg)
+{
+	unsigned int *n = arg;
+
+	*n += m->type == M_KEY_DERP_OK;
+}
+
+/* n logins of their own, as fast as they may be asked. */
+static void
+ask_many(struct keyworld *w, unsigned int i, uint32_t from, unsigned int n,
+    unsigned int *ok)
+{
+	struct keyside *s = &w->side[i];
+	struct hello h;
+	struct msg m;
+	uint32_t k;
+
+	hello_make(&h);
+	s->seen = count_ok;
+	s->seen_arg = ok;
+	for (k = from; k < from + n; k++) {
+		hello_renew(&h, k);
+		msg_init(&m, M_KEY_DERP_HELLO);
+		m.u.key_derp_hello.conn = k;
+		memcpy(m.u.key_derp_hello.client, h.client, DERP_KEY);
+		memcpy(m.u.key_derp_hello.nonce, h.nonce, DERP_NONCE);
+		m.u.key_derp_hello.box = slice_mem(h.box, BOX_LEN);
+		(void)link_request(pair_link(s->pair, PAIR_A), &m, s, 0);
+		if (k % 100 == 99)
+			keyworld_settle(w);
+	}
+	keyworld_settle(w);
+}
+
+/* What is more waits in line, is had in its time, and stops nobody else. */
+static void
+test_budget(void **state)
+{
+	struct keyworld *w = *state;
+	unsigned int mine = 0, theirs = 0;
+	const char *why;
+
+	assert_true(keyd_relay(w->keyd, server_key(), &why));
+	keyworld_settle(w);
+	ask_many(w, 0, 0, 700, &mine);
+	assert_int_equal(mine, 512);
+	ask_many(w, 1, 1000, 100, &theirs);
+	assert_int_equal(theirs, 100);
+	fakeenv_advance(w->fake, US_PER_S / 2);
+	keyworld_settle(w);
+	assert_int_equal(mine, 612);
+	fakeenv_advance(w->fake, US_PER_S / 2);
+	keyworld_settle(w);
+	assert_int_equal(mine, 700);
+	/* What all of them may do in an hour, the memory holds. */
+	assert_true(3600UL * DERP_LOGINS_RATE + DERP_LOGINS_BURST <
+	    DERP_LOGINS_MAX);
+}
+
+static void
 test_server_is_told(void **state)
 {
 	struct keyworld *w = *state;
@@ -380,6 +444,7 @@ main(void)
 		TEST(test_lengths),
 		TEST(test_zero_key),
 		WORLD_TEST(test_ticket),
+		WORLD_TEST(test_budget),
 		WORLD_TEST(test_server_is_told),
 		WORLD_TEST(test_noise_key_is_refused)
 	};

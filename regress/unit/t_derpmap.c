@@ -243,6 +243,7 @@ own_region(void)
 static void
 join_is(const char *file, const struct r_relay *own, const char *want)
 {
+	const struct derpmap *src = NULL;
 	struct derpmap *d = NULL, *j;
 	struct slice got;
 	char why[200];
@@ -250,7 +251,8 @@ join_is(const char *file, const struct r_relay *own, const char *want)
 	if (file != NULL && (d = derpmap_parse(file, strlen(file), "f", why,
 	    sizeof(why))) == NULL)
 		fail_msg("%s", why);
-	j = derpmap_join(d, own);
+	src = d;
+	j = derpmap_join(&src, 1, own, NULL);
 	derpmap_free(d);
 	if (want == NULL) {
 		assert_null(j);
@@ -321,20 +323,171 @@ t_nulls(void **state)
 	    "derp.json:1: key of a region is not a number from 1 to 65535");
 }
 
+/* Sources in their order: NULL ends them; "" is one that has none. */
+static void
+merge_is(const char *const *text, const struct r_relay *own,
+    const struct msg_list *avoid, const char *want)
+{
+	const struct derpmap *src[8] = { NULL };
+	struct derpmap *map[8], *j;
+	char why[200];
+	size_t n;
+
+	for (n = 0; text[n] != NULL; n++) {
+		map[n] = NULL;
+		if (text[n][0] != '\0' && (map[n] = derpmap_parse(text[n],
+		    strlen(text[n]), "m", why, sizeof(why))) == NULL)
+			fail_msg("%s", why);
+		src[n] = map[n];
+	}
+	j = derpmap_join(src, n, own, avoid);
+	while (n > 0)
+		derpmap_free(map[--n]);
+	assert_non_null(j);
+	if (!slice_eqs(derpmap_json(j), want))
+		fail_msg("%.*s", SLICE_FMT(derpmap_json(j)));
+	derpmap_free(j);
+}
+
+#define REG(id, name, host, more)	"\"" id "\":{\"RegionID\":" id more \
+    ",\"Nodes\":[{\"Name\":\"" name "\",\"RegionID\":" id \
+    ",\"HostName\":\"" host "\"}]}"
+
+static void
+t_merge(void **state)
+{
+	const char *const order[] = {
+	    "{\"Regions\":{" REG("1", "1a", "u1.example", "") ","
+	    REG("2", "2a", "u1.example", "") "," REG("3", "3a", "u1.example",
+	    "") "}}", "",
+	    "{\"Regions\":{" REG("2", "2a", "u2.example", "") ","
+	    REG("4", "4a", "u2.example", "") "},\"omitDefaultRegions\":true,"
+	    "\"HomeParams\":{\"RegionScore\":{\"2\":0.5}}}",
+	    "{\"Regions\":{\"3\":null," REG("4", "4x", "file.example", "")
+	    ",\"77\":null," REG("999", "x", "evil.example", "") "}}", NULL };
+	const char *const back[] = {
+	    "{\"Regions\":{\"1\":null," REG("2", "2a", "a.example", "") "}}",
+	    "{\"Regions\":{" REG("1", "1a", "b.example", "") "}}", NULL };
+	struct r_relay own = own_region();
+
+	(void)state;
+	merge_is(order, &own, NULL, "{\"HomeParams\":{\"RegionScore\":{"
+	    "\"2\":0.5}},\"omitDefaultRegions\":true,\"Regions\":{"
+	    REG("1", "1a", "u1.example", "") "," REG("2", "2a", "u2.example",
+	    "") "," REG("4", "4x", "file.example", "") "," OWN "}}");
+	/* What was taken away may come again later. */
+	own.in_map = false;
+	merge_is(back, &own, NULL, NO_SCORES "\"Regions\":{"
+	    REG("1", "1a", "b.example", "") "," REG("2", "2a", "a.example",
+	    "") "}}");
+}
+
+/* A node's name belongs to the later source (derp.md 10.1). */
+static void
+t_names_twice(void **state)
+{
+	const char *const text[] = {
+	    "{\"Regions\":{" REG("1", "n", "a.example", "") ","
+	    REG("2", "m", "a.example", "") "}}",
+	    "{\"Regions\":{" REG("3", "n", "b.example", "") "}}", NULL };
+	const char *const gone[] = {
+	    "{\"Regions\":{" REG("1", "n", "a.example", "") "}}",
+	    "{\"Regions\":{" REG("3", "n", "b.example", "") "}}",
+	    "{\"Regions\":{\"3\":null}}", NULL };
+	struct r_relay own = { 0 };
+
+	(void)state;
+	merge_is(text, &own, NULL, NO_SCORES "\"Regions\":{"
+	    REG("2", "m", "a.example", "") "," REG("3", "n", "b.example", "")
+	    "}}");
+	merge_is(gone, &own, NULL, NO_SCORES "\"Regions\":{"
+	    REG("1", "n", "a.example", "") "}}");
+}
+
+static void
+t_avoid(void **state)
+{
+	const char *const text[] = { "{\"Regions\":{"
+	    REG("1", "1a", "a.example", ",\"Avoid\":true") ","
+	    REG("2", "2a", "a.example", ",\"Latitude\":1,"
+	    "\"NoMeasureNoHome\":true") "," REG("3", "3a", "a.example", "")
+	    "}}", NULL };
+	struct r_relay own = own_region();
+	struct buf b = { NULL, 0, 0 };
+	struct msg_list l = { NULL, 0, 0 };
+	const uint16_t ids[] = { 1, 2, 999, 5 };
+	struct r_derp_region r;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		r.id = ids[i];
+		msg_list_add(&l, &b, MR_DERP_REGION, &r);
+	}
+	msg_list_close(&l, &b);
+	merge_is(text, &own, &l, NO_SCORES "\"Regions\":{"
+	    REG("1", "1a", "a.example", ",\"Avoid\":true") ","
+	    REG("2", "2a", "a.example", ",\"Latitude\":1,\"Avoid\":true,"
+	    "\"NoMeasureNoHome\":true") "," REG("3", "3a", "a.example", "")
+	    "," OWN "}}");
+	buf_free(&b);
+}
+
+/* What is to be probed. */
+static void
+t_nodes(void **state)
+{
+	static const char text[] = "{\"Regions\":{\"2\":{\"RegionID\":2,"
+	    "\"RegionCode\":\"fra\",\"Nodes\":[{\"Name\":\"2a\","
+	    "\"RegionID\":2,\"HostName\":\"a.example\",\"DERPPort\":8443,"
+	    "\"IPv4\":\"192.0.2.1\",\"IPv6\":\"none\",\"CertName\":"
+	    "\"c.example\"},{\"Name\":\"2s\",\"RegionID\":2,\"HostName\":"
+	    "\"s.example\",\"STUNOnly\":true}]}}}";
+	const char *const want[] = { "2 fra 2a a.example 8443 192.0.2.1 none "
+	    "1 0", "2 fra 2s s.example 443   0 1", "999 home 999a "
+	    "hs.example.org 443   0 0" };
+	struct r_relay own = own_region();
+	const struct derpmap *src;
+	struct derpmap *d, *j;
+	struct r_derp_node n;
+	struct msg_list it;
+	char why[200], got[300];
+	size_t i = 0;
+
+	(void)state;
+	src = d = derpmap_parse(text, strlen(text), "m", why, sizeof(why));
+	assert_non_null(d);
+	j = derpmap_join(&src, 1, &own, NULL);
+	it = derpmap_nodes(j);
+	assert_int_equal(it.count, 3);
+	while (msg_list_next(&it, MR_DERP_NODE, &n)) {
+		(void)snprintf(got, sizeof(got), "%u %.*s %.*s %.*s %u %.*s "
+		    "%.*s %d %d", n.region, SLICE_FMT(n.code),
+		    SLICE_FMT(n.node), SLICE_FMT(n.host), n.port,
+		    SLICE_FMT(n.ip4), SLICE_FMT(n.ip6), n.insecure,
+		    n.stun_only);
+		assert_string_equal(got, want[i++]);
+	}
+	derpmap_free(j);
+	derpmap_free(d);
+}
+
 /* The same a thousand times: order is part of a region's identity. */
 static void
 t_stable(void **state)
 {
 	struct r_relay own = own_region();
+	const struct derpmap *src;
 	struct derpmap *d, *a, *b;
 	char why[200];
 	int i;
 
 	(void)state;
-	d = derpmap_parse(R1(""), strlen(R1("")), "f", why, sizeof(why));
-	a = derpmap_join(d, &own);
+	src = d = derpmap_parse(R1(""), strlen(R1("")), "f", why,
+	    sizeof(why));
+	a = derpmap_join(&src, 1, &own, NULL);
 	for (i = 0; i < 1000; i++) {
-		b = derpmap_join(d, &own);
+		b = derpmap_join(&src, 1, &own, NULL);
 		assert_true(slice_eq(derpmap_json(a), derpmap_json(b)));
 		assert_int_equal(derpmap_regions(b), 2);
 		derpmap_free(b);
@@ -352,7 +505,9 @@ main(void)
 		cmocka_unit_test(t_bad_nodes), cmocka_unit_test(t_bad_scores),
 		cmocka_unit_test(t_long), cmocka_unit_test(t_own),
 		cmocka_unit_test(t_own_wins), cmocka_unit_test(t_nulls),
-		cmocka_unit_test(t_stable)
+		cmocka_unit_test(t_stable), cmocka_unit_test(t_merge),
+		cmocka_unit_test(t_names_twice), cmocka_unit_test(t_avoid),
+		cmocka_unit_test(t_nodes)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,7 +41,8 @@ test_server_first(void **state)
 	size_t i;
 
 	for (i = 0; i < KEYWORLD_WORKERS; i++) {
-		assert_int_equal(w->side[i].first, M_KEY_SERVER);
+		assert_int_equal(w->side[i].first, M_KEY_CERT);
+		assert_int_equal(w->side[i].last.type, M_KEY_SERVER);
 		vec_check(w->side[i].last.u.key_server.public, NOISE_KEY,
 		    VEC_SERVER_PUB);
 	}

@@ -129,6 +129,8 @@ check(struct test *t)
 }
 
 static enum msg_type answered;
+static uint8_t	sig[SIGNER_SIG_MAX], signed_[130];
+static size_t	nsig;
 
 static void
 on_sig(struct link *l, const struct msg *m, void *tag, void *arg)
@@ -137,6 +139,10 @@ on_sig(struct link *l, const struct msg *m, void *tag, void *arg)
 	(void)tag;
 	(void)arg;
 	answered = m->type;
+	if (m->type == M_SIG_OK) {
+		nsig = m->u.sig_ok.signature.n;
+		memcpy(sig, m->u.sig_ok.signature.p, nsig);
+	}
 }
 
 static void
@@ -176,6 +182,7 @@ signs(struct test *t, unsigned int n)
 	memset(in, ' ', 64);
 	memcpy(in + 64, "TLS 1.3, server CertificateVerify", 34);
 	memset(in + 98, 1, 32);
+	memcpy(signed_, in, sizeof(in));
 	msg_init(&m, M_SIG_SIGN);
 	m.u.sig_sign.key = (uint16_t)n;
 	m.u.sig_sign.scheme = 0x0403;
@@ -202,7 +209,7 @@ test_two(void **state)
 	give(t, CERT, 2, "b.pem", t->certs[1]);
 	assert_true(check(t));
 	assert_false(signs(t, 1));
-	pairs_commit(t->pairs, t->world->keyd);
+	pairs_commit(t->pairs, t->world->keyd, 0);
 	assert_true(signs(t, 1));
 	assert_true(signs(t, 2));
 	assert_false(signs(t, 3));
@@ -262,7 +269,7 @@ test_bad_reload(void **state)
 	give(t, CERT, 2, "b.pem", t->certs[1]);
 	give(t, KEY, 2, "b.key", t->keys[1]);
 	assert_true(check(t));
-	pairs_commit(t->pairs, t->world->keyd);
+	pairs_commit(t->pairs, t->world->keyd, 0);
 	assert_false(signs(t, 1));
 	assert_true(signs(t, 2));
 }
@@ -300,15 +307,118 @@ test_self_signed(void **state)
 	for (i = 0; i < 2; i++) {
 		pairs_begin(t->pairs, slice_str("127.0.0.1"));
 		assert_true(check(t));
-		pairs_commit(t->pairs, t->world->keyd);
+		pairs_commit(t->pairs, t->world->keyd, 0);
 		keyworld_settle(t->world);
 		assert_true(signs(t, SIGNER_SELF));
 	}
 	assert_int_equal(certs, 2);
 	pairs_begin(t->pairs, slice_str(""));
 	assert_true(check(t));
-	pairs_commit(t->pairs, t->world->keyd);
+	pairs_commit(t->pairs, t->world->keyd, 0);
 	assert_false(signs(t, SIGNER_SELF));
+}
+
+static void
+swap_at(struct test *t, unsigned int epoch, int first_pair)
+{
+	int a = first_pair, b = 1 - first_pair;
+
+	pairs_begin(t->pairs, slice_str(""));
+	give(t, CERT, 1, "a.pem", t->certs[a]);
+	give(t, KEY, 1, "a.key", t->keys[a]);
+	give(t, CERT, 2, "b.pem", t->certs[b]);
+	give(t, KEY, 2, "b.key", t->keys[b]);
+	assert_true(check(t));
+	keyd_signer_next(t->world->keyd, pairs_staged(t->pairs), epoch);
+}
+
+/* Number 1 of this epoch signs, with the key of this pair. */
+static bool
+is_key(struct test *t, unsigned int epoch, int pair)
+{
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	bool ok = signs(t, (epoch & 0x3ff) << 6 | 1);
+
+	assert_int_equal(EVP_DigestVerifyInit(md, NULL, EVP_sha256(), NULL,
+	    t->key[pair]), 1);
+	ok = ok && EVP_DigestVerify(md, sig, nsig, signed_, sizeof(signed_))
+	    == 1;
+	EVP_MD_CTX_free(md);
+	return ok;
+}
+
+/* Numbers change their files at a reload: each epoch has its own. */
+static void
+test_epochs(void **state)
+{
+	struct test *t = *state;
+
+	swap_at(t, 1025, 0);
+	pairs_commit(t->pairs, t->world->keyd, 1025);
+	assert_true(is_key(t, 1025, 0));
+	assert_false(signs(t, 1));	/* of epoch 0 */
+	/* A worker that is faster than we are, and one that is not. */
+	swap_at(t, 1026, 1);
+	assert_true(is_key(t, 1026, 1));
+	assert_true(is_key(t, 1025, 0));
+	pairs_commit(t->pairs, t->world->keyd, 1026);
+	assert_true(is_key(t, 1026, 1));
+	assert_true(is_key(t, 1025, 0));
+	/* One that is thrown away was never there. */
+	swap_at(t, 1027, 0);
+	keyd_signer_next(t->world->keyd, NULL, 0);
+	pairs_begin(t->pairs, slice_str(""));
+	assert_false(signs(t, (1027 & 0x3ff) << 6 | 1));
+	swap_at(t, 1028, 0);
+	pairs_commit(t->pairs, t->world->keyd, 1028);
+	assert_true(is_key(t, 1028, 0));
+	assert_true(is_key(t, 1026, 1));
+	assert_false(signs(t, (1025 & 0x3ff) << 6 | 1));
+}
+
+static size_t	last_cert = 1;
+
+static void
+on_any_cert(const struct msg *m, void *arg)
+{
+	(void)arg;
+	if (m->type == M_KEY_CERT)
+		last_cert = m->u.key_cert.der.n;
+}
+
+/* What was staged and not committed changes nothing; none is said, too. */
+static void
+test_self_commit(void **state)
+{
+	struct test *t = *state;
+
+	t->world->side[0].seen = on_any_cert;
+	pairs_begin(t->pairs, slice_str("a.example"));
+	assert_true(check(t));
+	pairs_commit(t->pairs, t->world->keyd, 1);
+	keyworld_settle(t->world);
+	assert_true(signs(t, SIGNER_SELF));
+	assert_false(signs(t, 1 << 6 | SIGNER_SELF));
+	certs = 0;
+	t->world->side[0].seen = on_cert;
+	pairs_begin(t->pairs, slice_str("a.example"));
+	assert_true(check(t));
+	pairs_commit(t->pairs, t->world->keyd, 2);
+	keyworld_settle(t->world);
+	assert_int_equal(certs, 1);
+	pairs_begin(t->pairs, slice_str("b.example"));
+	assert_true(check(t));
+	pairs_begin(t->pairs, slice_str("a.example"));	/* on second thoughts */
+	assert_true(check(t));
+	pairs_commit(t->pairs, t->world->keyd, 3);
+	keyworld_settle(t->world);
+	assert_int_equal(certs, 2);	/* on_cert(): the same */
+	t->world->side[0].seen = on_any_cert;
+	pairs_begin(t->pairs, slice_str(""));
+	assert_true(check(t));
+	pairs_commit(t->pairs, t->world->keyd, 4);
+	keyworld_settle(t->world);
+	assert_int_equal(last_cert, 0);
 }
 
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -321,7 +431,9 @@ main(void)
 		TEST(test_mismatch),
 		TEST(test_halves),
 		TEST(test_bad_reload),
-		TEST(test_self_signed)
+		TEST(test_self_signed),
+		TEST(test_epochs),
+		TEST(test_self_commit)
 	};
 
 	if (noise_init() == -1)

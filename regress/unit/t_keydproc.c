@@ -403,7 +403,7 @@ shake(unsigned int i, uint32_t conn, uint64_t generation)
 static void
 assert_server(struct peer *peer)
 {
-	run_until_count(&peer->got, 1);
+	run_until_count(&peer->got, 2);
 	assert_int_equal(peer->last.type, M_KEY_SERVER);
 	assert_memory_equal(peer->last.u.key_server.public, p.pub, 32);
 }

@@ -161,6 +161,26 @@ test_renewed(void **state)
 	keypairs_free(p);
 }
 
+/* Written over in place, as some do: a keyd that starts anew gets a pair. */
+static void
+test_overwritten(void **state)
+{
+	struct keypairs *p = keypairs_new();
+	struct conf *c = conf_with("a");
+	char why[400];
+	int fd;
+
+	(void)state;
+	assert_true(keypairs_stage(p, c, why, sizeof(why)));
+	keypairs_commit(p);
+	fd = open("a.key", O_WRONLY | O_TRUNC);
+	assert_int_equal(write(fd, "other", 5), 5);
+	close(fd);
+	assert_string_equal(all(keypairs_get(p, false, 1, true)), "key a");
+	conf_free(c);
+	keypairs_free(p);
+}
+
 static void
 test_refused(void **state)
 {
@@ -195,6 +215,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_commit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_renewed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_overwritten, setup,
+		    teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown)
 	};
 

@@ -97,30 +97,33 @@ test_libexec(void **state)
 
 	(void)state;
 	snprintf(self, sizeof(self), "%s/sbin/headscaled", top);
-	assert_null(spawn_libexec(NULL, self, false, why, sizeof(why)));
+	assert_null(spawn_libexec(NULL, self, why, sizeof(why)));
 	snprintf(want, sizeof(want), "%s/libexec/headscaled/headscaled-keyd: "
 	    "No such file or directory (libexec_dir says where the programs "
 	    "are)", top);
 	assert_string_equal(why, want);
 	put_all("libexec/headscaled");
-	dir = spawn_libexec(NULL, self, false, why, sizeof(why));
+	dir = spawn_libexec(NULL, self, why, sizeof(why));
 	snprintf(want, sizeof(want), "%s/libexec/headscaled", top);
 	assert_string_equal(dir, want);
 	free(dir);
-	/* STUN is asked for only by who wants it. */
-	assert_null(spawn_libexec(NULL, self, true, why, sizeof(why)));
+	/* Not everybody wants these. */
+	assert_false(spawn_has(want, ROLE_STUN, why, sizeof(why)));
 	assert_non_null(strstr(why, "/headscaled-stun: No such file"));
 	put("libexec/headscaled/headscaled-stun", script, 0755);
-	dir = spawn_libexec(NULL, self, true, why, sizeof(why));
-	assert_string_equal(dir, want);
-	free(dir);
+	assert_true(spawn_has(want, ROLE_STUN, why, sizeof(why)));
+	/* Who connects out is a role of headscaled-fetch. */
+	assert_false(spawn_has(want, ROLE_OUT, why, sizeof(why)));
+	assert_non_null(strstr(why, "/headscaled-fetch: No such file"));
+	put("libexec/headscaled/headscaled-fetch", script, 0755);
+	assert_true(spawn_has(want, ROLE_OUT, why, sizeof(why)));
 	/* Those in our own folder come first, even if one is missing. */
 	put("sbin/headscaled-dbd", script, 0755);
-	assert_null(spawn_libexec(NULL, self, false, why, sizeof(why)));
+	assert_null(spawn_libexec(NULL, self, why, sizeof(why)));
 	snprintf(want, sizeof(want), "%s/sbin/headscaled-keyd: ", top);
 	assert_memory_equal(why, want, strlen(want));
 	put_all("sbin");
-	dir = spawn_libexec(NULL, self, false, why, sizeof(why));
+	dir = spawn_libexec(NULL, self, why, sizeof(why));
 	snprintf(want, sizeof(want), "%s/sbin", top);
 	assert_string_equal(dir, want);
 	free(dir);
@@ -128,14 +131,13 @@ test_libexec(void **state)
 	assert_int_equal(mkdir("open", 0777), 0);
 	assert_int_equal(chmod("open", 0777), 0);
 	put_all("open");
-	assert_null(spawn_libexec("open", self, false, why, sizeof(why)));
+	assert_null(spawn_libexec("open", self, why, sizeof(why)));
 	assert_non_null(strstr(why, "is writable by everybody"));
 	assert_int_equal(chmod("open", 0755), 0);
-	dir = spawn_libexec("open", self, false, why, sizeof(why));
+	dir = spawn_libexec("open", self, why, sizeof(why));
 	assert_non_null(dir);
 	free(dir);
-	assert_null(spawn_libexec(NULL, NULL, false, why,
-	    sizeof(why)));
+	assert_null(spawn_libexec(NULL, NULL, why, sizeof(why)));
 }
 
 static void

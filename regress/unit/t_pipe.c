@@ -94,7 +94,7 @@ end_gone(void *arg)
 }
 
 static const struct pipe_ops ops = { end_input, end_wants_input, end_output,
-    end_wants_output, end_is_done, end_gone };
+    end_wants_output, end_is_done, end_gone, NULL };
 
 static void
 on_req(struct req *r, struct networld *w)

@@ -12,6 +12,7 @@
 #include "worker/net/proxyhdr.h"
 
 #define ASK	"GET /a HTTP/1.1\r\nHost: a\r\n"
+#define FORWARDED ASK "X-Forwarded-For: 192.0.2.9\r\n\r\n"
 #define MAGIC	"\r\n\r\n\0\r\nQUIT\n"
 
 /* Whole; every begin of it needs more; what follows does not matter. */
@@ -59,6 +60,8 @@ test_v1(void **state)
 	GOOD1("PROXY UNKNOWN", NULL);
 	GOOD1("PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535",
 	    NULL);
+	GOOD1("PROXY TCP6 ::ffff:192.0.2.1 ::ffff:192.0.2.2 1 2",
+	    "192.0.2.1:1");
 	BAD1("PROXY TCP4 192.0.2.1 198.51.100.2 56324");
 	BAD1("PROXY TCP4 192.0.2.1 198.51.100.2 56324 443 1");
 	BAD1("PROXY TCP4 192.0.2.1 198.51.100.2 56324 443 ");
@@ -171,6 +174,8 @@ test_forwarded(void **state)
 	forwarded("[2001:db8::1]", "2001:db8::1");
 	forwarded("[2001:db8::1]:99", "2001:db8::1");
 	/* Whatever the client wrote itself stands first. */
+	forwarded("::ffff:192.0.2.1", "192.0.2.1");
+	forwarded("192.0.2.1, ::ffff:10.1.1.1", "192.0.2.1");
 	forwarded("6.6.6.6, 192.0.2.1", "192.0.2.1");
 	forwarded("6.6.6.6, 192.0.2.1,10.1.1.1 , fd00::2", "192.0.2.1");
 	forwarded("10.2.2.2, 10.1.1.1", "10.2.2.2");
@@ -275,6 +280,13 @@ test_conn(void **state)
 	c = dial(w, "10.0.0.1", true);
 	assert_true(says(c, b, len + strlen(ASK "\r\n"), 3, "10.0.0.1:4711"));
 	conn_free(c);
+	/* Then nobody else speaks for it, either. */
+	len = v2(b, 0x20, 0, 0);
+	memcpy(b + len, FORWARDED, strlen(FORWARDED));
+	c = dial(w, "10.0.0.1", true);
+	assert_true(says(c, b, len + strlen(FORWARDED), 1000,
+	    "10.0.0.1:4711"));
+	conn_free(c);
 	assert_int_equal(n->proxy_bad, 0);
 	/* Strangers, and who has no header. */
 	assert_null(dial(w, "192.0.2.5", true));
@@ -339,6 +351,60 @@ test_header(void **state)
 	ask(w, "10.0.0.1", "", "\r\n10.0.0.1:4711");
 }
 
+/* So many of one source and no more; each /64 is one. */
+static void
+fill(struct networld *w, const char *from, const char *other, bool counted)
+{
+	struct conn *c[5];
+	size_t i;
+
+	for (i = 0; i < 4; i++)
+		c[i] = dial(w, i % 2 == 0 ? from : other, false);
+	for (i = 0; i < 3; i++)
+		assert_non_null(c[i]);
+	assert_int_equal(c[3] == NULL, counted);
+	conn_free(c[0]);
+	c[0] = dial(w, from, false);
+	assert_non_null(c[0]);
+	c[4] = dial(w, from, false);
+	assert_int_equal(c[4] == NULL, counted);
+	for (i = 0; i < 5; i++)
+		if (c[i] != NULL)
+			conn_free(c[i]);
+}
+
+static void
+test_crowd(void **state)
+{
+	static const char line[] = "PROXY TCP4 192.0.2.9 192.0.2.1 1 2\r\n";
+	struct networld *w = *state;
+	const struct edge_counters *n = net_edge_counters(w->net);
+	struct conn *c[4];
+	size_t i;
+
+	net_per_source(w->net, 3);
+	fill(w, "192.0.2.7", "192.0.2.7", true);
+	fill(w, "2001:db8::1", "2001:db8::2:2:2:2", true);
+	assert_int_equal(n->crowded, 4);
+	fill(w, "192.0.2.7", "192.0.2.8", false);
+	fill(w, "2001:db8::1", "2001:db8:0:1::1", false);
+	fill(w, "127.0.0.1", "127.0.0.1", false);
+	fill(w, "::1", "::1", false);
+	fill(w, "10.0.0.1", "10.0.0.1", false);		/* a proxy */
+	assert_int_equal(n->crowded, 4);
+	/* Behind it those are counted whom it names. */
+	for (i = 0; i < 4; i++) {
+		c[i] = dial(w, "10.0.0.1", true);
+		conn_input(c[i], line, strlen(line));
+		assert_int_equal(conn_is_done(c[i]), i == 3);
+	}
+	assert_int_equal(n->crowded, 5);
+	assert_null(dial(w, "192.0.2.9", false));
+	for (i = 0; i < 4; i++)
+		conn_free(c[i]);
+	fill(w, "192.0.2.9", "192.0.2.9", true);
+}
+
 #define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -347,7 +413,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_v1), cmocka_unit_test(test_v1_long),
 		cmocka_unit_test(test_v2), cmocka_unit_test(test_forwarded),
-		T(test_conn), T(test_slow), T(test_header)
+		T(test_conn), T(test_slow), T(test_header),
+		T(test_crowd)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -152,6 +152,33 @@ t_none_active(void **state)
 	assert_int_equal(active(s, x, 3), 0);
 }
 
+static uint64_t
+by_who(uint32_t who)
+{
+	return who;
+}
+
+/* Nobody learns that another tailnet has a key, however many have it. */
+static void
+t_none_active_elsewhere(void **state)
+{
+	struct rk *rk = *state;
+	struct rkclient *s, *x[3];
+	uint8_t disco[62] = { 0x54, 0x53, 0xf0, 0x9f, 0x92, 0xac };
+	int i;
+
+	rk->tailnet = by_who;
+	s = login(rk, 9);
+	for (i = 0; i < 3; i++)
+		x[i] = login(rk, 1);
+	rk_close(x[2]);
+	rk_send(s, x[0]->pub, disco, sizeof(disco));
+	rk_run(rk);
+	assert_true(rk_got_gone(s, x[0], 1));
+	assert_int_equal(rk_count(&rk->worker[0])->dropped_dup, 0);
+	assert_int_equal(rk_count(&rk->worker[0])->dropped_unknown, 1);
+}
+
 /* At most four: the one that has been silent for the longest goes. */
 static void
 t_at_most_four(void **state)
@@ -229,8 +256,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(t_small_overlap), T(t_last_speaker), T(t_other_leaves),
-		T(t_none_active), T(t_at_most_four), T(t_gone_with_the_last),
-		T(t_fight)
+		T(t_none_active), T(t_none_active_elsewhere),
+		T(t_at_most_four), T(t_gone_with_the_last), T(t_fight)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -805,39 +805,6 @@ t_notices(void **state)
 	assert_int_equal(count(rk)->dropped_notices, 3);
 }
 
-/* All packets together have a bound: what is more is dropped and counted. */
-static void
-t_memory(void **state)
-{
-	struct relay_conf conf = { 0, 0, 2000, 100, 200000 };
-	static uint8_t p[65536];
-	struct rk *rk = *state;
-	struct rkclient *a = login(rk, 1), *b = login(rk, 2), *d = login(rk, 3);
-	struct buf f = { 0 };
-	unsigned int i;
-
-	relay_reconf(rk->worker[0].relay, &conf);
-	b->stuck = true;
-	for (i = 0; i < 5; i++)
-		rk_send(a, b->pub, p, sizeof(p));
-	assert_int_equal(count(rk)->dropped_memory, 2);
-	/* in pieces it is dropped, too, and what follows is read */
-	rk_put_send(&f, d->pub, p, sizeof(p));
-	rk_octets(a, f.p, 1000);
-	rk_octets(a, f.p + 1000, f.n - 1000);
-	assert_int_equal(count(rk)->dropped_memory, 3);
-	rk_send(a, d->pub, "small", 5);
-	rk_run(rk);
-	assert_true(rk_got(d, a, "small", 5));
-	b->stuck = false;
-	rk_run(rk);
-	assert_int_equal(rk_packets(b), 3);
-	rk_send(a, d->pub, p, sizeof(p));
-	rk_run(rk);
-	assert_true(rk_got(d, a, p, sizeof(p)));
-	buf_free(&f);
-}
-
 /* The transport is told when there is something, and once. */
 static void
 t_kicks(void **state)
@@ -874,7 +841,7 @@ main(void)
 		T(t_trap_11_rate), T(t_rate_burst), T(t_rate_long),
 		T(t_rate_reload), T(t_trap_15_disconnected), T(t_not_here),
 		T(t_tailnets), T(t_revoked), T(t_trap_39_seen), T(t_notices),
-		T(t_memory), T(t_kicks)
+		T(t_kicks)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -503,6 +503,113 @@ t_half_open(void **state)
 	buf_free(&b);
 }
 
+/* A full house of silent ones: the oldest goes, if it had its time. */
+static void
+t_makes_room(void **state)
+{
+	struct relay_conf conf = { 0, 0, 2000, 3, 0 };
+	struct rkclient *x[3], *y;
+	struct rk *rk = *state;
+	struct buf b = { 0 };
+	int i;
+
+	relay_reconf(rk->worker[0].relay, &conf);
+	for (i = 0; i < 3; i++) {
+		assert_non_null(x[i] = rk_connect(&rk->worker[0], 10 + i));
+		rk_pass(rk, US_PER_S / 10);
+	}
+	/* One of them has said who it is, and waits for keyd. */
+	rk->keyd_mute = true;
+	rk_hello(x[0], RK_INFO, &b);
+	rk_octets(x[0], b.p, b.n);
+	rk_run(rk);
+	rk_pass(rk, US_PER_S / 5);
+	assert_null(rk_connect(&rk->worker[0], 20));
+	rk_pass(rk, US_PER_S / 10);
+	assert_non_null(y = rk_connect(&rk->worker[0], 20));
+	assert_false(rk_is_done(x[0]));
+	assert_true(rk_is_done(x[1]));
+	assert_false(rk_is_done(x[2]));
+	rk->keyd_mute = false;
+	buf_clear(&b);
+	rk_hello(y, RK_INFO, &b);
+	rk_octets(y, b.p, b.n);
+	rk_run(rk);
+	assert_true(rk_admitted(y));
+	buf_free(&b);
+}
+
+/* 64 under way from an address or a /64; others are not concerned. */
+static void
+t_source_bound(void **state)
+{
+	static const struct ipport from6 = { { 6, { 0x20, 1, 0xd, 0xb8, 0, 0,
+	    0, 1, 1, 2, 3, 4, 5, 6, 7, 8 } }, 1 };
+	struct relay_conf conf = { 0, 0, 2000, 1000, 0 };
+	struct rk *rk = *state;
+	struct rkclient *x = NULL;
+	unsigned int i;
+
+	relay_reconf(rk->worker[0].relay, &conf);
+	for (i = 0; i < 64; i++)
+		assert_non_null(x = rk_connect(&rk->worker[0], 1));
+	assert_null(rk_connect(&rk->worker[0], 1));
+	rk->from.addr.b[3]++;
+	(void)rk_login(&rk->worker[0], 2);
+	rk->from.addr.b[3]--;
+	rk_close(x);
+	assert_non_null(rk_connect(&rk->worker[0], 1));
+	assert_null(rk_connect(&rk->worker[0], 1));
+	rk->from = from6;
+	for (i = 0; i < 64; i++) {
+		rk->from.addr.b[8 + i % 8]++;
+		assert_non_null(rk_connect(&rk->worker[0], 1));
+	}
+	assert_null(rk_connect(&rk->worker[0], 1));
+	rk->from.addr.b[7]++;
+	assert_non_null(rk_connect(&rk->worker[0], 1));
+}
+
+/* Who is refused again and again is not asked about for the rest of 30 s. */
+static void
+t_source_refused(void **state)
+{
+	struct rk *rk = *state;
+	struct rkclient *x, *late;
+	struct buf b = { 0 };
+	unsigned int i;
+
+	rk->tailnet = nobody;
+	late = rk_connect(&rk->worker[0], 99);
+	for (i = 0; i < 16; i++) {
+		assert_non_null(x = rk_connect(&rk->worker[0], i));
+		buf_clear(&b);
+		rk_hello(x, RK_INFO, &b);
+		rk_octets(x, b.p, b.n);
+		rk_run(rk);
+		assert_true(rk_is_done(x));
+		rk_close(x);
+	}
+	assert_int_equal(rk->hellos, 16);
+	rk->tailnet = NULL;
+	assert_null(rk_connect(&rk->worker[0], 50));
+	/* nor one that was there before */
+	buf_clear(&b);
+	rk_hello(late, RK_INFO, &b);
+	rk_octets(late, b.p, b.n);
+	rk_run(rk);
+	assert_true(rk_is_done(late));
+	assert_int_equal(rk->hellos, 16);
+	rk->from.addr.b[0]++;
+	(void)rk_login(&rk->worker[0], 51);
+	rk->from.addr.b[0]--;
+	rk_pass(rk, 29 * US_PER_S);
+	assert_null(rk_connect(&rk->worker[0], 50));
+	rk_pass(rk, US_PER_S);
+	(void)rk_login(&rk->worker[0], 50);
+	buf_free(&b);
+}
+
 /* No key, no clients. */
 static void
 t_no_key(void **state)
@@ -557,6 +664,7 @@ main(void)
 		T(t_trap_16_mesh_key), T(t_not_ours), T(t_slow_info),
 		T(t_slow_admission), T(t_late_answers), T(t_keyd_nonsense),
 		T(t_keyd_restart), T(t_dbd_restart), T(t_half_open),
+		T(t_makes_room), T(t_source_bound), T(t_source_refused),
 		T(t_no_key), T(t_shutdown)
 	};
 

@@ -154,7 +154,7 @@ t_credit(void **state)
 	struct rk *rk = *state;
 	struct rkclient *a = rk_login(&rk->worker[0], 1);
 	struct rkclient *b = rk_login(&rk->worker[1], 2);
-	unsigned int i, fit = CREDIT / (64 + sizeof(p)), n = 0;
+	unsigned int i, fit = (CREDIT - 65536) / (64 + sizeof(p)), n = 0;
 
 	b->stuck = false;
 	for (i = 0; i < fit + 100; i++)
@@ -164,9 +164,15 @@ t_credit(void **state)
 	/* an empty one costs something, too */
 	for (i = 0; i < 100; i++)
 		rk_send(a, b->pub, NULL, 0);
-	assert_int_equal(count(rk, 0)->mesh_out,
-	    fit + (CREDIT - fit * (64 + sizeof(p))) / 64);
+	fit += (CREDIT - 65536 - fit * (64 + sizeof(p))) / 64;
+	assert_int_equal(count(rk, 0)->mesh_out, fit);
+	/* the last 64 KB are disco's */
+	for (i = 0; i < 1000; i++)
+		disco(a, b);
+	assert_in_range(count(rk, 0)->mesh_out - fit, 65536 / (64 + 62),
+	    65536 / (64 + 62) + 1);
 	rk_run(rk);
+	fit = CREDIT / (64 + sizeof(p));
 	(void)rk_packets(b);
 	for (i = 0; i < 20 * fit; i++) {
 		rk_send(a, b->pub, p, sizeof(p));
@@ -179,6 +185,36 @@ t_credit(void **state)
 	assert_int_equal(n, 20 * fit);
 	assert_int_equal(rk->worker[0].mesh_bad, 0);
 	assert_int_equal(rk->worker[1].mesh_bad, 0);
+}
+
+/* A reload says again which link there is: what is on its way still counts. */
+static void
+t_same_link(void **state)
+{
+	static uint8_t p[1000];
+	struct rk *rk = *state;
+	struct rkclient *a = rk_login(&rk->worker[0], 1);
+	struct rkclient *b = rk_login(&rk->worker[1], 2);
+	unsigned int i, k, n = 0;
+
+	for (k = 0; k < 3; k++) {
+		for (i = 0; i < 400; i++) {
+			rk_send(a, b->pub, p, sizeof(p));
+			if (i == 200)
+				relay_mesh_link(rk->worker[0].relay, 2,
+				    pair_link(rk->worker[0].mesh[1], PAIR_A));
+			if (i == 300)
+				relay_mesh_link(rk->worker[1].relay, 1,
+				    pair_link(rk->worker[1].mesh[0], PAIR_B));
+			if (i % 16 == 0)
+				rk_run(rk);
+			n += rk_packets(b);
+		}
+		rk_run(rk);
+		n += rk_packets(b);
+	}
+	assert_int_equal(rk->worker[0].mesh_bad, 0);
+	assert_int_equal(n, 1200);
 }
 
 /* Two ends of a link of which one is a rogue: words as from slot 2. */
@@ -465,8 +501,8 @@ t_stuck_sibling(void **state)
 
 	for (i = 0; i < 100; i++)
 		rk_send(a, b->pub, p, sizeof(p));
-	assert_int_equal(count(rk, 0)->mesh_out, 17);
-	assert_in_range(pair_waiting(rk->worker[0].mesh[1], PAIR_B), 17, 17);
+	assert_int_equal(count(rk, 0)->mesh_out, 16);
+	assert_in_range(pair_waiting(rk->worker[0].mesh[1], PAIR_B), 16, 16);
 	rk_send(a, d->pub, "x", 1);
 	assert_int_equal(relay_wants_output(d->c), 1);
 	rk_run(rk);
@@ -481,7 +517,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(t_across), T(t_in_pieces), T(t_gone_across),
-		T(t_worker_dies), T(t_link_down), T(t_credit),
+		T(t_worker_dies), T(t_link_down), T(t_credit), T(t_same_link),
 		T(t_bad_credit), T(t_forged_source), T(t_tailnets),
 		T(t_roaming), T(t_here_and_there), T(t_dbd_restart),
 		T(t_keyd_dies), T(t_stuck_sibling)

@@ -69,7 +69,8 @@ clear(struct fix *f)
 	    "db-journal", "db.v1", "db.v1-wal", "db.v1-shm", "db.v1-journal",
 	    "db.v2", "db.v2-wal", "db.v2-shm", "db.v2-journal", "db.v3",
 	    "db.v3-wal", "db.v3-shm", "db.v3-journal", "db.v4",
-	    "db.v4-wal", "db.v4-shm", "db.v4-journal" };
+	    "db.v4-wal", "db.v4-shm", "db.v4-journal", "db.v5",
+	    "db.v5-wal", "db.v5-shm", "db.v5-journal" };
 	char path[96];
 	size_t i;
 
@@ -220,7 +221,8 @@ test_fresh(void **state)
 	    " pragma_table_list WHERE schema = 'main' AND name NOT LIKE"
 	    " 'sqlite%' AND (strict = 0 OR name NOT IN (SELECT m.name FROM"
 	    " sqlite_schema m, pragma_table_info(m.name) c WHERE c.name ="
-	    " 'tailnet_id')) ORDER BY name)", "boot,counters,results,schema");
+	    " 'tailnet_id')) ORDER BY name)",
+	    "boot,cert,counters,fetched,results,schema");
 	make(f);		/* and again */
 	answer(f->path, "SELECT count(*) FROM schema", want);
 	assert_int_equal(access(f->copy, F_OK), -1);
@@ -435,6 +437,59 @@ test_dump_v4(void **state)
 	store_close(s);
 }
 
+static int
+dump_fetched(const struct fetched_row *r, void *arg)
+{
+	(void)snprintf(arg, 128, "%.*s %zu %lld", SLICE_FMT(r->url),
+	    r->body.n, (long long)r->at);
+	return 0;
+}
+
+static int
+dump_cert(const struct cert_row *r, void *arg)
+{
+	struct msg_list it = r->names;
+	struct r_text t;
+	char *text = arg;
+
+	(void)snprintf(text, 256, "%.*s %.*s %zu %lld %lld %u %lld %.*s",
+	    SLICE_FMT(r->directory), SLICE_FMT(r->account), r->chain.n,
+	    (long long)r->not_before, (long long)r->not_after, r->failed,
+	    (long long)r->retry, SLICE_FMT(r->why));
+	while (msg_list_next(&it, MR_TEXT, &t))
+		(void)snprintf(text + strlen(text), 256 - strlen(text),
+		    " %.*s", SLICE_FMT(t.v));
+	return 0;
+}
+
+/* What was fetched is kept from here on. */
+static void
+test_dump_v5(void **state)
+{
+	struct fix *f = *state;
+	char text[256] = "";
+	struct store *s;
+
+	test_dump(f, 5);
+	assert_non_null(s = try(f, NULL));
+	assert_int_equal(store_load_fetched(s, dump_fetched, text), 0);
+	assert_string_equal(text, "https://derp.example/map.json 2 "
+	    "1790000005");
+	assert_int_equal(store_find_cert(s, dump_cert, text), 1);
+	assert_string_equal(text, "https://acme.example/dir "
+	    "https://acme.example/acct/1 2 1790000000 1797776000 2 1790000600 "
+	    "no such name hs.example.org derp.example.org");
+	store_close(s);
+	/* Nothing was fetched in what came before. */
+	from_dump(f, 4);
+	assert_non_null(s = try(f, NULL));
+	text[0] = '\0';
+	assert_int_equal(store_load_fetched(s, dump_fetched, text), 0);
+	assert_string_equal(text, "");
+	assert_int_equal(store_find_cert(s, dump_cert, text), 0);
+	store_close(s);
+}
+
 static void
 test_newer(void **state)
 {
@@ -568,16 +623,17 @@ test_migration(void **state)
 	from_dump(f, STORE_VERSION);
 	assert_int_equal(migrate(f, next_step, NULL), 0);
 	answer(f->path, "SELECT group_concat(version) FROM schema",
-	    "1,2,3,4,5");
+	    "1,2,3,4,5,6");
 	answer(f->path, "SELECT mail FROM users", "alice@x.invalid");
-	answer(f->copy, "SELECT group_concat(version) FROM schema", "1,2,3,4");
+	answer(f->copy, "SELECT group_concat(version) FROM schema",
+	    "1,2,3,4,5");
 	answer(f->copy, "SELECT name FROM users", "alice");
 	/* Nothing left to do. */
 	assert_int_equal(unlink(f->copy), 0);
 	assert_int_equal(migrate(f, next_step, NULL), 0);
 	assert_int_equal(access(f->copy, F_OK), -1);
 	/* And this program, which does not know it, refuses it. */
-	refused(f, "schema version 5");
+	refused(f, "schema version 6");
 }
 
 static void
@@ -590,11 +646,11 @@ test_migration_fails(void **state)
 	assert_int_equal(migrate(f, "UPDATE users SET name = 'x';"
 	    "CREATE TABLE extra (id); INSERT INTO nowhere VALUES (1);", NULL),
 	    -1);
-	assert_non_null(strstr(f->why, "from schema version 4 to 5"));
+	assert_non_null(strstr(f->why, "from schema version 5 to 6"));
 	assert_non_null(strstr(f->why, "no such table: nowhere"));
-	assert_non_null(strstr(f->why, "still has version 4"));
+	assert_non_null(strstr(f->why, "still has version 5"));
 	assert_non_null(strstr(f->why, f->copy));
-	answer(f->path, "SELECT max(version) FROM schema", "4");
+	answer(f->path, "SELECT max(version) FROM schema", "5");
 	answer(f->path, "SELECT name FROM users", "alice");
 	answer(f->path, "SELECT count(*) FROM sqlite_schema WHERE name ="
 	    " 'extra'", "0");
@@ -614,7 +670,7 @@ test_no_copy_no_migration(void **state)
 	assert_int_equal(migrate(f, next_step, NULL), -1);
 	assert_non_null(strstr(f->why, "cannot copy it to"));
 	assert_non_null(strstr(f->why, "as it was"));
-	answer(f->path, "SELECT max(version) FROM schema", "4");
+	answer(f->path, "SELECT max(version) FROM schema", "5");
 }
 
 static void
@@ -653,10 +709,10 @@ test_migration_on_failing_disk(void **state)
 		version = ask(f->path, "SELECT max(version) FROM schema");
 		mail = ask(f->path, "SELECT count(*) FROM pragma_table_info("
 		    "'users') WHERE name = 'mail'");
-		assert_string_equal(mail, strcmp(version, "5") == 0 ? "1" :
+		assert_string_equal(mail, strcmp(version, "6") == 0 ? "1" :
 		    "0");
 		if (rc == 0)
-			assert_string_equal(version, "5");
+			assert_string_equal(version, "6");
 		else
 			failed++;
 		answer(f->path, "PRAGMA integrity_check", "ok");
@@ -773,6 +829,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_fresh), T(test_dump_v1), T(test_dump_v2),
 		T(test_dump_v3), T(test_dump_v4),
+		T(test_dump_v5),
 		T(test_newer),
 		T(test_not_ours), T(test_damaged), T(test_no_access),
 		T(test_migration), T(test_migration_fails),

@@ -591,7 +591,7 @@ static void
 t_cut(void **state)
 {
 	static const struct pipe_ops ops = { pipe_input, pipe_yes,
-	    pipe_output, pipe_yes, pipe_is_done, pipe_gone };
+	    pipe_output, pipe_yes, pipe_is_done, pipe_gone, NULL };
 	struct world *w = *state;
 	struct conn *c;
 
@@ -614,6 +614,50 @@ t_cut(void **state)
 	assert_int_equal(w->gone, 1);
 }
 
+static unsigned int progressed;
+
+static void
+pipe_progress(void *arg)
+{
+	(void)arg;
+	progressed++;
+}
+
+static bool
+has_progressed(struct world *w)
+{
+	return progressed != 0 || w->turns > 2000;
+}
+
+/* Octets that the socket takes of a slice are told, and only those. */
+static void
+t_progress(void **state)
+{
+	static const struct pipe_ops ops = { pipe_input, pipe_yes,
+	    pipe_output, pipe_yes, pipe_is_done, pipe_gone, pipe_progress };
+	static char in[60000];
+	struct world *w = *state;
+
+	pipe_done = false;
+	w->stream = true;
+	w->fd[0] = dial(w);
+	say(w->fd[0], ask);
+	say(w->fd[0], "\r\n");
+	run(w, was_asked);
+	assert_non_null(req_pipe(w->req, "", 0, false, &ops, w));
+	w->asked = 0;
+	run(w, some_turns);
+	run(w, some_turns);
+	/* The socket is full, and nobody reads. */
+	progressed = 0;
+	run(w, some_turns);
+	assert_int_equal(progressed, 0);
+	while (read(w->fd[0], in, sizeof(in)) > 0)
+		continue;
+	run(w, has_progressed);
+	assert_int_not_equal(progressed, 0);
+}
+
 #define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -622,7 +666,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(t_request), T(t_slow_reader), T(t_full), T(t_emfile),
 		T(t_slots), T(t_reset), T(t_lingers), T(t_tls), T(t_proxy),
-		T(t_cut)
+		T(t_cut), T(t_progress)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

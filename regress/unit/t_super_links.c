@@ -37,6 +37,8 @@ serving(void **state, unsigned int wants, uint32_t from)
 	su_ready(w, w->dbd);
 	if (w->stun != NULL)
 		su_ready(w, w->stun);
+	if (w->out != NULL)
+		su_ready(w, w->out);
 	for (i = 1; i <= WORKERS; i++)
 		su_ready(w, w->worker[i]);
 	assert_int_equal(w->serving, 1);
@@ -333,6 +335,164 @@ test_stun_reload(void **state)
 	assert_true(super_reload(w->super, 3, why, sizeof(why)));
 }
 
+/* OUT and ACME, with the process that connects out. */
+static void
+test_out(void **state)
+{
+	struct su_world *w = serving(state, SUPER_OUT | SUPER_ACME, 1);
+	unsigned int mark;
+	struct msg m;
+
+	assert_string_equal(proc_name(w->out), "fetch out");
+	assert_int_equal(links(w, 0, w->out, LINK_OUT), 1);
+	assert_int_equal(links(w, 0, w->dbd, LINK_OUT), 1);
+	assert_int_equal(links(w, 0, w->keyd, LINK_ACME), 1);
+	assert_int_equal(links(w, 0, w->dbd, LINK_ACME), 1);
+	assert_int_equal(su_count(w, 0, w->out, M_CFG_LINK), 1);
+	assert_int_equal(su_count(w, 0, w->out, M_CFG_START), 1);
+	assert_int_equal(links(w, 0, w->worker[1], LINK_OUT), 0);
+	assert_int_equal(links(w, 0, w->worker[1], LINK_ACME), 0);
+	msg_init(&m, M_CFG_CTL_STATUS);
+	m.id = 9;
+	super_msg(w->super, w->dbd, &m);
+	assert_int_equal(su_count(w, 0, w->dbd, M_CFG_CTL_ROW), WORKERS + 4);
+	/* Back at once, and with dbd anew. */
+	su_died(w, w->out);
+	mark = w->nsent;
+	su_advance(w, 0);
+	assert_int_equal(proc_state(w->out), PROC_STARTING);
+	assert_int_equal(links(w, mark, w->out, LINK_OUT), 1);
+	assert_int_equal(links(w, mark, w->dbd, LINK_OUT), 1);
+	assert_int_equal(links(w, mark, w->keyd, LINK_ACME), 0);
+	su_ready(w, w->out);
+	assert_int_equal(proc_state(w->out), PROC_RUN);
+	su_died(w, w->dbd);
+	mark = w->nsent;
+	su_advance(w, 0);
+	assert_int_equal(links(w, mark, w->out, LINK_OUT), 1);
+	assert_int_equal(links(w, mark, w->keyd, LINK_ACME), 1);
+	/* dbd is above it, and it is above workers. */
+	su_ready(w, w->dbd);
+	tell(w, w->out, w->dbd, LINK_BAD_BODY);
+	assert_ptr_equal(w->killed, w->out);
+	su_died(w, w->out);
+	su_advance(w, 1000);
+	su_ready(w, w->out);
+	tell(w, w->dbd, w->out, LINK_BAD_BODY);
+	assert_int_equal(w->kills, 2);
+	assert_ptr_equal(w->killed, w->out);
+	super_stop(w->super);
+}
+
+/* All that are there take epoch; the check processes go. */
+static void
+reload(struct su_world *w, uint32_t epoch, bool out)
+{
+	unsigned int i;
+	char why[256];
+
+	w->check_out = NULL;
+	assert_true(super_reload(w->super, epoch, why, sizeof(why)));
+	assert_true((w->check_out != NULL) == out);
+	su_staged(w, w->check, epoch, NULL);
+	if (out) {
+		assert_int_equal(su_count(w, 0, w->check_out, M_CFG_LINK), 0);
+		assert_string_equal(proc_name(w->check_out), "check out");
+		su_staged(w, w->check_out, epoch, NULL);
+		su_died(w, w->check_out);
+	}
+	su_died(w, w->check);
+	su_staged(w, w->keyd, epoch, NULL);
+	su_staged(w, w->dbd, epoch, NULL);
+	for (i = 1; i <= WORKERS; i++)
+		su_staged(w, w->worker[i], epoch, NULL);
+}
+
+/* A reload brings it, and one takes it away. */
+static void
+test_out_comes(void **state)
+{
+	struct su_world *w = serving(state, SUPER_OUT, 2);
+	unsigned int mark = w->nsent;
+	struct msg m;
+
+	assert_null(w->out);
+	reload(w, 2, true);
+	assert_true(w->outcome_ok);
+	assert_non_null(w->out);
+	assert_int_equal(proc_state(w->out), PROC_STARTING);
+	assert_int_equal(links(w, mark, w->out, LINK_OUT), 1);
+	assert_int_equal(links(w, mark, w->dbd, LINK_OUT), 1);
+	assert_int_equal(su_last(w, w->out, M_CFG_STAGE)->value, 2);
+	su_ready(w, w->out);
+	assert_int_equal(proc_state(w->out), PROC_RUN);
+	/* One that waits for its next start does not keep a reload away. */
+	su_died(w, w->out);
+	su_advance(w, 0);
+	su_died(w, w->out);
+	assert_int_equal(proc_state(w->out), PROC_DOWN);
+	reload(w, 3, true);
+	assert_int_equal(w->outcomes, 2);
+	su_advance(w, 200);
+	assert_int_equal(su_last(w, w->out, M_CFG_STAGE)->value, 3);
+	su_ready(w, w->out);
+	w->wants = 0;
+	mark = w->kills;
+	reload(w, 4, false);
+	assert_int_equal(w->outcomes, 2);
+	su_staged(w, w->out, 4, NULL);
+	assert_int_equal(w->outcomes, 3);
+	assert_ptr_equal(w->killed, w->out);
+	su_died(w, w->out);
+	su_advance(w, 120000);
+	assert_int_equal(proc_state(w->out), PROC_DOWN);
+	msg_init(&m, M_CFG_CTL_STATUS);
+	super_msg(w->super, w->dbd, &m);
+	assert_int_equal(su_count(w, 0, w->dbd, M_CFG_CTL_ROW), WORKERS + 3);
+	/* And again, while it is down; then away before it is ready. */
+	w->wants = SUPER_OUT;
+	reload(w, 5, true);
+	assert_int_equal(proc_state(w->out), PROC_STARTING);
+	su_died(w, w->out);
+	w->wants = 0;
+	reload(w, 6, false);
+	assert_int_equal(w->outcomes, 5);
+	su_advance(w, 120000);
+	assert_int_equal(proc_state(w->out), PROC_DOWN);
+}
+
+/* A fresh one looks at certificates; who runs then holds nobody up. */
+static void
+test_out_reload(void **state)
+{
+	struct su_world *w = serving(state, SUPER_OUT, 1);
+	char why[256];
+
+	assert_true(super_reload(w->super, 2, why, sizeof(why)));
+	su_staged(w, w->check, 2, NULL);
+	su_staged(w, w->check_out, 2, "CA certificates: there are none");
+	assert_int_equal(w->outcomes, 1);
+	assert_false(w->outcome_ok);
+	assert_string_equal(w->outcome_why, "CA certificates: there are none");
+	su_died(w, w->check);
+	su_died(w, w->check_out);
+	assert_int_equal(proc_state(w->out), PROC_RUN);
+	reload(w, 3, true);
+	su_staged(w, w->out, 3, "no");
+	assert_ptr_equal(w->killed, w->out);
+	assert_int_equal(w->outcomes, 2);
+	assert_true(w->outcome_ok);
+	su_died(w, w->out);
+	su_advance(w, 0);
+	assert_int_equal(su_last(w, w->out, M_CFG_STAGE)->value, 3);
+	su_ready(w, w->out);
+	reload(w, 4, true);
+	su_advance(w, 5000);
+	assert_ptr_equal(w->killed, w->out);
+	assert_true(w->outcome_ok);
+	assert_int_equal(w->outcomes, 3);
+}
+
 /* Keys are looked at by a fresh keyd, too: both have to agree. */
 static void
 test_check_keyd(void **state)
@@ -401,7 +561,8 @@ main(void)
 		T(test_none), T(test_made), T(test_reload), T(test_mesh),
 		T(test_mesh_flood), T(test_mesh_death), T(test_mesh_unwanted),
 		T(test_sig), T(test_sig_unwanted), T(test_stun),
-		T(test_stun_reload), T(test_check_keyd),
+		T(test_stun_reload), T(test_out), T(test_out_comes),
+		T(test_out_reload), T(test_check_keyd),
 		T(test_check_keyd_dies)
 	};
 

@@ -13,157 +13,17 @@
 #include <openssl/x509v3.h>
 
 #include "common/enc.h"
-#include "regress/lib/certkit.h"
-#include "regress/lib/networld.h"
-
-#define ASK	"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
-
-struct world {
-	struct networld	*w;
-	struct certkit	*kit;
-	struct tls	*tls;
-};
-
-/* A client and its connection. */
-struct peer {
-	struct tlsclient *c;
-	struct conn	*conn;
-	size_t		 piece;		/* octets at once; 0: all */
-	bool		 mute;
-};
-
-static void
-on_req(struct req *r, struct networld *w)
-{
-	char text[IP_TEXT];
-
-	(void)w;
-	ip_print(text, &req_peer(r)->addr);
-	reply_status(r, 200, text);
-}
-
-static int
-setup(void **state)
-{
-	struct world *x = calloc(1, sizeof(*x));
-	struct tls_signer s;
-
-	if (noise_init() == -1)
-		return -1;
-	x->w = networld_new(NULL);
-	x->w->on_req = on_req;
-	x->kit = certkit_new();
-	s = certkit_signer(x->kit);
-	x->tls = tls_new(&s);
-	certkit_add(x->kit, x->tls, CK_P256, "DNS:a.example,DNS:*.b.example");
-	net_tls(x->w->net, x->tls);
-	*state = x;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	struct world *x = *state;
-
-	networld_free(x->w);
-	tls_free(x->tls);
-	certkit_free(x->kit);
-	free(x);
-	return 0;
-}
-
-static struct peer
-dial_raw(struct world *x, enum conn_kind kind)
-{
-	struct ipport from = { .addr.family = 4, .addr.b = { 192, 0, 2, 7 },
-	    .port = 4711 };
-	struct peer p = { 0 };
-
-	p.conn = conn_new(x->w->net, &from, kind, false, NULL);
-	assert_non_null(p.conn);
-	return p;
-}
-
-/* Moves octets both ways until nothing moves. */
-static void
-move(struct world *x, struct peer *p)
-{
-	uint8_t b[20000];
-	size_t n, at, part;
-	bool any;
-
-	do {
-		any = false;
-		fakeenv_advance(x->w->fake, 0);
-		if (p->conn == NULL)
-			return;
-		n = p->mute || !conn_wants_input(p->conn) ? 0 :
-		    tlsclient_output(p->c, b, sizeof(b));
-		for (at = 0; at < n; at += part) {
-			part = p->piece != 0 && p->piece < n - at ? p->piece :
-			    n - at;
-			conn_input(p->conn, b + at, part);
-			any = true;
-		}
-		while (conn_wants_output(p->conn) &&
-		    (n = conn_output(p->conn, b, sizeof(b))) != 0) {
-			tlsclient_input(p->c, b, n);
-			any = true;
-		}
-		if (conn_is_done(p->conn)) {
-			conn_free(p->conn);
-			p->conn = NULL;
-		}
-	} while (any);
-}
-
-static struct peer
-dial(struct world *x, const struct tlsclient_conf *conf)
-{
-	struct peer p = dial_raw(x, CONN_K_TLS);
-
-	p.c = tlsclient_new(conf);
-	move(x, &p);
-	return p;
-}
-
-static void
-hang_up(struct peer *p)
-{
-	if (p->conn != NULL)
-		conn_free(p->conn);
-	tlsclient_free(p->c);
-	memset(p, 0, sizeof(*p));
-}
-
-static bool
-has(const struct buf *b, const char *text)
-{
-	return memmem(b->p, b->n, text, strlen(text)) != NULL;
-}
-
-/* A request and its answer. */
-static void
-talk(struct world *x, struct peer *p)
-{
-	assert_true(tlsclient_is_ready(p->c));
-	buf_clear(tlsclient_got(p->c));
-	tlsclient_write(p->c, ASK, strlen(ASK));
-	move(x, p);
-	assert_true(has(tlsclient_got(p->c), "HTTP/1.1 200 OK\r\n"));
-	assert_true(has(tlsclient_got(p->c), "192.0.2.7"));
-}
+#include "regress/lib/tlsworld.h"
 
 static void
 test_talk(void **state)
 {
-	struct world *x = *state;
+	struct tlsworld *x = *state;
 	static const char *const suites[] = { "TLS_AES_128_GCM_SHA256",
 	    "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256" };
 	struct tlsclient_conf conf = { 0 };
 	const struct edge_counters *n = net_edge_counters(x->w->net);
-	struct peer p;
+	struct tlspeer p;
 	size_t i, piece;
 
 	for (i = 0; i < 3; i++)
@@ -171,20 +31,20 @@ test_talk(void **state)
 			conf.suite = suites[i];
 			conf.alpn = piece == 1 ? "http/1.1" : NULL;
 			conf.groups = piece == 2 ? "P-384:X25519" : NULL;
-			p = dial_raw(x, CONN_K_TLS);
+			p = tw_raw(x, CONN_K_TLS);
 			p.piece = piece;
 			p.c = tlsclient_new(&conf);
-			move(x, &p);
-			talk(x, &p);
-			talk(x, &p);
+			tw_move(x, &p);
+			tw_talk(x, &p);
+			tw_talk(x, &p);
 			/* No ticket came. */
 			assert_int_equal(SSL_SESSION_has_ticket(
 			    SSL_get_session(tlsclient_ssl(p.c))), 0);
 			tlsclient_close(p.c);
-			move(x, &p);
+			tw_move(x, &p);
 			assert_null(p.conn);
 			assert_true(tlsclient_is_closed(p.c));
-			hang_up(&p);
+			tw_end(&p);
 		}
 	assert_int_equal(n->tls, 9);
 	assert_int_equal(n->tls_done, 9);
@@ -195,21 +55,21 @@ test_talk(void **state)
 static void
 test_retry(void **state)
 {
-	struct world *x = *state;
+	struct tlsworld *x = *state;
 	struct tlsclient_conf conf = { .groups = "P-521:P-256" };
-	struct peer p = dial(x, &conf);
+	struct tlspeer p = tw_dial(x, &conf);
 
-	talk(x, &p);
-	hang_up(&p);
+	tw_talk(x, &p);
+	tw_end(&p);
 }
 
 static void
 test_keys(void **state)
 {
-	struct world *x = *state;
+	struct tlsworld *x = *state;
 	struct tlsclient_conf conf = { .host = "k.example" };
 	const uint8_t *octets;
-	struct peer p;
+	struct tlspeer p;
 	char name[64];
 	int kind;
 
@@ -217,39 +77,39 @@ test_keys(void **state)
 		(void)snprintf(name, sizeof(name), "DNS:%d.k.example", kind);
 		certkit_add(x->kit, x->tls, (enum ck_kind)kind, name);
 		conf.host = name + 4;
-		p = dial(x, &conf);
-		talk(x, &p);
+		p = tw_dial(x, &conf);
+		tw_talk(x, &p);
 		assert_int_equal(certkit_octets(x->kit, &octets), 64 + 33 + 1 +
 		    (SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(
 		    tlsclient_ssl(p.c))) == 0x1302 ? 48 : 32));
-		hang_up(&p);
+		tw_end(&p);
 	}
 	conf.suite = "TLS_AES_256_GCM_SHA384";
-	p = dial(x, &conf);
-	talk(x, &p);
+	p = tw_dial(x, &conf);
+	tw_talk(x, &p);
 	assert_int_equal(certkit_octets(x->kit, &octets), 146);
-	hang_up(&p);
+	tw_end(&p);
 }
 
 /* The names of the leaf that a client of this host is shown. */
 static void
-shown(struct world *x, const char *host, const char *name)
+shown(struct tlsworld *x, const char *host, const char *name)
 {
 	struct tlsclient_conf conf = { .host = host };
-	struct peer p = dial(x, &conf);
+	struct tlspeer p = tw_dial(x, &conf);
 	X509 *leaf = SSL_get1_peer_certificate(tlsclient_ssl(p.c));
 
 	assert_int_equal(X509_check_host(leaf, name, 0,
 	    X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL), 1);
 	X509_free(leaf);
-	talk(x, &p);
-	hang_up(&p);
+	tw_talk(x, &p);
+	tw_end(&p);
 }
 
 static void
 test_names(void **state)
 {
-	struct world *x = *state;
+	struct tlsworld *x = *state;
 
 	certkit_add(x->kit, x->tls, CK_P384, "DNS:c.example,DNS:*.c.example");
 	shown(x, NULL, "a.example");
@@ -265,26 +125,109 @@ test_names(void **state)
 	shown(x, "*.c.example", "c.example");
 }
 
+/* RFC 8737: the challenge's certificate to who asks for it, to nobody else. */
+static void
+test_acme(void **state)
+{
+	struct tlsworld *x = *state;
+	struct tlsclient_conf conf = { .host = "a.example",
+	    .alpn = "acme-tls/1" };
+	struct tls_signer s = certkit_signer(x->kit);
+	struct buf der = { NULL, 0, 0 };
+	char why[128];
+	struct tlspeer p;
+	X509 *leaf;
+
+	/* Nothing to show: no other certificate instead. */
+	p = tw_dial(x, &conf);
+	assert_false(tlsclient_is_ready(p.c));
+	assert_true(tlsclient_alert(p.c) != -1);
+	tw_end(&p);
+	certkit_der(x->kit, CK_P384, "DNS:acme.example", &der);
+	assert_int_equal(tls_add_alpn(x->tls, "A.example", CK_P384 + 1, "x", 1,
+	    why, sizeof(why)), -1);
+	assert_int_equal(tls_add_alpn(x->tls, "A.example", CK_P384 + 1, der.p,
+	    der.n, why, sizeof(why)), 0);
+	p = tw_dial(x, &conf);
+	leaf = SSL_get1_peer_certificate(tlsclient_ssl(p.c));
+	assert_non_null(leaf);
+	assert_int_equal(X509_check_host(leaf, "acme.example", 0, 0, NULL), 1);
+	X509_free(leaf);
+	/* Nothing is said on it. */
+	fakeenv_advance(x->w->fake, 2 * US_PER_S);
+	tw_move(x, &p);
+	assert_null(p.conn);
+	tw_end(&p);
+	/* Others see what they always saw. */
+	shown(x, "a.example", "a.example");
+	conf.host = "acme.example";
+	p = tw_dial(x, &conf);
+	assert_false(tlsclient_is_ready(p.c));
+	tw_end(&p);
+	conf.host = NULL;
+	p = tw_dial(x, &conf);
+	assert_false(tlsclient_is_ready(p.c));
+	tw_end(&p);
+	tls_del_alpn(x->tls, "nobody.example");
+	tls_del_alpn(x->tls, "a.example");
+	conf.host = "a.example";
+	p = tw_dial(x, &conf);
+	assert_false(tlsclient_is_ready(p.c));
+	tw_end(&p);
+	/* It may be the first one of all. */
+	tls_free(x->tls);
+	x->tls = tls_new(&s);
+	assert_true(tls_is_empty(x->tls));
+	assert_int_equal(tls_add_alpn(x->tls, "a.example", CK_P384 + 1, der.p,
+	    der.n, why, sizeof(why)), 0);
+	net_tls(x->w->net, x->tls);
+	p = tw_dial(x, &conf);
+	leaf = SSL_get1_peer_certificate(tlsclient_ssl(p.c));
+	assert_non_null(leaf);
+	X509_free(leaf);
+	tw_end(&p);
+	conf.alpn = NULL;
+	p = tw_dial(x, &conf);
+	assert_false(tlsclient_is_ready(p.c));
+	tw_end(&p);
+	buf_free(&der);
+}
+
+/* One that is taken out is shown no more. */
+static void
+test_del(void **state)
+{
+	struct tlsworld *x = *state;
+
+	certkit_add(x->kit, x->tls, CK_P384, "DNS:c.example");
+	shown(x, "c.example", "c.example");
+	tls_del(x->tls, CK_P256 + 1);
+	tls_del(x->tls, 99);
+	shown(x, "a.example", "c.example");
+	tls_del(x->tls, CK_P384 + 1);
+	assert_true(tls_is_empty(x->tls));
+}
+
 /* What fails, and with which alert. */
 static void
-alert(struct world *x, const struct tlsclient_conf *conf, int want)
+alert(struct tlsworld *x, const struct tlsclient_conf *conf, int want)
 {
 	uint64_t failed = net_edge_counters(x->w->net)->tls_failed;
-	struct peer p = dial(x, conf);
+	struct tlspeer p = tw_dial(x, conf);
 
 	assert_false(tlsclient_is_ready(p.c));
 	assert_int_equal(tlsclient_alert(p.c), want);
 	assert_int_equal(net_edge_counters(x->w->net)->tls_failed, failed + 1);
 	fakeenv_advance(x->w->fake, 2 * US_PER_S);
-	move(x, &p);
+	tw_move(x, &p);
 	assert_null(p.conn);
-	hang_up(&p);
+	tw_end(&p);
 }
 
 static void
 test_refused(void **state)
 {
-	struct world *x = *state;
+	struct tlsworld *x = *state;
 	struct tlsclient_conf old = { .max_version = TLS1_2_VERSION };
 	struct tlsclient_conf h2 = { .alpn = "h2" };
 	struct tlsclient_conf rsa = { .sigalgs = "RSA-PSS+SHA256" };
@@ -303,79 +246,61 @@ test_refused(void **state)
 	shown(x, NULL, "a.example");
 }
 
-/* Octets that are no ClientHello: the answer, and no SSL object. */
-static void
-garbage(struct world *x, const char *p, size_t n, int want)
-{
-	struct peer a = dial_raw(x, CONN_K_TLS);
-	uint8_t b[1000];
-	size_t got;
-
-	conn_input(a.conn, p, n);
-	got = conn_output(a.conn, b, sizeof(b));
-	assert_int_equal(got, 7);
-	assert_int_equal(b[0], 21);
-	assert_int_equal(b[6], want);
-	fakeenv_advance(x->w->fake, 2 * US_PER_S);
-	assert_true(conn_is_done(a.conn));
-	conn_free(a.conn);
-}
-
 static void
 test_garbage(void **state)
 {
-	struct world *x = *state;
+	struct tlsworld *x = *state;
 
-	garbage(x, ASK, strlen(ASK), 10);
-	garbage(x, "\x16\x03\x01\xff\xff", 5, 22);
-	garbage(x, "\x17\x03\x03\x00\x02hi", 7, 10);
-	garbage(x, "\x16\x03\x01\x00\x04\x0b\x00\x00\x00", 9, 10);
-	garbage(x, "\x16\x03\x01\x00\x06\x01\x00\x00\x02\x03\x03", 11, 50);
+	tw_garbage(x, TW_ASK, strlen(TW_ASK), 10);
+	tw_garbage(x, "\x16\x03\x01\xff\xff", 5, 22);
+	tw_garbage(x, "\x17\x03\x03\x00\x02hi", 7, 10);
+	tw_garbage(x, "\x16\x03\x01\x00\x04\x0b\x00\x00\x00", 9, 10);
+	tw_garbage(x, "\x16\x03\x01\x00\x06\x01\x00\x00\x02\x03\x03", 11, 50);
 }
 
 /* A session of before, and early data: a whole new handshake. */
 static void
 test_resume(void **state)
 {
-	struct world *x = *state;
-	struct peer p = dial(x, NULL), q;
+	struct tlsworld *x = *state;
+	struct tlspeer p = tw_dial(x, NULL), q;
 	unsigned char *der = NULL;
 	const unsigned char *at;
 	SSL_SESSION *s;
 	int n;
 
-	talk(x, &p);
+	tw_talk(x, &p);
 	/* A copy of it: the library forgets a chain that is in the first. */
 	n = i2d_SSL_SESSION(SSL_get_session(tlsclient_ssl(p.c)), &der);
 	at = der;
 	assert_non_null(s = d2i_SSL_SESSION(NULL, &at, n));
 	OPENSSL_free(der);
-	hang_up(&p);
-	q = dial_raw(x, CONN_K_TLS);
+	tw_end(&p);
+	q = tw_raw(x, CONN_K_TLS);
 	q.c = tlsclient_new(NULL);
 	(void)SSL_set_session(tlsclient_ssl(q.c), s);
-	move(x, &q);
-	talk(x, &q);
+	tw_move(x, &q);
+	tw_talk(x, &q);
 	assert_int_equal(SSL_session_reused(tlsclient_ssl(q.c)), 0);
 	assert_int_equal(certkit_asked(x->kit), 2);
 	SSL_SESSION_free(s);
-	hang_up(&q);
+	tw_end(&q);
 }
 
 static void
 test_either(void **state)
 {
-	struct world *x = *state;
-	struct peer p = dial_raw(x, CONN_K_EITHER);
+	struct tlsworld *x = *state;
+	struct tlspeer p = tw_raw(x, CONN_K_EITHER);
 	uint8_t b[CONN_OUTPUT_MIN];
 	size_t n;
 
 	p.c = tlsclient_new(NULL);
-	move(x, &p);
-	talk(x, &p);
-	hang_up(&p);
-	p = dial_raw(x, CONN_K_EITHER);
-	conn_input(p.conn, ASK, strlen(ASK));
+	tw_move(x, &p);
+	tw_talk(x, &p);
+	tw_end(&p);
+	p = tw_raw(x, CONN_K_EITHER);
+	conn_input(p.conn, TW_ASK, strlen(TW_ASK));
 	n = conn_output(p.conn, b, sizeof(b));
 	assert_true(n > 16 && memcmp(b, "HTTP/1.1 200 OK\r\n", 17) == 0);
 	conn_free(p.conn);
@@ -385,85 +310,119 @@ test_either(void **state)
 static void
 test_hold(void **state)
 {
-	struct world *x = *state;
-	struct peer p = dial(x, NULL), q;
+	struct tlsworld *x = *state;
+	struct tlspeer p = tw_dial(x, NULL), q;
 
 	net_tls_hold(x->w->net, true);
 	assert_false(net_tls_is_ready(x->w->net));
-	talk(x, &p);
-	q = dial(x, NULL);
+	tw_talk(x, &p);
+	q = tw_dial(x, NULL);
 	assert_false(tlsclient_is_ready(q.c));
 	assert_false(conn_wants_input(q.conn));
 	fakeenv_advance(x->w->fake, 5 * US_PER_S);
-	move(x, &q);
+	tw_move(x, &q);
 	assert_non_null(q.conn);
 	net_tls_hold(x->w->net, false);
-	move(x, &q);
-	talk(x, &q);
-	hang_up(&q);
+	tw_move(x, &q);
+	tw_talk(x, &q);
+	tw_end(&q);
 	net_tls_hold(x->w->net, true);
-	q = dial(x, NULL);
+	q = tw_dial(x, NULL);
 	fakeenv_advance(x->w->fake, 11 * US_PER_S);
-	move(x, &q);
+	tw_move(x, &q);
 	assert_null(q.conn);
 	assert_int_equal(net_counters(x->w->net)->late, 1);
-	hang_up(&q);
-	hang_up(&p);
+	tw_end(&q);
+	tw_end(&p);
+}
+
+/* As the worker's when keyd is late: it signs nothing, and holds. */
+struct late {
+	struct tls_signer real;
+	struct net	*net;
+	unsigned int	 times;		/* yet to come */
+};
+
+static int
+late_sign(unsigned int key, unsigned int scheme, const uint8_t *octets,
+    size_t n, uint8_t *sig, size_t max, void *arg)
+{
+	struct late *l = arg;
+
+	if (l->times == 0)
+		return l->real.sign(key, scheme, octets, n, sig, max,
+		    l->real.arg);
+	l->times--;
+	net_tls_hold(l->net, true);
+	return -1;
+}
+
+/* The handshake that met the missing signature waits as well. */
+static void
+test_late(void **state)
+{
+	struct tlsworld *x = *state;
+	const struct edge_counters *n = net_edge_counters(x->w->net);
+	struct late l = { certkit_signer(x->kit), x->w->net, 2 };
+	struct tls_signer s = { late_sign, &l };
+	struct tls *tls = tls_new(&s);
+	struct tlspeer p, q;
+
+	certkit_add(x->kit, tls, CK_P256, "DNS:a.example");
+	net_tls(x->w->net, tls);
+	p = tw_dial(x, NULL);
+	q = tw_dial(x, NULL);
+	assert_int_equal(l.times, 1);
+	assert_false(tlsclient_is_ready(p.c));
+	assert_int_equal(tlsclient_alert(p.c), -1);
+	assert_int_equal(n->tls_failed + n->tls, 0);
+	net_tls_hold(x->w->net, false);
+	tw_move(x, &p);
+	assert_int_equal(l.times, 0);
+	tw_move(x, &q);
+	assert_false(tlsclient_is_ready(p.c) || tlsclient_is_ready(q.c));
+	net_tls_hold(x->w->net, false);
+	tw_move(x, &p);
+	tw_talk(x, &p);
+	tw_move(x, &q);
+	tw_talk(x, &q);
+	assert_int_equal(n->tls, 2);
+	assert_int_equal(n->tls_done, 2);
+	assert_int_equal(n->tls_failed, 0);
+	tw_end(&p);
+	/* A signer that says no, and is there, is another matter. */
+	certkit_fail(x->kit, true);
+	p = tw_dial(x, NULL);
+	assert_int_not_equal(tlsclient_alert(p.c), -1);
+	assert_int_equal(n->tls_failed, 1);
+	tw_end(&p);
+	tw_end(&q);
+	tls_free(tls);
 }
 
 static void
 test_deadline(void **state)
 {
-	struct world *x = *state;
-	struct peer p = dial_raw(x, CONN_K_TLS);
+	struct tlsworld *x = *state;
+	struct tlspeer p = tw_raw(x, CONN_K_TLS);
 
 	p.c = tlsclient_new(NULL);
 	p.mute = true;
-	move(x, &p);
+	tw_move(x, &p);
 	fakeenv_advance(x->w->fake, 11 * US_PER_S);
-	move(x, &p);
+	tw_move(x, &p);
 	assert_null(p.conn);
 	assert_int_equal(net_counters(x->w->net)->late, 1);
-	hang_up(&p);
-}
-
-/* Whoever begins and does not go on makes room for others. */
-static void
-test_half_open(void **state)
-{
-	struct world *x = *state;
-	const size_t n = 1024 + 5;
-	struct peer *p = calloc(n, sizeof(*p)), last;
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		uint8_t b[4096];
-		size_t len;
-
-		p[i] = dial_raw(x, CONN_K_TLS);
-		p[i].c = tlsclient_new(NULL);
-		len = tlsclient_output(p[i].c, b, sizeof(b));
-		conn_input(p[i].conn, b, len);
-	}
-	assert_int_equal(net_edge_counters(x->w->net)->tls_pushed, 5);
-	for (i = 0; i < 5; i++)
-		assert_true(conn_is_done(p[i].conn));
-	assert_false(conn_is_done(p[5].conn));
-	last = dial(x, NULL);
-	talk(x, &last);
-	hang_up(&last);
-	for (i = 0; i < n; i++)
-		hang_up(&p[i]);
-	free(p);
+	tw_end(&p);
 }
 
 /* New certificates, or none, in the middle of all. */
 static void
 test_reload(void **state)
 {
-	struct world *x = *state;
+	struct tlsworld *x = *state;
 	struct tls_signer s = certkit_signer(x->kit);
-	struct peer p = dial(x, NULL), half = dial_raw(x, CONN_K_TLS), q;
+	struct tlspeer p = tw_dial(x, NULL), half = tw_raw(x, CONN_K_TLS), q;
 	struct tls *next = tls_new(&s);
 	uint8_t b[20000];
 	size_t n;
@@ -476,22 +435,22 @@ test_reload(void **state)
 	tls_free(next);
 	tls_free(x->tls);
 	x->tls = NULL;
-	talk(x, &p);
-	move(x, &half);
-	talk(x, &half);
+	tw_talk(x, &p);
+	tw_move(x, &half);
+	tw_talk(x, &half);
 	shown(x, NULL, "new.example");
 	net_tls(x->w->net, NULL);
 	assert_false(net_tls_is_ready(x->w->net));
-	talk(x, &p);
-	q = dial(x, NULL);
+	tw_talk(x, &p);
+	q = tw_dial(x, NULL);
 	assert_false(tlsclient_is_ready(q.c));
-	hang_up(&q);
-	hang_up(&half);
-	hang_up(&p);
+	tw_end(&q);
+	tw_end(&half);
+	tw_end(&p);
 }
 
 static void
-add_bad(struct world *x, const char *pem, const char *want)
+add_bad(struct tlsworld *x, const char *pem, const char *want)
 {
 	char why[200] = "";
 
@@ -504,10 +463,10 @@ add_bad(struct world *x, const char *pem, const char *want)
 static void
 test_files(void **state)
 {
-	struct world *x = *state;
+	struct tlsworld *x = *state;
 	struct buf der = { 0 };
 	char *one, *two, both[8192], why[200];
-	struct peer p;
+	struct tlspeer p;
 
 	add_bad(x, "", "no certificate");
 	add_bad(x, "-----BEGIN PRIVATE KEY-----\nAAAA\n"
@@ -527,10 +486,10 @@ test_files(void **state)
 	(void)snprintf(both, sizeof(both), "%s%s", one, two);
 	assert_int_equal(tls_add(x->tls, CK_P384 + 1, both, strlen(both), "f",
 	    why, sizeof(why)), 0);
-	p = dial(x, &(struct tlsclient_conf){ .host = "chain.example" });
+	p = tw_dial(x, &(struct tlsclient_conf){ .host = "chain.example" });
 	assert_int_equal(sk_X509_num(SSL_get_peer_cert_chain(
 	    tlsclient_ssl(p.c))), 2);
-	hang_up(&p);
+	tw_end(&p);
 	free(one);
 	free(two);
 	certkit_der(x->kit, CK_RSA2048, "DNS:der.example", &der);
@@ -551,18 +510,18 @@ test_files(void **state)
 static void
 test_meta(void **state)
 {
-	struct world *x = *state;
+	struct tlsworld *x = *state;
 	uint8_t key[32];
 	char text[72] = "derpkey", name[200];
 	STACK_OF(X509) *chain;
-	struct peer p;
+	struct tlspeer p;
 	X509 *m, *first;
 	int i;
 
 	memset(key, 0xa5, sizeof(key));
 	hex_enc(text + 7, key, sizeof(key));
 	net_tls_meta(x->w->net, key);
-	p = dial(x, NULL);
+	p = tw_dial(x, NULL);
 	chain = SSL_get_peer_cert_chain(tlsclient_ssl(p.c));
 	assert_int_equal(sk_X509_num(chain), 2);
 	m = sk_X509_value(chain, 1);
@@ -576,27 +535,27 @@ test_meta(void **state)
 	assert_true(EVP_PKEY_is_a(X509_get0_pubkey(m), "ED25519"));
 	X509_up_ref(m);
 	first = m;
-	talk(x, &p);
-	hang_up(&p);
+	tw_talk(x, &p);
+	tw_end(&p);
 	for (i = 0; i < 15; i++)
 		networld_pass(x->w, 24 * 3600 * US_PER_S);
 	certkit_add(x->kit, x->tls, CK_ED25519, "DNS:ed.example");
-	p = dial(x, &(struct tlsclient_conf){ .host = "ed.example" });
+	p = tw_dial(x, &(struct tlsclient_conf){ .host = "ed.example" });
 	chain = SSL_get_peer_cert_chain(tlsclient_ssl(p.c));
 	assert_int_equal(sk_X509_num(chain), 2);
 	assert_int_not_equal(X509_cmp(first, sk_X509_value(chain, 1)), 0);
 	assert_int_equal(ASN1_TIME_compare(X509_get0_notAfter(first),
 	    X509_get0_notAfter(sk_X509_value(chain, 1))), -1);
 	X509_free(first);
-	hang_up(&p);
+	tw_end(&p);
 }
 
 /* All of a ts2021 session's octets over TLS. */
 static void
 test_big(void **state)
 {
-	struct world *x = *state;
-	struct peer p = dial(x, NULL);
+	struct tlsworld *x = *state;
+	struct tlspeer p = tw_dial(x, NULL);
 	struct buf *got = tlsclient_got(p.c);
 	char head[100];
 	uint8_t *body = calloc(1, 500000);
@@ -607,72 +566,73 @@ test_big(void **state)
 	tlsclient_write(p.c, head, (size_t)n);
 	tlsclient_write(p.c, body, 500000);
 	p.piece = 7777;
-	move(x, &p);
-	assert_true(has(got, "HTTP/1.1 200 OK\r\n"));
+	tw_move(x, &p);
+	assert_true(tw_has(got, "HTTP/1.1 200 OK\r\n"));
 	free(body);
-	hang_up(&p);
+	tw_end(&p);
 }
 
 /* New keys in the middle of a connection, asked for or not. */
 static void
 test_update(void **state)
 {
-	struct world *x = *state;
-	struct peer p = dial(x, NULL);
+	struct tlsworld *x = *state;
+	struct tlspeer p = tw_dial(x, NULL);
 	int i;
 
 	for (i = 0; i < 6; i++) {
 		tlsclient_update(p.c, i % 2 == 0);
-		talk(x, &p);
-		talk(x, &p);
+		tw_talk(x, &p);
+		tw_talk(x, &p);
 	}
 	assert_int_equal(net_edge_counters(x->w->net)->tls_updates, 6);
-	hang_up(&p);
+	tw_end(&p);
 }
 
 /* A changed record ends the connection, with the alert for it. */
 static void
 test_tamper(void **state)
 {
-	struct world *x = *state;
-	struct peer p = dial(x, NULL);
+	struct tlsworld *x = *state;
+	struct tlspeer p = tw_dial(x, NULL);
 	uint8_t b[1000];
 	size_t n;
 
-	tlsclient_write(p.c, ASK, strlen(ASK));
+	tlsclient_write(p.c, TW_ASK, strlen(TW_ASK));
 	n = tlsclient_output(p.c, b, sizeof(b));
 	b[n - 1] ^= 1;
 	conn_input(p.conn, b, n);
-	move(x, &p);
+	tw_move(x, &p);
 	assert_int_equal(tlsclient_alert(p.c), SSL_AD_BAD_RECORD_MAC);
 	assert_int_equal(net_edge_counters(x->w->net)->tls_record_bad, 1);
 	assert_int_equal(x->w->asked, 0);
 	fakeenv_advance(x->w->fake, 2 * US_PER_S);
-	move(x, &p);
+	tw_move(x, &p);
 	assert_null(p.conn);
-	hang_up(&p);
+	tw_end(&p);
 	/* An end without close_notify: nothing of what was cut is believed. */
-	p = dial(x, NULL);
-	tlsclient_write(p.c, ASK, strlen(ASK));
+	p = tw_dial(x, NULL);
+	tlsclient_write(p.c, TW_ASK, strlen(TW_ASK));
 	n = tlsclient_output(p.c, b, sizeof(b));
 	conn_input(p.conn, b, n - 1);
 	conn_eof(p.conn);
 	assert_true(conn_is_done(p.conn));
 	assert_int_equal(x->w->asked, 0);
-	hang_up(&p);
+	tw_end(&p);
 }
 
-#define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f)	cmocka_unit_test_setup_teardown(f, tw_setup, tw_teardown)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_talk), T(test_retry), T(test_keys), T(test_names),
+		T(test_acme), T(test_del),
 		T(test_refused), T(test_garbage), T(test_resume),
-		T(test_either), T(test_hold), T(test_deadline),
-		T(test_half_open), T(test_reload), T(test_files),
-		T(test_meta), T(test_big), T(test_update), T(test_tamper)
+		T(test_either), T(test_hold), T(test_late),
+		T(test_deadline), T(test_reload), T(test_files), T(test_meta),
+		T(test_big), T(test_update), T(test_tamper)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -163,6 +163,49 @@ test_sizes(void **state)
 	}
 }
 
+/* More directions than there are contexts that keep their keys. */
+static void
+test_many(void **state)
+{
+	enum { N = 700, ROUNDS = 3 };
+	static struct tlsrec *server[N], *client[N];
+	struct tlsrec_env *e = tlsrec_env_new();
+	struct tls_secrets s = { 0x1301, 32, { 0 }, { 0 } }, t;
+	struct buf none = { 0 };
+	uint8_t rec[100];
+	const uint8_t *plain;
+	size_t i, k, n, len;
+
+	(void)state;
+	for (i = 0; i < N; i++) {
+		memcpy(s.client, &i, sizeof(i));
+		memcpy(s.server + 8, &i, sizeof(i));
+		t = s;
+		memcpy(t.client, s.server, sizeof(t.client));
+		memcpy(t.server, s.client, sizeof(t.server));
+		server[i] = tlsrec_new(e, &s);
+		client[i] = tlsrec_new(e, &t);
+	}
+	for (k = 0; k < ROUNDS * N; k++) {
+		i = k % N;
+		memcpy(rec + TLSREC_HEAD, &k, sizeof(k));
+		n = tlsrec_seal(e, server[i], TLSREC_DATA, rec, sizeof(k));
+		assert_int_equal(tlsrec_open(e, client[i], rec, n, &plain, &len,
+		    &none), TLSREC_E_DATA);
+		assert_int_equal(len, sizeof(k));
+		assert_memory_equal(plain, &k, sizeof(k));
+		/* Nobody else's key opens it. */
+		assert_int_equal(tlsrec_open(e, server[(i + 1) % N], rec, n,
+		    &plain, &len, &none), TLSREC_E_BAD);
+	}
+	for (i = 0; i < N; i++) {
+		tlsrec_free(e, server[i]);
+		tlsrec_free(e, client[i]);
+	}
+	tlsrec_env_free(e);
+	buf_free(&none);
+}
+
 /* KeyUpdate from either side, asked for or not, many times. */
 static void
 test_update(void **state)
@@ -440,6 +483,29 @@ test_floods(void **state)
 		    TLSREC_E_NOTHING);
 	assert_int_equal(pass(p, TLSREC_DATA, NULL, 0), TLSREC_E_BAD);
 	pair_free_(p);
+	/* New keys without end, and warnings, though answers are read. */
+	p = pair_new_();
+	for (i = 0; i < 100; i++) {
+		struct buf b = { 0 };
+		const uint8_t *plain;
+		enum tlsrec_event e;
+		size_t len;
+
+		buf_clear(&p->out);
+		if (i % 2 == 0)
+			e = pass(p, TLSREC_ALERT, "\1\x5a", 2);
+		else {
+			tlsrec_update(p->e, p->from, false, &b);
+			e = tlsrec_open(p->e, p->to, b.p, b.n, &plain, &len,
+			    &p->out);
+			buf_free(&b);
+		}
+		if (e == TLSREC_E_BAD)
+			break;
+	}
+	assert_int_equal(i, 32);
+	assert_int_equal(tlsrec_why(p->to), TLSREC_A_UNEXPECTED);
+	pair_free_(p);
 	/* Asks for new keys and reads none of the answers. */
 	p = pair_new_();
 	for (i = 0; i < 1000; i++) {
@@ -521,6 +587,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_update),
 		cmocka_unit_test(test_wear),
 		cmocka_unit_test(test_close),

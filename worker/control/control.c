@@ -9,6 +9,7 @@
 #include "worker/control/derp_int.h"
 
 #define LINGER_US	(60 * US_PER_S)
+#define PER_SOURCE	256	/* connections: headscaled.conf(5) says so */
 #define DROP_MAX	16	/* replicas dropped at a time */
 #define RELAY_SPREAD_MS	1000	/* in which the relay's clients go */
 
@@ -126,7 +127,10 @@ control_new(struct env *env, const struct control_ops *ops)
 	nops.arg = c;
 	tops.arg = c;
 	c->net = net_new(env, &nc, &nops);
+	net_per_source(c->net, PER_SOURCE);
 	c->tailnets = tailnets_new(env, &tops);
+	derpsrc_init(c);
+	acme_init(c);
 	timer_init(&c->held_timer, env, overload_tick, c);
 	timer_init(&c->linger, env, linger, c);
 	timer_in(&c->linger, LINGER_US);
@@ -142,6 +146,8 @@ control_free(struct control *c)
 		return;
 	net_free(c->net);		/* gone() for every request */
 	derphttp_free(c);
+	acme_end(c);
+	derpsrc_free(c);
 	certs_free(c);
 	while ((t = TAILQ_FIRST(&c->open)) != NULL)
 		task_end(t);
@@ -217,6 +223,18 @@ control_conf_check(const struct m_cfg_conf_worker *w, char *why, size_t whylen)
 	return 0;
 }
 
+static void
+set_proxies(struct control *c, struct msg_list it)
+{
+	struct prefix p[EDGE_PROXIES];
+	struct r_route r;
+	size_t n = 0;
+
+	while (n < EDGE_PROXIES && msg_list_next(&it, MR_ROUTE, &r))
+		p[n++] = r.v;
+	net_proxies(c->net, p, n);
+}
+
 void
 control_conf(struct control *c, const struct m_cfg_conf_worker *w)
 {
@@ -230,6 +248,7 @@ control_conf(struct control *c, const struct m_cfg_conf_worker *w)
 	nc.body_max = w->body_max;
 	nc.max_conns = w->max_conns;
 	net_reconf(c->net, &nc);
+	set_proxies(c, w->proxies);
 	tc.server_url = w->server_url;
 	tc.base_domain = w->base_domain;
 	tc.magic_dns = w->magic_dns;
@@ -244,7 +263,7 @@ control_conf(struct control *c, const struct m_cfg_conf_worker *w)
 	tailnets_conf(c->tailnets, &tc);
 	c->overload_ms = w->overload_ms;
 	derphttp_conf(c, &w->relay);
-	certs_region(c, &w->relay);
+	derpsrc_region(c, &w->relay);
 }
 
 void
@@ -325,6 +344,8 @@ control_db_link(struct control *c, struct link *l)
 	link_send(l, &m);
 	link_set_state(l, MSG_RUN);
 	tasks_resend(c);
+	derpsrc_db_link(c);
+	acme_db_link(c);
 }
 
 static int
@@ -358,6 +379,16 @@ control_db_msg(struct control *c, const struct msg *m, void *tag)
 		return 0;
 	case M_DB_STREAM_END:
 		map_stream_end(c, &m->u.db_stream_end);
+		return 0;
+	case M_DB_DERPMAP_PART:
+		return derpsrc_part(c, &m->u.db_derpmap_part);
+	case M_DB_DERP_AVOID:
+		derpsrc_avoid(c, &m->u.db_derp_avoid);
+		return 0;
+	case M_DB_CHALLENGE:
+		return acme_challenge(c, m);
+	case M_DB_CERT:
+		acme_cert(c, &m->u.db_cert);
 		return 0;
 	case M_DB_SNAPSHOT_PART:
 		return snap_part(c, &m->u.db_snapshot_part);

@@ -71,14 +71,15 @@ struct control {
 	bool		 derp_on;
 	bool		 derp_plain;	/* without TLS, too */
 	struct buf	 bootstrap;	/* JSON of /bootstrap-dns */
-	struct derpmap	*file_map;	/* DERP map of the file; NULL: none */
-	struct buf	 own_region;	/* encoded record relay */
+	struct derpsrc	*derpsrc;	/* what the DERP map is made of */
+	struct acme	*acme;		/* what dbd has said of ACME */
 	struct tls_signer signer;
 	struct tls	*tls;		/* NULL: none */
 	struct buf	 self_cert;	/* DER, from keyd */
 	uint16_t	 self_key;	/* its key's number */
 	struct verify_list verifies;
 	unsigned int	 nverifies;
+	uint64_t	 verify_until;	/* its bucket is full again */
 	uint32_t	 next_id;	/* for the next DB link */
 	struct task_list open;		/* sent, or waiting for a link */
 	struct task_list later;		/* of all lanes, in their order */

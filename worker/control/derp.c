@@ -61,13 +61,20 @@ pipe_gone(void *arg)
 	free(p);
 }
 
+static void
+pipe_progress(void *arg)
+{
+	relay_progress(((struct derp_pipe *)arg)->client);
+}
+
 static const struct pipe_ops pipe_ops = {
 	.input = pipe_input,
 	.wants_input = pipe_wants_input,
 	.output = pipe_output,
 	.wants_output = pipe_wants_output,
 	.is_done = pipe_is_done,
-	.gone = pipe_gone
+	.gone = pipe_gone,
+	.progress = pipe_progress
 };
 
 static void
@@ -158,11 +165,39 @@ contains(struct slice s, const char *text)
 	return memmem(s.p, s.n, text, strlen(text)) != NULL;
 }
 
+/* RFC 9110 7.8: who wants one names it among the connection's options. */
+static bool
+asks_upgrade(const struct req *r)
+{
+	struct slice s = req_header(r, "connection"), item;
+	const char *comma;
+
+	while (s.n != 0) {
+		comma = memchr(s.p, ',', s.n);
+		item = slice_mem(s.p, comma == NULL ? s.n :
+		    (size_t)(comma - s.p));
+		s.p += item.n + (comma != NULL);
+		s.n -= item.n + (comma != NULL);
+		while (item.n != 0 && (*item.p == ' ' || *item.p == '\t')) {
+			item.p++;
+			item.n--;
+		}
+		while (item.n != 0 && (item.p[item.n - 1] == ' ' ||
+		    item.p[item.n - 1] == '\t'))
+			item.n--;
+		if (is_nocase(item, "upgrade"))
+			return true;
+	}
+	return false;
+}
+
 static enum upgrade
 upgrade_of(const struct req *r)
 {
 	struct slice up = req_header(r, "upgrade");
 
+	if (!asks_upgrade(r))
+		return UP_NONE;
 	if (is_nocase(up, "websocket"))
 		return contains(req_header(r, "sec-websocket-protocol"),
 		    "derp") ? UP_WS : UP_RAW;
@@ -271,13 +306,14 @@ get_probe(struct control *c, struct req *r)
 static bool
 challenge_ok(struct slice s)
 {
+	static const char good[] = "abcdefghijklmnopqrstuvwxyz"
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:";
 	size_t i;
 
 	if (s.n == 0 || s.n > CHALLENGE_MAX)
 		return false;
 	for (i = 0; i < s.n; i++)
-		if (memchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-		    "0123456789.-_:", s.p[i], 66) == NULL)
+		if (memchr(good, s.p[i], sizeof(good) - 1) == NULL)
 			return false;
 	return true;
 }

@@ -18,9 +18,33 @@ void	verify_gone(void *tag);
 
 /* certs.c: the certificate that keyd made (KEY_CERT). */
 void	certs_self(struct control *, const struct m_key_cert *);
-/* Our region in the DERP map is this one. */
-void	certs_region(struct control *, const struct r_relay *);
+/* Puts what is not in files into the set; it may be a new one. */
+void	certs_more(struct control *);
 void	certs_free(struct control *);
+
+/* derpsrc.c: from what the DERP map is made. */
+void	derpsrc_init(struct control *);
+void	derpsrc_free(struct control *);
+/* Our region in it is this one. */
+void	derpsrc_region(struct control *, const struct r_relay *);
+/* Messages of dbd; -1 if they make no sense (a superior's fault). */
+int	derpsrc_part(struct control *, const struct m_db_derpmap_part *);
+void	derpsrc_avoid(struct control *, const struct m_db_derp_avoid *);
+/* A new link to dbd, which is told of all relays in it. */
+void	derpsrc_db_link(struct control *);
+
+/* acme.c: the certificate that is had by ACME, and its challenges. */
+void	acme_init(struct control *);
+void	acme_end(struct control *);
+int	acme_challenge(struct control *, const struct msg *);
+void	acme_cert(struct control *, const struct m_db_cert *);
+/* A new link to dbd: challenges of before are over. */
+void	acme_db_link(struct control *);
+/* Puts certificate and challenges into the set; true if there are any. */
+bool	acme_has(const struct control *);
+void	acme_more(struct control *);
+/* RFC 8555 8.3. */
+void	get_challenge(struct control *, struct req *);
 
 /* Requests, by path. */
 void	get_derp(struct control *, struct req *);

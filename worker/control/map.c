@@ -83,7 +83,8 @@ void
 map_out(struct stream *s, struct frame *const *frames, size_t n, bool first,
     void *arg)
 {
-	struct req_head h = { 200, "application/json", -1, NULL, NULL, NULL, NULL };
+	struct req_head h = { 200, "application/json", -1, NULL, NULL, NULL,
+	    NULL };
 	struct mapstream *ms = stream_tag(s);
 	size_t i;
 
@@ -220,7 +221,8 @@ lite_done(struct task *t, const struct msg *m)
 static void
 answer_once(struct mapstream *ms)
 {
-	struct req_head h = { 200, "application/json", -1, NULL, NULL, NULL, NULL };
+	struct req_head h = { 200, "application/json", -1, NULL, NULL, NULL,
+	    NULL };
 	struct frame **f;
 	size_t i, n;
 

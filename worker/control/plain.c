@@ -48,7 +48,8 @@ reply_method(struct req *r, const char *allow)
 void
 reply_json(struct req *r, unsigned int status, struct buf *b)
 {
-	struct req_head h = { status, "application/json", -1, NULL, NULL, NULL, NULL };
+	struct req_head h = { status, "application/json", -1, NULL, NULL, NULL,
+	    NULL };
 
 	req_set_tag(r, NULL);
 	req_reply(r, &h, b->p, b->n);
@@ -109,7 +110,7 @@ get_version(struct control *c, struct req *r)
 }
 
 static bool
-gets(const struct req *r)
+get_or_head(const struct req *r)
 {
 	return slice_eqs(req_method(r), "GET") ||
 	    slice_eqs(req_method(r), "HEAD");
@@ -128,21 +129,30 @@ post_only(const struct req *r)
 }
 
 static const struct plain {
-	const char	*path;
+	const char	*path;		/* with a / at its end: and below */
 	void		(*answer)(struct control *, struct req *);
 	bool		(*takes)(const struct req *);	/* NULL: any method */
 	const char	*allow;
 } plain[] = {
-	{ "/key", get_key, gets, "GET, HEAD" },
-	{ "/health", get_health, gets, "GET, HEAD" },
-	{ "/version", get_version, gets, "GET, HEAD" },
+	{ "/key", get_key, get_or_head, "GET, HEAD" },
+	{ "/health", get_health, get_or_head, "GET, HEAD" },
+	{ "/version", get_version, get_or_head, "GET, HEAD" },
 	{ "/derp", get_derp, get_only, "GET" },
-	{ "/derp/probe", get_probe, gets, "GET, HEAD" },
-	{ "/derp/latency-check", get_probe, gets, "GET, HEAD" },
+	{ "/derp/probe", get_probe, get_or_head, "GET, HEAD" },
+	{ "/derp/latency-check", get_probe, get_or_head, "GET, HEAD" },
 	{ "/generate_204", get_generate_204, NULL, NULL },
-	{ "/bootstrap-dns", get_bootstrap_dns, gets, "GET, HEAD" },
-	{ "/verify", post_verify, post_only, "POST" }
+	{ "/bootstrap-dns", get_bootstrap_dns, get_or_head, "GET, HEAD" },
+	{ "/verify", post_verify, post_only, "POST" },
+	{ "/.well-known/acme-challenge/", get_challenge, get_or_head,
+	    "GET, HEAD" }
 };
+
+static bool
+is_path(struct slice path, const char *want)
+{
+	return want[strlen(want) - 1] == '/' ? slice_prefix(path, want) :
+	    slice_eqs(path, want);
+}
 
 void
 on_plain(struct req *r, void *arg)
@@ -151,7 +161,7 @@ on_plain(struct req *r, void *arg)
 	size_t i;
 
 	for (i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
-		if (!slice_eqs(req_path(r), plain[i].path))
+		if (!is_path(req_path(r), plain[i].path))
 			continue;
 		if (plain[i].takes != NULL && !plain[i].takes(r))
 			reply_method(r, plain[i].allow);

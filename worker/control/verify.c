@@ -10,6 +10,8 @@
 
 #define BODY_MAX	4096
 #define OPEN_MAX	256		/* questions under way */
+#define BURST		256		/* questions, then */
+#define EACH_US		(20 * US_PER_MS)	/* one more each */
 
 /* Reads the question; NULL, or what is wrong with it. */
 static const char *
@@ -28,6 +30,32 @@ parse(struct slice body, uint8_t key[KEY_LEN])
 	return why;
 }
 
+/* derp.md S13: it tells strangers whether a key is ours. */
+static bool
+within_rate(struct control *c)
+{
+	uint64_t now = env_now(c->env);
+	uint64_t full = (uint64_t)BURST * EACH_US;
+
+	/* How far the bucket is from full, as the time that fills it. */
+	if (c->verify_until < now)
+		c->verify_until = now;
+	if (c->verify_until + EACH_US > now + full)
+		return false;
+	c->verify_until += EACH_US;
+	return true;
+}
+
+static void
+refuse(struct req *r)
+{
+	struct req_head h = { 429, "text/plain; charset=utf-8", 1, NULL, NULL,
+	    NULL, NULL };
+	static const char text[] = "too many questions\n";
+
+	req_reply(r, &h, text, sizeof(text) - 1);
+}
+
 void
 post_verify(struct control *c, struct req *r)
 {
@@ -35,6 +63,10 @@ post_verify(struct control *c, struct req *r)
 	struct verify *v;
 	struct msg m;
 
+	if (!within_rate(c)) {
+		refuse(r);
+		return;
+	}
 	if (req_body(r).n > BODY_MAX) {
 		reply_text(r, 413, "more than %d bytes", BODY_MAX);
 		return;

@@ -10,8 +10,16 @@
 #include "worker/net/proxyhdr.h"
 
 #define META_US		(14 * 24 * 3600 * US_PER_S)
+#define CROWDED		"too many connections from there"
 #define PLAIN_MIN	1024	/* plain_output() needs it */
 #define HANDSHAKE	0x16	/* a TLS stream's first octet */
+#define CLIENT_HELLO	1
+#define HELLO_MAX	16384	/* octets of a ClientHello, */
+#define HELLO_RECORDS	16	/* in so many records at most */
+#define TURN_US		(5 * US_PER_MS)	/* for answers to ClientHellos */
+
+static size_t	missing(const struct conn *);
+static void	feed(struct conn *, const uint8_t *, size_t);
 
 /* Whom to believe. */
 
@@ -44,6 +52,9 @@ edge_forwarded(struct conn *c, const struct req *r)
 	struct ip ip;
 
 	c->peer = c->edge.real;
+	/* It spoke for itself: whoever is named then made it up. */
+	if (c->edge.unnamed)
+		return;
 	if (!is_proxy(c->net, &c->edge.real.addr))
 		return;
 	s = req_header_last(r, "x-forwarded-for");
@@ -51,6 +62,121 @@ edge_forwarded(struct conn *c, const struct req *r)
 		return;
 	c->peer.addr = ip;
 	c->peer.port = 0;
+}
+
+/* From where there are too many. */
+
+void
+net_per_source(struct net *net, uint32_t max)
+{
+	uint8_t key[CROWD_KEY];
+
+	net->edge.per_source = max;
+	if (net->edge.sources != NULL)
+		return;
+	env_random(net->env, key, sizeof(key));
+	net->edge.sources = crowds_new(key);
+	wipe(key, sizeof(key));
+}
+
+static bool
+is_exempt(const struct net *net, const struct ip *ip)
+{
+	static const uint8_t one[16] = { [15] = 1 };
+
+	if (ip->family == 4 ? ip->b[0] == 127 :
+	    memcmp(ip->b, one, sizeof(one)) == 0)
+		return true;
+	return is_proxy(net, ip);
+}
+
+/* It is known whom it is from; false: there are enough. */
+static bool
+count_source(struct conn *c)
+{
+	struct net_edge *e = &c->net->edge;
+
+	if (e->per_source == 0 || is_exempt(c->net, &c->edge.real.addr))
+		return true;
+	c->edge.source = crowd_take(e->sources, &c->edge.real.addr,
+	    e->per_source);
+	return c->edge.source != NULL;
+}
+
+/*
+ * ClientHellos are answered for a while a turn and no longer: a signature
+ * costs up to milliseconds, and others wait for us, too.  The rest stands in
+ * line.
+ */
+
+static void
+stand(struct conn *c)
+{
+	struct net_edge *e = &c->net->edge;
+
+	if (c->edge.stands)
+		return;
+	c->edge.stands = true;
+	TAILQ_INSERT_TAIL(&e->line, c, edge.line);
+	if (!timer_pending(&e->turn))
+		timer_in(&e->turn, 0);
+}
+
+static void
+stand_no_more(struct conn *c)
+{
+	if (!c->edge.stands)
+		return;
+	c->edge.stands = false;
+	TAILQ_REMOVE(&c->net->edge.line, c, edge.line);
+}
+
+static void
+spend(struct net *net, uint64_t us)
+{
+	struct net_edge *e = &net->edge;
+
+	e->spent += us;
+	if (e->spent >= TURN_US && !timer_pending(&e->turn))
+		timer_in(&e->turn, 0);
+}
+
+static void
+on_turn(void *arg)
+{
+	struct net *net = arg;
+	struct net_edge *e = &net->edge;
+	struct conn *c;
+
+	e->spent = 0;
+	while (e->spent < TURN_US && (c = TAILQ_FIRST(&e->line)) != NULL) {
+		stand_no_more(c);
+		e->served = c;
+		feed(c, (const uint8_t *)"", 0);
+		e->served = NULL;
+	}
+	if (!TAILQ_EMPTY(&e->line))
+		timer_in(&e->turn, 0);
+	net_settle(net);
+}
+
+/* Its ClientHello is there: may it be answered now? */
+static bool
+may_answer(struct conn *c)
+{
+	struct net_edge *e = &c->net->edge;
+
+	if (c->edge.hs != NULL && tls_hs_answered(c->edge.hs))
+		return true;
+	/* wake() will have it stand in line. */
+	if (e->hold || (c->edge.hs == NULL && !net_tls_is_ready(c->net)))
+		return false;
+	if (e->served == c)
+		return true;
+	if (e->spent < TURN_US && TAILQ_EMPTY(&e->line))
+		return true;
+	stand(c);
+	return false;
 }
 
 /* Certificates. */
@@ -81,11 +207,12 @@ wake(struct net *net)
 {
 	struct conn *c;
 
-	if (!net_tls_is_ready(net))
+	if (net->edge.hold)
 		return;
 	TAILQ_FOREACH(c, &net->conns, entry)
-		if (c->edge.phase == EDGE_HELLO && c->edge.raw.n != 0)
-			conn_kick(c);
+		if (c->edge.phase == EDGE_HELLO && c->edge.raw.n != 0 &&
+		    c->state != CONN_DONE && missing(c) == 0)
+			stand(c);
 }
 
 void
@@ -131,7 +258,9 @@ void
 edge_init(struct net *net)
 {
 	TAILQ_INIT(&net->edge.half);
+	TAILQ_INIT(&net->edge.line);
 	timer_init(&net->edge.meta_timer, net->env, on_meta, net);
+	timer_init(&net->edge.turn, net->env, on_turn, net);
 	net->edge.records = tlsrec_env_new();
 }
 
@@ -139,6 +268,8 @@ void
 edge_end(struct net *net)
 {
 	timer_stop(&net->edge.meta_timer);
+	timer_stop(&net->edge.turn);
+	crowds_free(net->edge.sources);
 	tls_free(net->edge.tls);
 	tlsrec_env_free(net->edge.records);
 }
@@ -173,8 +304,14 @@ edge_new(struct conn *c, enum conn_kind kind, bool proxy)
 			return false;
 		}
 		c->edge.phase = EDGE_PROXY;
-	} else
-		after_proxy(c);
+		return true;
+	}
+	if (!count_source(c)) {
+		c->net->edge.count.crowded++;
+		conn_log(c, "connection", CROWDED);
+		return false;
+	}
+	after_proxy(c);
 	return true;
 }
 
@@ -192,6 +329,7 @@ drop_handshake(struct conn *c)
 void
 edge_leave(struct conn *c, bool failed)
 {
+	stand_no_more(c);
 	drop_handshake(c);
 	buf_free(&c->edge.raw);
 	if (failed) {
@@ -205,6 +343,8 @@ void
 edge_free(struct conn *c)
 {
 	edge_leave(c, true);
+	crowd_put(c->net->edge.sources, c->edge.source);
+	c->edge.source = NULL;
 	tlsrec_free(c->net->edge.records, c->edge.rec);
 	c->edge.rec = NULL;
 }
@@ -232,8 +372,12 @@ eat_proxy(struct conn *c, const uint8_t *p, size_t n)
 	if (used == 0)
 		return 0;
 	e->count.proxied++;
-	if (h.has_peer) {
+	if (h.has_peer)
 		c->peer = c->edge.real = h.peer;
+	c->edge.unnamed = !h.has_peer;
+	if (!count_source(c)) {
+		conn_fail(c, &e->count.crowded, CROWDED);
+		return n;
 	}
 	after_proxy(c);
 	return (size_t)used;
@@ -263,38 +407,111 @@ established(struct conn *c, struct tls_secrets *s)
 	c->edge.phase = EDGE_TLS;
 }
 
+/* Whom the least was done for: the oldest of those without an answer. */
+static struct conn *
+least(const struct net_edge *e)
+{
+	struct conn *c;
+
+	TAILQ_FOREACH(c, &e->half, edge.half)
+		if (!tls_hs_answered(c->edge.hs))
+			return c;
+	return TAILQ_FIRST(&e->half);
+}
+
 static void
 begin(struct conn *c)
 {
 	struct net_edge *e = &c->net->edge;
 
+	if (e->nhalf >= EDGE_HALF_OPEN)
+		conn_fail(least(e), &e->count.tls_pushed,
+		    "too many handshakes");
 	e->count.tls++;
 	c->edge.hs = tls_hs_new(e->tls);
 	TAILQ_INSERT_TAIL(&e->half, c, edge.half);
-	if (++e->nhalf > EDGE_HALF_OPEN)
-		conn_fail(TAILQ_FIRST(&e->half), &e->count.tls_pushed,
-		    "too many handshakes");
+	e->nhalf++;
 }
 
+/*
+ * A signature was wanted for the client's first record and can't be had:
+ * nothing has left yet, so it begins again with that record when it can.
+ */
 static void
+put_off(struct conn *c)
+{
+	drop_handshake(c);
+	buf_free(&c->edge.out);
+	c->net->edge.count.tls--;
+}
+
+/* False: the record is to be brought again, when TLS is ready. */
+static bool
 handshake(struct conn *c, const uint8_t *p, size_t n)
 {
+	uint64_t since = env_now(c->net->env);
+	bool first = c->edge.hs == NULL;
+	enum tls_event event;
 	struct tls_secrets s;
 
-	if (c->edge.hs == NULL)
+	if (first)
 		begin(c);
-	switch (tls_hs_record(c->edge.hs, p, n, &c->edge.out, &s)) {
+	event = tls_hs_record(c->edge.hs, p, n, &c->edge.out, &s);
+	spend(c->net, env_now(c->net->env) - since);
+	switch (event) {
 	case TLS_E_MORE:
 		break;
 	case TLS_E_DONE:
 		established(c, &s);
 		break;
 	case TLS_E_FAIL:
+		if (first && c->net->edge.hold) {
+			put_off(c);
+			return false;
+		}
 		fail(c, &c->net->edge.count.tls_failed,
 		    tls_hs_why(c->edge.hs));
-		return;
+		return true;
 	}
 	conn_kick(c);
+	return true;
+}
+
+/*
+ * How many octets there must be before something is done with them: those of
+ * a record, and at first those of all that the ClientHello fills.  0: they are
+ * not such, and alert says why.  What is no ClientHello is left to the library.
+ */
+static size_t
+hello_need(const struct conn *c, const uint8_t *p, size_t n,
+    enum tlsrec_alert *alert)
+{
+	uint8_t head[4] = { CLIENT_HELLO };
+	size_t at = 0, len, i, got = 0, all = sizeof(head);
+	unsigned int records;
+
+	for (records = 0; records < HELLO_RECORDS; records++) {
+		if (n - at < TLSREC_HEAD)
+			return at + TLSREC_HEAD;
+		if ((len = tlsrec_len(p + at, alert)) == 0)
+			return 0;
+		at += len;
+		if (n < at || c->edge.hs != NULL ||
+		    p[at - len] != HANDSHAKE || len == TLSREC_HEAD)
+			return at;
+		for (i = at - len + TLSREC_HEAD; i < at; i++, got++)
+			if (got < sizeof(head))
+				head[got] = p[i];
+		if (got >= sizeof(head))
+			all = sizeof(head) + ((size_t)head[1] << 16 |
+			    (size_t)head[2] << 8 | head[3]);
+		if (head[0] != CLIENT_HELLO || got >= all)
+			return at;
+		if (all > HELLO_MAX)
+			break;
+	}
+	*alert = TLSREC_A_ILLEGAL;
+	return 0;
 }
 
 static size_t
@@ -303,12 +520,10 @@ eat_hello(struct conn *c, const uint8_t *p, size_t n)
 	enum tlsrec_alert alert;
 	size_t len;
 
-	if (n < TLSREC_HEAD)
-		return 0;
-	if ((len = tlsrec_len(p, &alert)) == 0) {
+	if ((len = hello_need(c, p, n, &alert)) == 0) {
 		/* The library says it, under the key if there is one. */
 		if (c->edge.hs != NULL) {
-			handshake(c, p, TLSREC_HEAD);
+			(void)handshake(c, p, TLSREC_HEAD);
 			if (c->state != CONN_DONE)
 				conn_fail(c, NULL, "not a TLS record");
 			return n;
@@ -317,10 +532,9 @@ eat_hello(struct conn *c, const uint8_t *p, size_t n)
 		fail(c, &c->net->edge.count.tls_failed, "not TLS");
 		return n;
 	}
-	if (n < len || (c->edge.hs == NULL && !net_tls_is_ready(c->net)))
+	if (n < len || !may_answer(c))
 		return 0;
-	handshake(c, p, len);
-	return len;
+	return handshake(c, p, len) ? len : 0;
 }
 
 static void
@@ -350,6 +564,7 @@ eat_record(struct conn *c, const uint8_t *p, size_t n)
 	const uint8_t *plain;
 	size_t len, nplain, had = c->edge.out.n;
 	uint32_t updates = tlsrec_updates(c->edge.rec);
+	bool http;
 
 	if (c->eof)
 		return n;
@@ -366,7 +581,10 @@ eat_record(struct conn *c, const uint8_t *p, size_t n)
 	case TLSREC_E_NOTHING:
 		break;
 	case TLSREC_E_DATA:
+		http = c->state == CONN_HTTP;
 		plain_input(c, plain, nplain);
+		if (http)	/* a secret may be in it */
+			tlsrec_wipe(e->records, nplain);
 		break;
 	case TLSREC_E_CLOSE:
 		plain_eof(c, true);
@@ -419,6 +637,8 @@ missing(const struct conn *c)
 	case EDGE_PROXY:
 		return raw->n < PROXYHDR_MAX ? PROXYHDR_MAX - raw->n : 0;
 	case EDGE_HELLO:
+		len = hello_need(c, raw->p, raw->n, &alert);
+		return raw->n < len ? len - raw->n : 0;
 	case EDGE_TLS:
 		if (raw->n < TLSREC_HEAD)
 			return TLSREC_HEAD - raw->n;
@@ -545,10 +765,6 @@ conn_output(struct conn *c, uint8_t *dst, size_t max)
 {
 	size_t n;
 
-	if (c->edge.phase == EDGE_HELLO && c->edge.raw.n != 0) {
-		feed(c, dst, 0);
-		net_settle(c->net);
-	}
 	n = put_out(c, dst, max);
 	if (c->edge.out.n == 0 && !c->edge.ended &&
 	    max - n >= PLAIN_MIN + TLSREC_COST) {
@@ -575,9 +791,6 @@ conn_wants_output(const struct conn *c)
 {
 	if (c->edge.out.n != 0 || owes_close(c))
 		return true;
-	if (c->edge.phase == EDGE_HELLO)
-		return c->state != CONN_DONE && c->edge.raw.n != 0 &&
-		    missing(c) == 0 && net_tls_is_ready(c->net);
 	return !c->edge.ended && !edge_is_early(c) && plain_wants_output(c);
 }
 

@@ -22,9 +22,11 @@ enum conn_kind {
 	CONN_K_EITHER		/* the first octet tells */
 };
 
+#define EDGE_PROXIES	16	/* prefixes, at most */
+
 /*
  * From these addresses a PROXY header and X-Forwarded-For are believed, from
- * no others.  Copied.
+ * no others.  Copied; more than EDGE_PROXIES are fatal.
  */
 void		 net_proxies(struct net *, const struct prefix *, size_t n);
 
@@ -48,6 +50,13 @@ bool		 net_tls_is_ready(const struct net *);
  */
 void		 net_tls_meta(struct net *, const uint8_t key[TLS_DERP_KEY]);
 
+/*
+ * At most so many connections of one source (an IPv4 address, a /64 of IPv6)
+ * from now on, as a PROXY header says it; 0, as at first: any number.  Those of
+ * the loopback and of our proxies are not counted.
+ */
+void		 net_per_source(struct net *, uint32_t max);
+
 struct req;
 /* The request came over TLS that ends here. */
 bool		 req_is_tls(const struct req *);
@@ -56,6 +65,7 @@ bool		 req_is_tls(const struct req *);
 struct edge_counters {
 	uint64_t	proxied;	/* PROXY headers believed */
 	uint64_t	proxy_bad;	/* malformed, or from a stranger */
+	uint64_t	crowded;	/* beyond net_per_source() */
 	uint64_t	tls;		/* handshakes begun */
 	uint64_t	tls_done;
 	uint64_t	tls_failed;	/* with an alert, from either side */

@@ -7,9 +7,9 @@
 
 #include "common/env.h"
 #include "worker/net/edge.h"
+#include "worker/net/crowd.h"
 #include "worker/net/tlsrec.h"
 
-#define EDGE_PROXIES	16
 #define EDGE_HALF_OPEN	1024	/* handshakes that wait for their clients */
 
 struct conn;
@@ -34,6 +34,10 @@ struct edge {
 	struct tls_hs	*hs;		/* EDGE_HELLO, from its first record */
 	struct tlsrec	*rec;		/* EDGE_TLS */
 	struct ipport	 real;		/* peer before X-Forwarded-For */
+	bool		 unnamed;	/* its PROXY header named nobody */
+	bool		 stands;	/* in net->edge.line */
+	struct crowd	*source;	/* NULL: not counted */
+	TAILQ_ENTRY(conn) line;
 	TAILQ_ENTRY(conn) half;		/* net->edge.half, if hs */
 };
 
@@ -48,6 +52,12 @@ struct net_edge {
 	bool			 hold;
 	struct half_list	 half;
 	unsigned int		 nhalf;
+	struct half_list	 line;		/* a ClientHello is there */
+	struct conn		*served;	/* of line */
+	struct timer		 turn;		/* the next, for line */
+	uint64_t		 spent;		/* on answers in this one */
+	struct crowds		*sources;
+	uint32_t		 per_source;	/* 0: any number */
 	bool			 has_meta;
 	uint8_t			 meta[TLS_DERP_KEY];
 	struct timer		 meta_timer;

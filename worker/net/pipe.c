@@ -68,6 +68,19 @@ pipe_free(struct conn *c)
 }
 
 bool
+conn_is_pipe(const struct conn *c)
+{
+	return c->state == CONN_PIPE;
+}
+
+void
+conn_pipe_progress(struct conn *c)
+{
+	if (c->state == CONN_PIPE && c->pipe->ops.progress != NULL)
+		c->pipe->ops.progress(c->pipe->arg);
+}
+
+bool
 conn_is_cut(const struct conn *c)
 {
 	return c->state == CONN_PIPE && c->pipe->ops.is_done(c->pipe->arg);

@@ -28,6 +28,8 @@ struct pipe_ops {
 	bool	(*is_done)(const void *pipe);
 	/* The connection ended, from either side: the last call. */
 	void	(*gone)(void *pipe);
+	/* NULL, or: the socket took some of the output, but not all yet. */
+	void	(*progress)(void *pipe);
 };
 
 /*
@@ -52,6 +54,10 @@ struct conn	*req_pipe(struct req *, const void *head, size_t n,
  * asked later.  May be called from everywhere, until gone() has returned.
  */
 void		 conn_pipe_kick(struct conn *);
+/* It was taken over: for the socket layer, which then reads more at once. */
+bool		 conn_is_pipe(const struct conn *);
+/* The socket took some of what conn_output() gave, but not all of it. */
+void		 conn_pipe_progress(struct conn *);
 /*
  * The pipe said that it is done: not even what the socket has not taken yet
  * is waited for.  For the socket layer.

@@ -21,6 +21,10 @@ struct proxyhdr {
 };
 
 /*
+ * Addresses of IPv4 in IPv6 (::ffff:0:0/96) come out as IPv4, here and below.
+ */
+
+/*
  * Reads the header at the begin of a stream.  How long it is; 0 if it is not
  * whole yet; -1 if it is none or more than PROXYHDR_MAX long.
  */

@@ -12,10 +12,12 @@
 #include "common/compat/compat.h"
 #include "common/compat/tcp.h"
 #include "common/log.h"
+#include "common/secret.h"
 #include "worker/net/sock.h"
 
 #define ACCEPTS		64	/* a turn and listener */
 #define READ_MAX	16384
+#define PIPE_READ_MAX	65536	/* from clients of a pipe */
 #define SLICE		16406	/* of one write: a whole TLS record */
 #define TURN_MAX	65536	/* written to a connection in a turn */
 #define PAUSE_US	US_PER_S
@@ -65,7 +67,7 @@ struct sock_set {
 	bool			 tls;		/* as the listeners were told */
 	struct timer		 pause;
 	struct timer		 reap;
-	uint8_t			 in[READ_MAX];
+	uint8_t			 in[PIPE_READ_MAX];
 	uint8_t			 out[SLICE];
 };
 
@@ -326,6 +328,8 @@ put(struct sock *s, const uint8_t *p, size_t n)
 	}
 	if ((size_t)w == n)
 		return 1;
+	if (w != 0)
+		conn_pipe_progress(s->conn);
 	s->rest = xmalloc(n - (size_t)w);
 	memcpy(s->rest, p + w, n - (size_t)w);
 	s->rest_at = 0;
@@ -347,6 +351,7 @@ put_rest(struct sock *s)
 		return 0;
 	}
 	s->rest_at += (size_t)w;
+	conn_pipe_progress(s->conn);
 	if (s->rest_at < s->rest_n)
 		return 0;
 	free(s->rest);
@@ -441,6 +446,17 @@ on_reap(void *arg)
 		timer_in(&set->reap, REAP_US);
 }
 
+/* Plain HTTP, behind a proxy, may have a secret in it. */
+static void
+take(struct sock *s, size_t n)
+{
+	bool pipe = conn_is_pipe(s->conn);
+
+	conn_input(s->conn, s->set->in, n);
+	if (!pipe)
+		wipe(s->set->in, n);
+}
+
 static void
 on_ready(int fd, unsigned int got, void *arg)
 {
@@ -450,9 +466,10 @@ on_ready(int fd, unsigned int got, void *arg)
 	list(s);
 	if ((got & EV_F_READ) == 0)
 		return;
-	n = read(fd, s->set->in, sizeof(s->set->in));
+	n = read(fd, s->set->in, conn_is_pipe(s->conn) ? PIPE_READ_MAX :
+	    READ_MAX);
 	if (n > 0)
-		conn_input(s->conn, s->set->in, (size_t)n);
+		take(s, (size_t)n);
 	else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK &&
 	    errno != EINTR))
 		conn_eof(s->conn);

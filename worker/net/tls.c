@@ -17,6 +17,7 @@
 #define CLIENT	"CLIENT_TRAFFIC_SECRET_0 "
 #define SERVER	"SERVER_TRAFFIC_SECRET_0 "
 #define RANDOM_HEX 64
+#define ACME	"acme-tls/1"
 #define ASK_MAX	65536		/* octets of a client's handshake */
 
 struct tls_hs {
@@ -25,6 +26,7 @@ struct tls_hs {
 	BIO		*in;		/* both are ssl's */
 	BIO		*out;
 	size_t		 got;
+	bool		 acme;		/* for the sake of a challenge */
 	struct tls_secrets secrets;
 	const char	*why;
 };
@@ -74,13 +76,29 @@ host_of(SSL *ssl)
 	return slice_mem(name, len);
 }
 
+/* It offers the protocol of RFC 8737 and no other. */
+static bool
+is_acme(SSL *ssl)
+{
+	static const uint8_t want[] = "\0\013\012" ACME;
+	const unsigned char *p;
+	size_t n;
+
+	return SSL_client_hello_get0_ext(ssl,
+	    TLSEXT_TYPE_application_layer_protocol_negotiation, &p, &n) == 1 &&
+	    n == sizeof(want) - 1 && memcmp(p, want, n) == 0;
+}
+
 static int
 on_hello(SSL *ssl, int *alert, void *arg)
 {
 	struct tls_hs *h = SSL_get_app_data(ssl);
-	const struct cert *c = tls_cert_for(h->tls, host_of(ssl));
+	const struct cert *c;
 
 	(void)arg;
+	h->acme = is_acme(ssl);
+	c = h->acme ? tls_alpn_for(h->tls, host_of(ssl)) :
+	    tls_cert_for(h->tls, host_of(ssl));
 	*alert = SSL_AD_INTERNAL_ERROR;
 	if (c == NULL || SSL_set_SSL_CTX(ssl, c->ctx) == NULL)
 		return SSL_CLIENT_HELLO_ERROR;
@@ -113,8 +131,22 @@ on_alpn(SSL *ssl, const unsigned char **out, unsigned char *nout,
 	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+/* Its context is chosen only for who offers nothing else. */
+static int
+on_acme(SSL *ssl, const unsigned char **out, unsigned char *nout,
+    const unsigned char *in, unsigned int n, void *arg)
+{
+	(void)ssl;
+	(void)arg;
+	if (n != strlen(ACME) + 1)
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
+	*out = in + 1;
+	*nout = (unsigned char)(n - 1);
+	return SSL_TLSEXT_ERR_OK;
+}
+
 SSL_CTX *
-tls_ctx_new(const struct tls *t)
+tls_ctx_new(const struct tls *t, bool acme)
 {
 	SSL_CTX *ctx;
 
@@ -128,7 +160,7 @@ tls_ctx_new(const struct tls *t)
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_client_hello_cb(ctx, on_hello, NULL);
-	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
+	SSL_CTX_set_alpn_select_cb(ctx, acme ? on_acme : on_alpn, NULL);
 	SSL_CTX_set_keylog_callback(ctx, on_secret);
 	if (SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) == 1 &&
 	    SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) == 1 &&
@@ -173,7 +205,7 @@ tls_free(struct tls *t)
 bool
 tls_is_empty(const struct tls *t)
 {
-	return t->ncerts == 0;
+	return t->ncerts == 0 && t->nalpns == 0;
 }
 
 /* Handshakes. */
@@ -183,11 +215,12 @@ tls_hs_new(struct tls *t)
 {
 	struct tls_hs *h;
 
-	if (t == NULL || t->ncerts == 0)
+	if (t == NULL || tls_is_empty(t))
 		return NULL;
 	h = xcalloc(1, sizeof(*h));
 	h->tls = tls_ref(t);
-	h->ssl = SSL_new(t->certs[0].ctx);
+	h->ssl = SSL_new(t->ncerts != 0 ? t->certs[0].ctx :
+	    t->alpns[0].cert.ctx);
 	h->in = BIO_new(BIO_s_mem());
 	h->out = BIO_new(BIO_s_mem());
 	if (h->ssl == NULL || h->in == NULL || h->out == NULL ||
@@ -208,6 +241,12 @@ tls_hs_free(struct tls_hs *h)
 	tls_free(h->tls);
 	wipe(h, sizeof(*h));
 	free(h);
+}
+
+bool
+tls_hs_answered(const struct tls_hs *h)
+{
+	return h->secrets.n != 0;
 }
 
 const char *
@@ -240,6 +279,9 @@ done(struct tls_hs *h, struct tls_secrets *s)
 {
 	const SSL_CIPHER *c = SSL_get_current_cipher(h->ssl);
 
+	/* RFC 8737 3: nothing is said on it. */
+	if (h->acme)
+		return fail(h, "a challenge was answered");
 	if (c == NULL || BIO_pending(h->in) != 0 || SSL_pending(h->ssl) != 0 ||
 	    h->secrets.n == 0)
 		return fail(h, "the handshake left something over");

@@ -41,13 +41,25 @@ struct tls	*tls_ref(struct tls *);
  * takes the place of one of the same number).  0, or -1 and why, which names
  * the file: no certificate, a broken one, a key of a kind that we don't sign
  * with (RSA of 2,048 to 4,096 bits, P-256, P-384 and Ed25519 we do), or more
- * than ten.  The first one is shown to whoever names no host, or none of ours.
+ * than 32.  The first one is shown to whoever names no host, or none of ours.
  */
 int		 tls_add(struct tls *, unsigned int number, const char *pem,
 		    size_t n, const char *name, char *why, size_t len);
 /* The same of a single one in DER (KEY_CERT). */
 int		 tls_add_der(struct tls *, unsigned int number, const void *der,
 		    size_t n, char *why, size_t len);
+/* Takes the certificate of this number out again; none is fine. */
+void		 tls_del(struct tls *, unsigned int number);
+/*
+ * A challenge's certificate (RFC 8737): shown to who names this host and
+ * offers acme-tls/1 alone, and to nobody else; its connection ends with the
+ * handshake.  In place of one for the same name; at most 64.  0, or -1 and
+ * why.
+ */
+int		 tls_add_alpn(struct tls *, const char *name,
+		    unsigned int number, const void *der, size_t n, char *why,
+		    size_t len);
+void		 tls_del_alpn(struct tls *, const char *name);
 bool		 tls_is_empty(const struct tls *);
 /*
  * Appends the relay's meta certificate (derp.md 1.4) to all chains, those to
@@ -81,6 +93,8 @@ void		 tls_hs_free(struct tls_hs *);
  */
 enum tls_event	 tls_hs_record(struct tls_hs *, const uint8_t *, size_t n,
 		    struct buf *out, struct tls_secrets *);
+/* The server's whole flight was sent: the client's Finished is due. */
+bool		 tls_hs_answered(const struct tls_hs *);
 /* Why it failed, for the debug log; static text or the handshake's. */
 const char	*tls_hs_why(const struct tls_hs *);
 

@@ -7,7 +7,8 @@
 
 #include "worker/net/sigprov.h"
 
-#define TLS_CERTS	10
+#define TLS_CERTS	32
+#define TLS_ALPNS	64
 
 struct cert {
 	unsigned int	 number;
@@ -16,19 +17,32 @@ struct cert {
 	STACK_OF(X509)	*chain;		/* without leaf and meta certificate */
 };
 
+/* Of a challenge. */
+struct alpn {
+	char		*name;
+	struct cert	 cert;
+};
+
 struct tls {
 	unsigned int	 refs;
 	struct tls_signer signer;
 	struct sigprov	*sigprov;
 	struct cert	 certs[TLS_CERTS];
 	unsigned int	 ncerts;
+	struct alpn	 alpns[TLS_ALPNS];
+	unsigned int	 nalpns;
 	X509		*meta;
 };
 
-/* tls.c: what all contexts share; NULL if the library won't. */
-SSL_CTX		*tls_ctx_new(const struct tls *);
+/*
+ * tls.c: what all contexts share; NULL if the library won't.  acme: that of a
+ * challenge.
+ */
+SSL_CTX		*tls_ctx_new(const struct tls *, bool acme);
 /* tlscert.c: the certificate for a host that a client named, or the first. */
 const struct cert *tls_cert_for(const struct tls *, struct slice host);
+/* The certificate of the challenge for this host; NULL: there is none. */
+const struct cert *tls_alpn_for(const struct tls *, struct slice host);
 void		 tls_certs_free(struct tls *);
 
 #endif

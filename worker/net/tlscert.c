@@ -36,6 +36,11 @@ tls_certs_free(struct tls *t)
 	for (i = 0; i < t->ncerts; i++)
 		cert_free(&t->certs[i]);
 	t->ncerts = 0;
+	while (t->nalpns > 0) {
+		t->nalpns--;
+		cert_free(&t->alpns[t->nalpns].cert);
+		free(t->alpns[t->nalpns].name);
+	}
 	X509_free(t->meta);
 	t->meta = NULL;
 }
@@ -111,7 +116,7 @@ set_chain(const struct tls *t, struct cert *c)
 
 /* c has leaf and chain; NULL, or why it can't be used. */
 static const char *
-arm(const struct tls *t, struct cert *c)
+arm(const struct tls *t, struct cert *c, bool acme)
 {
 	const char *why = "the certificate can't be used";
 	EVP_PKEY *public, *key;
@@ -122,9 +127,10 @@ arm(const struct tls *t, struct cert *c)
 	key = sigprov_key(t->sigprov, public, c->number, &t->signer, &why);
 	if (key == NULL)
 		return why;
-	ok = (c->ctx = tls_ctx_new(t)) != NULL &&
+	ok = (c->ctx = tls_ctx_new(t, acme)) != NULL &&
 	    SSL_CTX_use_certificate(c->ctx, c->leaf) == 1 &&
-	    SSL_CTX_use_PrivateKey(c->ctx, key) == 1 && set_chain(t, c);
+	    SSL_CTX_use_PrivateKey(c->ctx, key) == 1 &&
+	    (acme || set_chain(t, c));
 	EVP_PKEY_free(key);
 	return ok ? NULL : "the certificate can't be used";
 }
@@ -139,7 +145,7 @@ place(struct tls *t, struct cert *c)
 		;
 	if (i == TLS_CERTS)
 		why = "too many certificates";
-	else if ((why = arm(t, c)) == NULL) {
+	else if ((why = arm(t, c, false)) == NULL) {
 		if (i == t->ncerts)
 			t->ncerts++;
 		else
@@ -150,6 +156,83 @@ place(struct tls *t, struct cert *c)
 	cert_free(c);
 	ERR_clear_error();
 	return why;
+}
+
+void
+tls_del(struct tls *t, unsigned int number)
+{
+	unsigned int i;
+
+	for (i = 0; i < t->ncerts && t->certs[i].number != number; i++)
+		;
+	if (i == t->ncerts)
+		return;
+	cert_free(&t->certs[i]);
+	t->ncerts--;
+	memmove(&t->certs[i], &t->certs[i + 1],
+	    (t->ncerts - i) * sizeof(t->certs[0]));
+}
+
+/* Certificates of challenges. */
+
+static unsigned int
+alpn_find(const struct tls *t, struct slice host)
+{
+	unsigned int i;
+
+	for (i = 0; i < t->nalpns; i++)
+		if (host.n == strlen(t->alpns[i].name) && strncasecmp(
+		    t->alpns[i].name, host.p, host.n) == 0)
+			break;
+	return i;
+}
+
+const struct cert *
+tls_alpn_for(const struct tls *t, struct slice host)
+{
+	unsigned int i = host.n == 0 ? t->nalpns : alpn_find(t, host);
+
+	return i == t->nalpns ? NULL : &t->alpns[i].cert;
+}
+
+void
+tls_del_alpn(struct tls *t, const char *name)
+{
+	unsigned int i = alpn_find(t, slice_str(name));
+
+	if (i == t->nalpns)
+		return;
+	cert_free(&t->alpns[i].cert);
+	free(t->alpns[i].name);
+	t->alpns[i] = t->alpns[--t->nalpns];
+}
+
+int
+tls_add_alpn(struct tls *t, const char *name, unsigned int number,
+    const void *der, size_t n, char *why, size_t len)
+{
+	struct cert c = { .number = number };
+	const unsigned char *p = der;
+	const char *text;
+
+	tls_del_alpn(t, name);
+	c.leaf = X509_new_ex(sigprov_lib(t->sigprov), NULL);
+	if (t->nalpns == TLS_ALPNS)
+		text = "too many challenges";
+	else if (n > LONG_MAX || d2i_X509(&c.leaf, &p, (long)n) == NULL ||
+	    p != (const unsigned char *)der + n)
+		text = "the certificate is broken";
+	else
+		text = arm(t, &c, true);
+	if (text != NULL) {
+		cert_free(&c);
+		ERR_clear_error();
+		(void)strlcpy(why, text, len);
+		return -1;
+	}
+	t->alpns[t->nalpns].name = xstrdup(name);
+	t->alpns[t->nalpns++].cert = c;
+	return 0;
 }
 
 /* The next certificate of a file.  1, 0 no more, -1 broken. */

@@ -11,8 +11,8 @@
 #define NONCE		12
 #define TAG		16
 #define KEY_MAX		32
-#define SLOTS		64	/* keyed contexts that are kept */
-#define EMPTY_MAX	32	/* records without data in a row */
+#define SLOTS		512	/* keyed contexts that are kept */
+#define IDLE_MAX	32	/* records without data in a row */
 #define WORN		(1ULL << 23)	/* below RFC 8446 5.5's 2^24.5 */
 #define ANSWERS_MAX	1024	/* octets of KeyUpdates that wait */
 
@@ -51,7 +51,7 @@ struct tlsrec {
 	uint8_t		 alert;
 	uint8_t		 hs[H_KEY_UPDATE_LEN];	/* a message in pieces */
 	uint8_t		 nhs;
-	uint8_t		 empties;
+	uint8_t		 idle;		/* records without data in a row */
 	bool		 asked;		/* the client is to update its keys */
 	uint32_t	 updates;
 	struct half	 rx;
@@ -415,17 +415,20 @@ on_handshake(struct tlsrec_env *e, struct tlsrec *t, const uint8_t *p,
 static enum tlsrec_event
 on_data(struct tlsrec *t, size_t n)
 {
-	if (n != 0) {
-		t->empties = 0;
-		return TLSREC_E_DATA;
-	}
-	if (++t->empties > EMPTY_MAX)
-		return bad(t, TLSREC_A_UNEXPECTED);
-	return TLSREC_E_NOTHING;
+	if (n == 0)
+		return TLSREC_E_NOTHING;
+	t->idle = 0;
+	return TLSREC_E_DATA;
 }
 
-enum tlsrec_event
-tlsrec_open(struct tlsrec_env *e, struct tlsrec *t, const uint8_t *rec,
+void
+tlsrec_wipe(struct tlsrec_env *e, size_t n)
+{
+	wipe(e->plain, n < sizeof(e->plain) ? n : sizeof(e->plain));
+}
+
+static enum tlsrec_event
+open_one(struct tlsrec_env *e, struct tlsrec *t, const uint8_t *rec,
     size_t n, const uint8_t **plain, size_t *len, struct buf *out)
 {
 	uint8_t type;
@@ -461,4 +464,16 @@ tlsrec_open(struct tlsrec_env *e, struct tlsrec *t, const uint8_t *rec,
 	default:
 		return bad(t, TLSREC_A_UNEXPECTED);
 	}
+}
+
+enum tlsrec_event
+tlsrec_open(struct tlsrec_env *e, struct tlsrec *t, const uint8_t *rec,
+    size_t n, const uint8_t **plain, size_t *len, struct buf *out)
+{
+	enum tlsrec_event event = open_one(e, t, rec, n, plain, len, out);
+
+	/* Each costs us a decryption or new keys, and says nothing. */
+	if (event == TLSREC_E_NOTHING && ++t->idle > IDLE_MAX)
+		return bad(t, TLSREC_A_UNEXPECTED);
+	return event;
 }

@@ -62,12 +62,16 @@ enum tlsrec_event {
 
 /*
  * Opens a whole record of n octets; what is to be sent in return (KeyUpdate)
- * is appended to out.  *plain lies in the env: good until the next call.
+ * is appended to out.  *plain lies in the env: good until the next call.  More
+ * than 32 records in a row without data (empty ones, KeyUpdate, warnings) are
+ * BAD.
  */
 enum tlsrec_event tlsrec_open(struct tlsrec_env *, struct tlsrec *,
 		    const uint8_t *, size_t n, const uint8_t **plain,
 		    size_t *len, struct buf *out);
 enum tlsrec_alert tlsrec_why(const struct tlsrec *);
+/* Wipes n octets of *plain, for what should not stay. */
+void		 tlsrec_wipe(struct tlsrec_env *, size_t n);
 /* KeyUpdate messages so far. */
 uint32_t	 tlsrec_updates(const struct tlsrec *);
 

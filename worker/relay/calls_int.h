@@ -3,7 +3,7 @@
 #ifndef WORKER_RELAY_CALLS_INT_H
 #define WORKER_RELAY_CALLS_INT_H
 
-#include "worker/relay/relay_int.h"
+#include "worker/relay/login_int.h"
 
 /* client.c: a connection's life. */
 
@@ -27,6 +27,8 @@ size_t		 live_input(struct rclient *, const uint8_t *, size_t n);
 
 /* login.c */
 
+/* False: too many logins are under way, in all or from there. */
+bool		 login_room(struct relay *, const struct ip *from);
 void		 login_new(struct rclient *);
 void		 login_free(struct rclient *);
 size_t		 login_input(struct rclient *, const uint8_t *, size_t n);
@@ -52,6 +54,30 @@ void		 peer_spoke(struct rclient *);
 void		 seen_note(struct relay *, struct peer *, struct rclient *);
 void		 seen_forget(struct rclient *);
 
+/* source.c: logins by where they come from. */
+
+/* False: too many are under way from there, or were refused of late. */
+bool		 source_may(const struct relay *, const struct ip *);
+/* One from there is under way, or is no more; it may be freed then. */
+struct source	*source_join(struct relay *, const struct ip *);
+void		 source_leave(struct relay *, struct source *);
+/* keyd or dbd let one from there not in. */
+void		 source_refused(struct relay *, struct source *);
+/* So many were refused that no more are asked about for now. */
+bool		 source_is_bad(const struct relay *, const struct source *);
+void		 sources_free(struct relay *);
+
+/* memory.c: when it is short. */
+
+/* As pkt_new(), but others' packets may be dropped for it. */
+struct pkt	*mem_pkt(struct relay *, size_t n);
+/*
+ * A part of a frame that is held in p with used octets gets room for n more;
+ * NULL: there is none, and p is as before.
+ */
+struct pkt	*mem_grow(struct relay *, struct pkt *p, size_t used,
+		    size_t n);
+
 /* route.c: packets to where they belong. */
 
 /*
@@ -76,8 +102,12 @@ void		 out_gone(struct rclient *, const uint8_t key[DERP_KEY],
 		    enum derp_gone);
 /* There is something new to write. */
 void		 out_pending(struct rclient *);
+/* Drops the oldest packets that wait, of n octets or more; how many. */
+uint32_t	 out_drop(struct rclient *, size_t n);
 /* Drops all of it. */
 void		 out_free(struct rclient *);
+/* The next look at who stalls. */
+void		 stall_at(struct relay *, uint64_t at);
 
 /* db.c */
 
@@ -88,9 +118,9 @@ bool		 db_is_up(const struct relay *);
 
 /* mesh.c: the sibling of a slot. */
 
-/* False: no credit, or it is down. */
+/* False: no credit (the last of it is for disco), or it is down. */
 bool		 mesh_send(struct relay *, uint16_t slot, const uint8_t *src,
-		    const uint8_t *dst, const void *, size_t n);
+		    const uint8_t *dst, const void *, size_t n, bool disco);
 bool		 mesh_is_up(const struct relay *, uint16_t slot);
 
 /* wheel.c: keep-alives. */

@@ -47,7 +47,7 @@ relay_client_new(struct relay *r, const struct ipport *from, void *tag)
 {
 	struct rclient *c;
 
-	if (!r->has_key || r->ending || r->half_open >= r->conf.half_open) {
+	if (!r->has_key || r->ending || !login_room(r, &from->addr)) {
 		r->count.refused++;
 		return NULL;
 	}

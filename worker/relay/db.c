@@ -125,9 +125,11 @@ on_answer(const struct msg *m, struct rclient *c)
 	c->login->request = 0;
 	if (m->type == M_DB_RELAY_OK)
 		client_live(c, &m->u.db_relay_ok);
-	else
+	else {
+		source_refused(c->relay, c->login->source);
 		login_refuse(c, m->u.db_relay_no.why == 2 ?
 		    "its key has expired" : "no such node");
+	}
 	return true;
 }
 

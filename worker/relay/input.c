@@ -6,6 +6,7 @@
 #include "worker/relay/calls_int.h"
 
 #define MOVE_US		(5 * US_PER_S)	/* derp.md 4.7 */
+#define PART_MIN	1500		/* octets of a packet's first piece */
 
 static void
 bad(struct rclient *c, const char *why)
@@ -98,14 +99,35 @@ read_skip(struct rclient *c, size_t n)
 	return part;
 }
 
-/* The frame did not come in one piece: it is put together where it stays. */
+static size_t
+no_room(struct rclient *c, size_t n)
+{
+	struct relay *r = c->relay;
+
+	r->count.dropped_memory++;
+	pkt_free(&r->pool, c->part);
+	c->part = NULL;
+	c->in = IN_SKIP;
+	return read_skip(c, n);
+}
+
+/*
+ * The frame did not come in one piece: it is put together where it stays, and
+ * what has not come takes no memory but for small ones.
+ */
 static size_t
 read_packet(struct rclient *c, const uint8_t *p, size_t n)
 {
 	size_t part = n < c->skip ? n : c->skip;
+	size_t used = c->part->n - c->skip;
 	struct pkt *whole = c->part;
 
-	memcpy(whole->frame + whole->n - c->skip, p, part);
+	if (used + part > pkt_room(whole)) {
+		if ((whole = mem_grow(c->relay, whole, used, part)) == NULL)
+			return no_room(c, n);
+		c->part = whole;
+	}
+	memcpy(whole->frame + used, p, part);
 	c->skip -= (uint32_t)part;
 	if (c->skip == 0) {
 		c->part = NULL;
@@ -120,18 +142,19 @@ static size_t
 begin_packet(struct rclient *c, const uint8_t *p, size_t n)
 {
 	uint32_t len = c->skip;
+	size_t first;
 
 	if (n >= len) {
 		next_frame(c);
 		route(c, p, len, NULL);
 		return len;
 	}
-	c->part = pkt_new(&c->relay->pool, DERP_HEAD + len);
-	if (c->part == NULL) {
-		c->relay->count.dropped_memory++;
-		c->in = IN_SKIP;
-		return read_skip(c, n);
-	}
+	first = DERP_HEAD + (n > PART_MIN ? n : PART_MIN);
+	if (first > DERP_HEAD + (size_t)len)
+		first = DERP_HEAD + (size_t)len;
+	if ((c->part = mem_pkt(c->relay, first)) == NULL)
+		return no_room(c, n);
+	c->part->n = DERP_HEAD + len;
 	c->in = IN_PACKET;
 	return read_packet(c, p, n);
 }

@@ -16,6 +16,7 @@
 
 #define INFO_US		(10 * US_PER_S)	/* until it has said who it is */
 #define ADMIT_US	(5 * US_PER_S)	/* until it is let in */
+#define YIELD_US	(500 * US_PER_MS)	/* see login_room() */
 
 void
 login_refuse(struct rclient *c, const char *why)
@@ -35,6 +36,25 @@ on_deadline(void *arg)
 	login_refuse(g->c, "too slow");
 }
 
+/*
+ * One that is there has sent its ClientInfo after a round trip: the oldest
+ * that has not makes room for a new one.
+ */
+bool
+login_room(struct relay *r, const struct ip *from)
+{
+	struct login *g = TAILQ_FIRST(&r->infos);
+
+	if (!source_may(r, from))
+		return false;
+	if (r->half_open < r->conf.half_open)
+		return true;
+	if (g == NULL || env_now(r->env) - g->since < YIELD_US)
+		return false;
+	login_refuse(g->c, "makes room");
+	return true;
+}
+
 void
 login_new(struct rclient *c)
 {
@@ -46,7 +66,9 @@ login_new(struct rclient *c)
 	g->number = ++r->number;
 	timer_init(&g->timer, r->env, on_deadline, g);
 	timer_in(&g->timer, INFO_US);
-	TAILQ_INSERT_TAIL(&r->logins, g, entry);
+	g->since = env_now(r->env);
+	g->source = source_join(r, &c->from.addr);
+	TAILQ_INSERT_TAIL(&r->infos, g, entry);
 	r->half_open++;
 	c->login = g;
 }
@@ -61,7 +83,11 @@ login_free(struct rclient *c)
 	if (g->request != 0 && l != NULL)
 		link_forget(l, g->request);
 	timer_stop(&g->timer);
-	TAILQ_REMOVE(&r->logins, g, entry);
+	if (c->state == RC_INFO)
+		TAILQ_REMOVE(&r->infos, g, entry);
+	else
+		TAILQ_REMOVE(&r->logins, g, entry);
+	source_leave(r, g->source);
 	r->half_open--;
 	buf_wipe(&g->in);
 	buf_free(&g->info);
@@ -133,6 +159,12 @@ whole(struct rclient *c)
 		login_refuse(c, "no key");
 		return;
 	}
+	if (source_is_bad(c->relay, g->source)) {
+		login_refuse(c, "too many from there were refused");
+		return;
+	}
+	TAILQ_REMOVE(&c->relay->infos, g, entry);
+	TAILQ_INSERT_TAIL(&c->relay->logins, g, entry);
 	c->state = RC_KEY;
 	timer_in(&g->timer, ADMIT_US);
 	ask_keyd(g);
@@ -172,6 +204,7 @@ login_key_ok(struct rclient *c, const struct m_key_derp_ok *m)
 	const char *why;
 
 	if (!info_ok(m->info.p, m->info.n, &why)) {
+		source_refused(c->relay, g->source);
 		login_refuse(c, why);
 		return;
 	}
@@ -233,6 +266,7 @@ relay_key_msg(struct relay *r, const struct msg *m, void *tag)
 			nonsense(r);
 		else {
 			c->login->request = 0;
+			source_refused(r, c->login->source);
 			login_refuse(c, "keyd refused it");
 		}
 		break;

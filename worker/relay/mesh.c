@@ -10,6 +10,7 @@
 #include "worker/relay/calls_int.h"
 
 #define CREDIT		(1UL << 20)	/* octets on their way */
+#define FOR_DISCO	(64UL * 1024)	/* of it */
 #define TELL		(CREDIT / 16)	/* so many are acknowledged at once */
 /* A packet counts with its two keys: empty ones are not free. */
 #define COST(n)		(2 * DERP_KEY + (n))
@@ -44,19 +45,23 @@ relay_mesh_link(struct relay *r, uint16_t slot, struct link *l)
 		    (n - r->nmesh) * sizeof(r->mesh[0]));
 		r->nmesh = n;
 	}
+	/* What is on its way there is still counted. */
+	if (l != NULL && r->mesh[slot].link == l)
+		return;
 	memset(&r->mesh[slot], 0, sizeof(r->mesh[slot]));
 	r->mesh[slot].link = l;
 }
 
 bool
 mesh_send(struct relay *r, uint16_t slot, const uint8_t *src,
-    const uint8_t *dst, const void *p, size_t n)
+    const uint8_t *dst, const void *p, size_t n, bool disco)
 {
+	uint64_t most = disco ? CREDIT : CREDIT - FOR_DISCO;
 	struct mesh *s;
 	struct msg m;
 
 	if ((s = mesh_at(r, slot)) == NULL ||
-	    s->sent + COST(n) - s->acked > CREDIT)
+	    s->sent + COST(n) - s->acked > most)
 		return false;
 	s->sent += COST(n);
 	msg_init(&m, M_MESH_PACKET);

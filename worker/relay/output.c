@@ -54,6 +54,18 @@ put_frame(struct rclient *c, enum derp_type type, const void *p, size_t n)
 	c->ctl.n += DERP_HEAD + n;
 }
 
+void
+stall_at(struct relay *r, uint64_t at)
+{
+	uint64_t soon = env_now(r->env) + LATE_US;
+
+	/* Often enough that it sees when the process stood still. */
+	if (at > soon)
+		at = soon;
+	r->stall_due = at;
+	timer_at(&r->stall_timer, at);
+}
+
 /* The writer has a while from now on, or from when it last took something. */
 static void
 enlist(struct rclient *c)
@@ -64,8 +76,7 @@ enlist(struct rclient *c)
 	c->asked = env_now(r->env);
 	TAILQ_INSERT_TAIL(&r->stall, c, stall);
 	if (!timer_pending(&r->stall_timer))
-		timer_at(&r->stall_timer, c->asked +
-		    r->conf.stall_ms * US_PER_MS);
+		stall_at(r, c->asked + r->conf.stall_ms * US_PER_MS);
 }
 
 void
@@ -260,6 +271,32 @@ has_output(const struct rclient *c)
 	    c->data.n != 0 || c->pong_due || c->keepalive_due;
 }
 
+static void
+delist(struct rclient *c)
+{
+	TAILQ_REMOVE(&c->relay->stall, c, stall);
+	c->pending = false;
+}
+
+uint32_t
+out_drop(struct rclient *c, size_t n)
+{
+	/* Disco is small, and what else goes through depends on it. */
+	struct queue *q = c->data.n != 0 ? &c->data : &c->disco;
+	struct relay *r = c->relay;
+	size_t was = r->pool.used;
+	uint32_t k = 0;
+	struct pkt *p;
+
+	while (was - r->pool.used < n && (p = queue_take(q)) != NULL) {
+		pkt_free(&r->pool, p);
+		k++;
+	}
+	if (c->pending && !has_output(c))
+		delist(c);
+	return k;
+}
+
 size_t
 relay_output(struct rclient *c, uint8_t *dst, size_t max)
 {
@@ -277,6 +314,18 @@ relay_output(struct rclient *c, uint8_t *dst, size_t max)
 	} else
 		c->pending = false;
 	return n;
+}
+
+void
+relay_progress(struct rclient *c)
+{
+	struct relay *r = c->relay;
+
+	if (!c->pending)
+		return;
+	c->asked = env_now(r->env);
+	TAILQ_REMOVE(&r->stall, c, stall);
+	TAILQ_INSERT_TAIL(&r->stall, c, stall);
 }
 
 bool

@@ -10,6 +10,10 @@
 #include "common/compat/compat.h"
 #include "worker/relay/calls_int.h"
 
+/* With its places in the table and what malloc() adds. */
+#define SEEN_COST	(sizeof(struct seen) + 3 * sizeof(struct ptab_slot) + \
+			    16)
+
 static uint64_t
 hash_key(const struct relay *r, const uint8_t key[DERP_KEY])
 {
@@ -166,8 +170,17 @@ seen_free(struct relay *r, struct seen *s)
 	TAILQ_REMOVE(&s->dst->seen, s, by_dst);
 	s->dst->nseen--;
 	r->nseen--;
+	pool_refund(&r->pool, SEEN_COST);
 	r->epoch++;
 	free(s);
+}
+
+/* They may have a quarter of the memory for packets. */
+static bool
+seen_is_full(const struct relay *r)
+{
+	return r->nseen >= SEEN_ALL ||
+	    (r->nseen + 1) * SEEN_COST > r->pool.max / 4;
 }
 
 void
@@ -184,10 +197,9 @@ seen_note(struct relay *r, struct peer *src, struct rclient *dst)
 	if (ptab_find(&r->seens, h, is_seen, &key) != NULL)
 		return;
 	/* The oldest makes room: it may not be told, which costs little. */
-	if (dst->nseen == SEEN_MAX || (r->nseen >= SEEN_ALL &&
-	    dst->nseen != 0))
+	if (dst->nseen == SEEN_MAX || (seen_is_full(r) && dst->nseen != 0))
 		seen_free(r, TAILQ_FIRST(&dst->seen));
-	if (r->nseen >= SEEN_ALL)
+	if (seen_is_full(r) || !pool_charge(&r->pool, SEEN_COST))
 		return;
 	s = xcalloc(1, sizeof(*s));
 	s->src = src;

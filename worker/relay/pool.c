@@ -19,16 +19,24 @@ cost(unsigned int class)
 	return sizeof(struct pkt) + class_size[class];
 }
 
+size_t
+pkt_room(const struct pkt *p)
+{
+	return class_size[p->class];
+}
+
 struct pkt *
 pkt_new(struct pool *pool, size_t n)
 {
+	size_t spare = n <= POOL_SMALL ? 0 : pool->max / 8;
 	unsigned int class = 0;
 	struct pkt *p;
 
 	while (class_size[class] < n)
 		class++;
-	if (!pool_charge(pool, cost(class)))
+	if (pool->used + cost(class) + spare > pool->max)
 		return NULL;
+	pool->used += cost(class);
 	if ((p = pool->free[class]) != NULL) {
 		pool->free[class] = p->next;
 		pool->kept -= cost(class);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define POOL_CLASSES	6
+#define POOL_SMALL	2085	/* a frame of a packet of 2 KB */
 
 /*
  * One frame (SendPacket while it comes in, RecvPacket when it goes out: they
@@ -34,8 +35,13 @@ struct pool {
 	uint64_t	 mallocs;	/* so many times malloc was asked */
 };
 
-/* Room for a frame of n <= 65,573 octets; NULL: the pool is used up. */
+/*
+ * Room for a frame of n <= 65,573 octets; NULL: the pool is used up.  The
+ * last eighth of it is for frames of at most POOL_SMALL.
+ */
 struct pkt	*pkt_new(struct pool *, size_t n);
+/* The largest frame that it has room for. */
+size_t		 pkt_room(const struct pkt *);
 /* NULL is fine. */
 void		 pkt_free(struct pool *, struct pkt *);
 /* Other memory that counts; false if there is none left. */

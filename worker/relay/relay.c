@@ -17,9 +17,13 @@ on_stall(void *arg)
 	uint64_t now = env_now(r->env), most = r->conf.stall_ms * US_PER_MS;
 	struct rclient *c;
 
+	/* It was us who stood still. */
+	if (now - r->stall_due > LATE_US)
+		TAILQ_FOREACH(c, &r->stall, stall)
+			c->asked = now;
 	while ((c = TAILQ_FIRST(&r->stall)) != NULL) {
 		if (now - c->asked < most) {
-			timer_at(&r->stall_timer, c->asked + most);
+			stall_at(r, c->asked + most);
 			return;
 		}
 		r->count.stalled++;
@@ -81,7 +85,9 @@ relay_new(struct env *env, uint16_t slot, const struct relay_conf *conf,
 	set_conf(r, conf);
 	env_random(env, r->seed, sizeof(r->seed));
 	LIST_INIT(&r->all);
+	TAILQ_INIT(&r->infos);
 	TAILQ_INIT(&r->logins);
+	TAILQ_INIT(&r->refusals);
 	TAILQ_INIT(&r->clients);
 	TAILQ_INIT(&r->others);
 	TAILQ_INIT(&r->stall);
@@ -122,6 +128,7 @@ relay_free(struct relay *r)
 	ptab_free(&r->peers);
 	ptab_free(&r->serials);
 	ptab_free(&r->seens);
+	sources_free(r);
 	pool_end(&r->pool);
 	free(r->mesh);
 	wipe(r, sizeof(*r));
@@ -139,7 +146,7 @@ relay_reconf(struct relay *r, const struct relay_conf *conf)
 	/* A shorter stall_ms holds from now on, not when the old one ends. */
 	timer_stop(&r->stall_timer);
 	if (!TAILQ_EMPTY(&r->stall))
-		timer_in(&r->stall_timer, 0);
+		stall_at(r, env_now(r->env));
 }
 
 bool
@@ -166,7 +173,8 @@ relay_shutdown(struct relay *r, uint32_t spread_ms)
 	struct login *g;
 
 	r->ending = true;
-	while ((g = TAILQ_FIRST(&r->logins)) != NULL)
+	while ((g = TAILQ_FIRST(&r->infos)) != NULL ||
+	    (g = TAILQ_FIRST(&r->logins)) != NULL)
 		login_refuse(g->c, "shutting down");
 	r->end_from = env_now(r->env);
 	r->end_at = r->end_from + spread_ms * US_PER_MS;

@@ -19,7 +19,8 @@ struct relay_conf {
 					   0: any number (derp.md 4.8) */
 	uint32_t	burst;		/* at least 65,568 */
 	uint32_t	stall_ms;	/* a write without progress: 2,000 */
-	uint32_t	half_open;	/* logins under way in all */
+	uint32_t	half_open;	/* logins under way in all: beyond it
+					   silent ones of 500 ms end */
 	uint64_t	memory;		/* octets of packets that wait, in
 					   all; 0: 128 MB */
 };
@@ -51,7 +52,8 @@ void		 relay_key_link(struct relay *, struct link *);
 void		 relay_db_link(struct relay *, struct link *);
 /*
  * The link to a sibling's worker, NULL when it is down.  The caller frees a
- * link after taking it away.  Its queue_max must be well above the credit of
+ * link after taking it away; the one that is there already changes nothing.
+ * Its queue_max must be well above the credit of
  * 1 MB.
  */
 void		 relay_mesh_link(struct relay *, uint16_t slot, struct link *);
@@ -78,8 +80,9 @@ const uint8_t	*relay_key(const struct relay *);
 
 /*
  * A connection that has been upgraded: ServerKey is its first output.  from is
- * for logs, tag the transport's.  NULL: too many logins are under way, there
- * is no key, or we shut down.
+ * for logs and bounds by source, tag the transport's.  NULL: too many logins
+ * are under way, 64 of them from there (an IPv4 address or a /64), 16 from
+ * there were refused within 30 s, there is no key, or we shut down.
  */
 struct rclient	*relay_client_new(struct relay *, const struct ipport *from,
 		    void *tag);
@@ -95,6 +98,8 @@ bool		 relay_wants_input(const struct rclient *);
  * is nothing.  Being asked is progress of the writer (stall_ms).
  */
 size_t		 relay_output(struct rclient *, uint8_t *dst, size_t max);
+/* The socket took some of what the writer had: progress, too. */
+void		 relay_progress(struct rclient *);
 bool		 relay_wants_output(const struct rclient *);
 /* Close it now, without its output. */
 bool		 relay_is_done(const struct rclient *);

@@ -19,6 +19,7 @@
 #define QUEUE_OCTETS	(256U * 1024)
 #define DISCO_RUN	8		/* before one of the others */
 #define WHEEL_TICK	(US_PER_S / 4)
+#define LATE_US		(US_PER_S / 4)	/* a timer: we stood still */
 #define WHEEL_SLOTS	264
 
 enum rc_state {
@@ -44,6 +45,7 @@ LIST_HEAD(peers, peer);
 TAILQ_HEAD(rclients, rclient);
 TAILQ_HEAD(seen_queue, seen);
 TAILQ_HEAD(logins, login);
+TAILQ_HEAD(sources, source);
 
 /* A key that somebody in the region has: here, at a sibling, or both. */
 struct peer {
@@ -81,18 +83,6 @@ struct limit {
 	uint64_t	 level;
 	uint64_t	 at;		/* when it was that */
 	struct timer	 timer;		/* while the client waits */
-};
-
-/* Of a login under way. */
-struct login {
-	TAILQ_ENTRY(login) entry;
-	struct rclient	*c;
-	struct timer	 timer;
-	struct buf	 in;		/* ClientInfo's payload */
-	struct buf	 info;		/* the ServerInfo frame, from keyd */
-	uint32_t	 number;	/* on the KEY link */
-	uint32_t	 request;	/* open on KEY or DB; 0: none */
-	uint8_t		 key[DERP_KEY];
 };
 
 /* First what each packet touches. */
@@ -176,12 +166,18 @@ struct relay {
 	struct ptab	 serials;
 	struct ptab	 seens;
 	struct peers	 all;
-	struct logins	 logins;
+	struct logins	 infos;		/* in RC_INFO, by age */
+	struct logins	 logins;	/* the others under way */
+	struct ptab	 sources;
+	struct sources	 refusals;	/* sources that have some, by age */
+	uint32_t	 nrefusals;
+	uint64_t	 sought;	/* the largest holder, the last time */
 	struct rclients	 clients;	/* live */
 	struct rclients	 others;	/* half open, or done */
 	struct pool	 pool;
 	struct rclients	 stall;		/* have output, by asked */
 	struct timer	 stall_timer;
+	uint64_t	 stall_due;	/* its */
 	struct rclients	 wheel[WHEEL_SLOTS];
 	uint64_t	 tick;		/* of the wheel: what is done */
 	struct timer	 wheel_timer;

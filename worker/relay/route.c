@@ -19,6 +19,18 @@ enum where {
 	W_SIBLING
 };
 
+/* One of its connections here is of this tailnet. */
+static bool
+is_here(const struct peer *k, uint64_t tailnet)
+{
+	const struct rclient *c;
+
+	LIST_FOREACH(c, &k->here, dup)
+		if (c->tailnet == tailnet)
+			return true;
+	return false;
+}
+
 static enum where
 find(struct relay *r, const struct peer *k, uint64_t tailnet)
 {
@@ -30,7 +42,7 @@ find(struct relay *r, const struct peer *k, uint64_t tailnet)
 	if (k->n != 0 && (k->ours || !sibling ||
 	    !mesh_is_up(r, k->slot))) {
 		if (k->active == NULL)
-			return W_DUP;
+			return is_here(k, tailnet) ? W_DUP : W_UNKNOWN;
 		return k->active->tailnet == tailnet ? W_HERE : W_UNKNOWN;
 	}
 	return sibling ? W_SIBLING : W_UNKNOWN;
@@ -75,7 +87,7 @@ deliver(struct relay *r, struct peer *src, struct rclient *dst,
     const uint8_t *packet, size_t n, struct pkt *p)
 {
 	if (p == NULL) {
-		p = pkt_new(&r->pool, DERP_HEAD + DERP_KEY + n);
+		p = mem_pkt(r, DERP_HEAD + DERP_KEY + n);
 		if (p == NULL) {
 			r->count.dropped_memory++;
 			return;
@@ -116,7 +128,8 @@ route(struct rclient *c, const uint8_t *body, size_t len, struct pkt *p)
 		deliver(r, c->peer, dst, packet, n, p);
 		return;
 	case W_SIBLING:
-		if (mesh_send(r, k->slot, c->peer->key, k->key, packet, n))
+		if (mesh_send(r, k->slot, c->peer->key, k->key, packet, n,
+		    disco))
 			r->count.mesh_out++;
 		else
 			r->count.dropped_mesh++;
@@ -139,10 +152,11 @@ route_mesh(struct relay *r, struct peer *src, const struct m_mesh_packet *m)
 
 	if (k == NULL || k->n == 0)
 		r->count.dropped_fwd++;
+	else if (k->active == NULL ? !is_here(k, src->tailnet) :
+	    k->active->tailnet != src->tailnet)
+		r->count.mesh_refused++;
 	else if (k->active == NULL)
 		r->count.dropped_dup++;
-	else if (k->active->tailnet != src->tailnet)
-		r->count.mesh_refused++;
 	else {
 		r->count.mesh_in++;
 		seen_note(r, src, k->active);

@@ -7,7 +7,7 @@
 #include "common/ip.h"
 #include "common/json.h"
 #include "common/json_read.h"
-#include "worker/tailnet/derpmap.h"
+#include "worker/tailnet/derpmap_int.h"
 #include "worker/tailnet/jsonpos.h"
 
 #define TEXT_MAX	(1u << 20)
@@ -15,8 +15,7 @@
 #define REGION_ID_MAX	65535	/* home DERP is a u16 */
 #define NODES_MAX	64	/* of a region */
 #define STR_MAX		255
-#define HTTPS_PORT	443	/* what a client takes where none is said */
-#define STUN_PORT	3478
+#define CODE_MAX	32	/* of a record derp_node */
 
 struct region {
 	uint64_t	 id;
@@ -27,22 +26,6 @@ struct region {
 struct node_name {
 	struct slice	 name;
 	size_t		 at;
-};
-
-/* A region's JSON, among the pieces of its map. */
-struct piece {
-	uint64_t	 id;
-	size_t		 at;
-	size_t		 n;		/* 0: null */
-};
-
-struct derpmap {
-	struct buf	 json;		/* the whole */
-	struct buf	 head;		/* what comes before the regions */
-	struct buf	 pieces;
-	struct piece	*piece;		/* by number */
-	size_t		 npieces;
-	size_t		 nregions;	/* that are not null */
 };
 
 /* A map that is being read. */
@@ -56,6 +39,7 @@ struct reader {
 	struct node_name *node;
 	size_t		 nnodes;
 	bool		 relays;	/* a node that is not STUNOnly */
+	struct derpmap	*map;
 };
 
 static int
@@ -104,13 +88,23 @@ get_int(const struct reader *rd, const struct jval *v, size_t at,
 }
 
 static int
+get_bool(const struct reader *rd, const struct jval *v, size_t at,
+    const char *field, bool *b)
+{
+	*b = false;
+	if (jval_get(v, field) != NULL && !jval_bool(jval_get(v, field), b))
+		return bad_field(rd, at, field, "is not true or false");
+	return 0;
+}
+
+static int
 put_bool(const struct reader *rd, const struct jval *v, size_t at,
     const char *field, struct json *j)
 {
-	bool b = false;
+	bool b;
 
-	if (jval_get(v, field) != NULL && !jval_bool(jval_get(v, field), &b))
-		return bad_field(rd, at, field, "is not true or false");
+	if (get_bool(rd, v, at, field, &b) == -1)
+		return -1;
 	if (b) {
 		json_key(j, field);
 		json_bool(j, true);
@@ -232,9 +226,39 @@ put_ports(struct reader *rd, const struct jval *v, size_t at, struct json *j)
 	return 0;
 }
 
+/* For who wants to know how it is; what is in v has been checked. */
+static void
+keep_node(struct reader *rd, const struct jval *v, size_t at,
+    const struct region *r, struct slice code)
+{
+	struct slice cert = slice_str("");
+	struct r_derp_node n;
+	int64_t port = 0;
+
+	memset(&n, 0, sizeof(n));
+	n.region = (uint16_t)r->id;
+	n.code = code.n <= CODE_MAX ? code : slice_str("");
+	n.ip4 = n.ip6 = cert;
+	(void)get_str(rd, v, at, "Name", &n.node);
+	(void)get_str(rd, v, at, "HostName", &n.host);
+	(void)get_str(rd, v, at, "CertName", &cert);
+	(void)get_str(rd, v, at, "IPv4", &n.ip4);
+	(void)get_str(rd, v, at, "IPv6", &n.ip6);
+	(void)get_int(rd, v, at, "DERPPort", 0, &port);
+	(void)get_bool(rd, v, at, "InsecureForTests", &n.insecure);
+	(void)get_bool(rd, v, at, "STUNOnly", &n.stun_only);
+	n.port = port == 0 ? HTTPS_PORT : (uint16_t)port;
+	/* A probe believes nothing that it hears. */
+	n.insecure = n.insecure || cert.n != 0;
+	if (!msg_rec_ok(MR_DERP_NODE, &n))
+		return;
+	msg_rec_encode(&rd->map->nodes, MR_DERP_NODE, &n);
+	rd->map->nnodes++;
+}
+
 static int
-put_node(struct reader *rd, const struct jval *v, size_t at, uint64_t region,
-    struct json *j)
+put_node(struct reader *rd, const struct jval *v, size_t at,
+    const struct region *r, struct slice code, struct json *j)
 {
 	struct slice name = slice_str("");
 	uint64_t id = 0;
@@ -245,7 +269,7 @@ put_node(struct reader *rd, const struct jval *v, size_t at, uint64_t region,
 		return -1;
 	if (name.n == 0)
 		return bad(rd, at, "node without Name");
-	if (!jval_u64(jval_get(v, "RegionID"), &id) || id != region)
+	if (!jval_u64(jval_get(v, "RegionID"), &id) || id != r->id)
 		return bad_field(rd, at, "RegionID",
 		    "of the node is not its region's");
 	rd->node = xrealloc(rd->node, rd->nnodes + 1, sizeof(rd->node[0]));
@@ -254,7 +278,7 @@ put_node(struct reader *rd, const struct jval *v, size_t at, uint64_t region,
 	json_obj(j);
 	put_str(j, "Name", name);
 	json_key(j, "RegionID");
-	json_u64(j, region);
+	json_u64(j, r->id);
 	if (put_host(rd, v, at, j) == -1 ||
 	    put_addr(rd, v, at, "IPv4", 4, j) == -1 ||
 	    put_addr(rd, v, at, "IPv6", 6, j) == -1 ||
@@ -264,11 +288,13 @@ put_node(struct reader *rd, const struct jval *v, size_t at, uint64_t region,
 	    put_bool(rd, v, at, "CanPort80", j) == -1)
 		return -1;
 	json_end(j);
+	keep_node(rd, v, at, r, code);
 	return 0;
 }
 
 static int
-put_region(struct reader *rd, const struct region *r, struct json *j)
+put_region(struct reader *rd, const struct region *r, struct piece *piece,
+    struct json *j)
 {
 	struct slice code = slice_str(""), name = slice_str("");
 	const struct jval *nodes = jval_get(r->v, "Nodes");
@@ -287,7 +313,10 @@ put_region(struct reader *rd, const struct region *r, struct json *j)
 	put_str(j, "RegionName", name);
 	if (put_double(rd, r->v, r->at, "Latitude", j) == -1 ||
 	    put_double(rd, r->v, r->at, "Longitude", j) == -1 ||
-	    put_bool(rd, r->v, r->at, "Avoid", j) == -1 ||
+	    get_bool(rd, r->v, r->at, "Avoid", &piece->avoid) == -1)
+		return -1;
+	piece->avoid_at = rd->map->pieces.n - piece->at;
+	if (put_bool(rd, r->v, r->at, "Avoid", j) == -1 ||
 	    put_bool(rd, r->v, r->at, "NoMeasureNoHome", j) == -1)
 		return -1;
 	json_key(j, "Nodes");
@@ -295,7 +324,7 @@ put_region(struct reader *rd, const struct region *r, struct json *j)
 	at = jsonpos_member(rd->text, r->at, slice_str("Nodes"));
 	for (k = 0; k < n; k++)
 		if (put_node(rd, jval_at(nodes, k), jsonpos_elem(rd->text, at,
-		    k), r->id, j) == -1)
+		    k), r, code, j) == -1)
 			return -1;
 	json_end(j);
 	json_end(j);
@@ -404,7 +433,7 @@ read_regions(struct reader *rd, const struct jval *root, struct derpmap *d)
 		if (rd->region[k].v == NULL)
 			continue;
 		json_init(&j, &d->pieces);
-		if (put_region(rd, &rd->region[k], &j) == -1)
+		if (put_region(rd, &rd->region[k], piece, &j) == -1)
 			return -1;
 		piece->n = d->pieces.n - piece->at;
 		d->nregions++;
@@ -445,6 +474,7 @@ put_scores(struct reader *rd, const struct jval *root, struct json *j)
 			    "score is not a positive number of a region");
 		json_keys(j, name);
 		put_number(j, d);
+		rd->map->scores = true;
 	}
 	json_end(j);
 	json_end(j);
@@ -460,56 +490,10 @@ read_map(struct reader *rd, const struct jval *root, struct derpmap *d)
 		return bad(rd, 0, "not a DERP map: no object");
 	json_init(&j, &d->head);
 	json_obj(&j);
-	if (put_scores(rd, root, &j) == -1 || put_bool(rd, root,
-	    jsonpos_root(rd->text), "omitDefaultRegions", &j) == -1)
+	if (put_scores(rd, root, &j) == -1 || get_bool(rd, root,
+	    jsonpos_root(rd->text), "omitDefaultRegions", &d->omits) == -1)
 		return -1;
 	return read_regions(rd, root, d);
-}
-
-/* The pieces in the order of their numbers, own among them. */
-static void
-assemble(struct derpmap *d, uint64_t own, struct slice region)
-{
-	const struct piece *p;
-	struct json j;
-	struct buf *b = &d->json;
-	char id[8];
-	size_t i;
-
-	json_init(&j, b);
-	json_obj(&j);
-	for (i = 0; i <= d->npieces; i++) {
-		p = i < d->npieces ? &d->piece[i] : NULL;
-		if (region.n != 0 && (p == NULL || p->id >= own)) {
-			(void)snprintf(id, sizeof(id), "%u",
-			    (unsigned int)own);
-			json_keys(&j, slice_str(id));
-			json_raw(&j, region);
-			region.n = 0;
-		}
-		if (p == NULL || p->n == 0 || p->id == own)
-			continue;
-		(void)snprintf(id, sizeof(id), "%u", (unsigned int)p->id);
-		json_keys(&j, slice_str(id));
-		json_raw(&j, slice_mem(d->pieces.p + p->at, p->n));
-	}
-	json_end(&j);
-}
-
-/* The whole JSON: head, regions, end. */
-static void
-finish(struct derpmap *d, uint64_t own, struct slice region)
-{
-	struct buf regions = { NULL, 0, 0 };
-
-	assemble(d, own, region);
-	regions = d->json;
-	memset(&d->json, 0, sizeof(d->json));
-	buf_slice(&d->json, buf_slice_of(&d->head));
-	buf_str(&d->json, ",\"Regions\":");
-	buf_slice(&d->json, buf_slice_of(&regions));
-	buf_str(&d->json, "}");
-	buf_free(&regions);
 }
 
 struct derpmap *
@@ -527,12 +511,12 @@ derpmap_parse(const void *p, size_t n, const char *name, char *why,
 		(void)bad(&rd, at, what);
 		return NULL;
 	}
-	d = xcalloc(1, sizeof(*d));
+	rd.map = d = xcalloc(1, sizeof(*d));
 	if (read_map(&rd, jdoc_root(doc), d) == -1) {
 		derpmap_free(d);
 		d = NULL;
 	} else
-		finish(d, 0, slice_str(""));
+		derpmap_finish(d, 0, slice_str(""), NULL);
 	free(rd.region);
 	free(rd.node);
 	jdoc_free(doc, false);
@@ -547,113 +531,23 @@ derpmap_free(struct derpmap *d)
 	buf_free(&d->json);
 	buf_free(&d->head);
 	buf_free(&d->pieces);
+	buf_free(&d->nodes);
 	free(d->piece);
 	free(d);
-}
-
-/* A name that no node of the map has. */
-static void
-own_name(const struct derpmap *d, uint64_t id, char name[16])
-{
-	char member[32];
-	char c;
-
-	for (c = 'a'; c <= 'z'; c++) {
-		(void)snprintf(name, 16, "%u%c", (unsigned int)id, c);
-		(void)snprintf(member, sizeof(member), "\"Name\":\"%s\"",
-		    name);
-		if (memmem(d->pieces.p, d->pieces.n, member,
-		    strlen(member)) == NULL)
-			return;
-	}
-}
-
-static void
-put_port(struct json *j, const char *field, int port, int usual)
-{
-	if (port == usual)
-		return;
-	json_key(j, field);
-	json_i64(j, port);
-}
-
-static void
-put_flag(struct json *j, const char *field, bool v)
-{
-	if (!v)
-		return;
-	json_key(j, field);
-	json_bool(j, true);
-}
-
-static void
-put_own(struct buf *b, const struct r_relay *own, const char *name)
-{
-	struct json j;
-
-	json_init(&j, b);
-	json_obj(&j);
-	json_key(&j, "RegionID");
-	json_u64(&j, own->region);
-	put_str(&j, "RegionCode", own->code);
-	put_str(&j, "RegionName", own->name);
-	json_key(&j, "Nodes");
-	json_arr(&j);
-	json_obj(&j);
-	put_str(&j, "Name", slice_str(name));
-	json_key(&j, "RegionID");
-	json_u64(&j, own->region);
-	put_str(&j, "HostName", own->host);
-	put_str(&j, "IPv4", own->ip4);
-	put_str(&j, "IPv6", own->ip6);
-	put_port(&j, "STUNPort", own->stun_port == 0 ? -1 : own->stun_port,
-	    STUN_PORT);
-	put_port(&j, "DERPPort", own->port, HTTPS_PORT);
-	put_flag(&j, "InsecureForTests", own->insecure);
-	put_flag(&j, "CanPort80", own->port80);
-	json_end(&j);
-	json_end(&j);
-	json_end(&j);
-}
-
-struct derpmap *
-derpmap_join(const struct derpmap *file, const struct r_relay *own)
-{
-	struct buf region = { NULL, 0, 0 };
-	struct derpmap *d;
-	char name[16];
-	size_t i;
-
-	if (!own->in_map && (file == NULL || file->nregions == 0))
-		return NULL;
-	d = xcalloc(1, sizeof(*d));
-	if (file != NULL) {
-		buf_slice(&d->head, buf_slice_of(&file->head));
-		buf_slice(&d->pieces, buf_slice_of(&file->pieces));
-		d->npieces = file->npieces;
-		d->piece = xcalloc(d->npieces, sizeof(d->piece[0]));
-		memcpy(d->piece, file->piece,
-		    d->npieces * sizeof(d->piece[0]));
-	} else
-		buf_str(&d->head, "{\"HomeParams\":{\"RegionScore\":{}}");
-	for (i = 0; i < d->npieces; i++)
-		if (d->piece[i].n != 0 &&
-		    !(own->in_map && d->piece[i].id == own->region))
-			d->nregions++;
-	if (own->in_map) {
-		own_name(d, own->region, name);
-		put_own(&region, own, name);
-		d->nregions++;
-	}
-	finish(d, own->region, buf_slice_of(&region));
-	buf_free(&region);
-	return d;
 }
 
 struct slice
 derpmap_json(const struct derpmap *d)
 {
 	return buf_slice_of(&d->json);
+}
+
+struct msg_list
+derpmap_nodes(const struct derpmap *d)
+{
+	struct msg_list l = { d->nodes.p, d->nodes.n, d->nnodes };
+
+	return l;
 }
 
 size_t

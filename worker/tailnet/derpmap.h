@@ -1,4 +1,7 @@
-/* The DERP map: from a file in Tailscale's JSON form, and our own region. */
+/*
+ * The DERP map: from URLs and a file in Tailscale's JSON form, and our own
+ * region.
+ */
 
 #ifndef WORKER_TAILNET_DERPMAP_H
 #define WORKER_TAILNET_DERPMAP_H
@@ -18,12 +21,18 @@ struct derpmap;
 struct derpmap	*derpmap_parse(const void *, size_t, const char *name,
 		    char *why, size_t whylen);
 /*
- * A new map of a file's regions (NULL: none) and, if own says that it is in
- * the map, that of our relay, which nothing takes the place of (derp.md 10.5).
- * NULL if there would be no region at all.
+ * A new map of n sources (NULL: one that has none) and, if own says that it is
+ * in the map, our relay's region, which nothing takes the place of (derp.md
+ * 10.5).  Of regions of one number that of the later source is taken, or none
+ * if it is null there; one with a node whose name a later source gives to
+ * another region's is left out.  Scores are the last ones given.  The regions
+ * in avoid (of derp_region) are marked so, but never our own.  NULL if there
+ * would be no region at all.
  */
-struct derpmap	*derpmap_join(const struct derpmap *file,
-		    const struct r_relay *own);
+struct derpmap	*derpmap_join(const struct derpmap *const *, size_t n,
+		    const struct r_relay *own, const struct msg_list *avoid);
+/* All its relays as records derp_node; lives as long as the map. */
+struct msg_list	 derpmap_nodes(const struct derpmap *);
 /* NULL is fine. */
 void		 derpmap_free(struct derpmap *);
 /* The canonical JSON: regions by number, nodes in their order. */

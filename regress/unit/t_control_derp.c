@@ -1,0 +1,291 @@
+/* The relay's paths outside of /derp itself: derp.md 1.1, 5, 8. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "regress/lib/ctlworld.h"
+
+#define KEY	"nodekey:79a631eede1bf9c98f12032cdeadd0e7" \
+    "a079398fc786b88cc846ec89af85a51a"
+
+static const char *
+ask(struct ctlworld *w, const char *line, const char *fields, const char *body)
+{
+	static char text[8192];
+	struct wire *x = wire_raw(w->net);
+	struct buf b = { 0 };
+
+	buf_printf(&b, "%s HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n"
+	    "%s\r\n%s", line, strlen(body), fields, body);
+	buf_u8(&b, 0);
+	wire_send(x, (const char *)b.p);
+	buf_free(&b);
+	ctlworld_run(w);
+	snprintf(text, sizeof(text), "%.*s", SLICE_FMT(buf_slice_of(
+	    &x->from)));
+	return text;
+}
+
+static bool
+begins(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* The relay of record relay, in the configuration of ctlworld. */
+static void
+enable(struct ctlworld *w, bool plain)
+{
+	struct m_cfg_conf_worker c = { 0 };
+
+	c.server_url = slice_str("https://hs.example.org");
+	c.base_domain = slice_str("ts.example");
+	c.max_conns = 1000;
+	c.handshake_s = 10;
+	c.idle_s = 300;
+	c.header_max = 16384;
+	c.body_max = 1 << 20;
+	c.keepalive_s = 50;
+	c.stall_s = 60;
+	c.overload_ms = 5000;
+	c.relay.enabled = true;
+	c.relay.plain = plain;
+	c.relay.host = slice_str("hs.example.org");
+	c.relay.ip4 = slice_str("192.0.2.7");
+	c.relay.ip6 = slice_str("none");
+	control_conf(w->c, &c);
+}
+
+static void
+t_off(void **state)
+{
+	struct ctlworld *w = *state;
+
+	assert_true(begins(ask(w, "GET /derp", "", ""), "HTTP/1.1 404 "));
+	assert_true(begins(ask(w, "GET /derp/probe", "", ""),
+	    "HTTP/1.1 404 "));
+	assert_non_null(strstr(ask(w, "GET /bootstrap-dns", "", ""),
+	    "\r\n\r\n{}"));
+}
+
+static void
+t_upgrade(void **state)
+{
+	struct ctlworld *w = *state;
+	const char *a;
+
+	enable(w, false);
+	a = ask(w, "GET /derp", "", "");
+	assert_true(begins(a, "HTTP/1.1 426 "));
+	a = ask(w, "GET /derp", "Upgrade: h2c\r\nConnection: Upgrade\r\n", "");
+	assert_true(begins(a, "HTTP/1.1 426 "));
+	a = ask(w, "POST /derp", "Upgrade: DERP\r\nConnection: Upgrade\r\n",
+	    "");
+	assert_true(begins(a, "HTTP/1.1 405 "));
+	/* Not without TLS, unless that is configured. */
+	a = ask(w, "GET /derp", "Upgrade: DERP\r\nConnection: Upgrade\r\n",
+	    "");
+	assert_true(begins(a, "HTTP/1.1 403 "));
+	enable(w, true);
+	a = ask(w, "GET /derp", "Upgrade: DERP\r\nConnection: Upgrade\r\n",
+	    "");
+	assert_true(begins(a, "HTTP/1.1 503 "));	/* keyd has no key */
+}
+
+static void
+t_probe(void **state)
+{
+	static const char *const path[] = { "GET /derp/probe",
+	    "GET /derp/latency-check", "HEAD /derp/probe" };
+	struct ctlworld *w = *state;
+	const char *a;
+	size_t i;
+
+	enable(w, false);
+	for (i = 0; i < 3; i++) {
+		a = ask(w, path[i], "", "");
+		assert_true(begins(a, "HTTP/1.1 200 "));
+		assert_non_null(strcasestr(a,
+		    "\r\naccess-control-allow-origin: *\r\n"));
+		assert_non_null(strcasestr(a, "\r\ncontent-length: 0\r\n"));
+	}
+	assert_true(begins(ask(w, "POST /derp/probe", "", ""),
+	    "HTTP/1.1 405 "));
+}
+
+/* derp.md 5.2: what comes back is only what can do no harm. */
+static void
+t_generate_204(void **state)
+{
+	static const struct {
+		const char	*fields;
+		const char	*want;		/* NULL: nothing */
+	} v[] = {
+		{ "", NULL },
+		{ "X-Tailscale-Challenge: ts_192.0.2.7\r\n",
+		    "\r\nx-tailscale-response: response ts_192.0.2.7\r\n" },
+		{ "X-Tailscale-Challenge: a-b_c.d:9\r\n",
+		    "\r\nx-tailscale-response: response a-b_c.d:9\r\n" },
+		{ "X-Tailscale-Challenge: a b\r\n", NULL },
+		{ "X-Tailscale-Challenge: a/b\r\n", NULL },
+		{ "X-Tailscale-Challenge: 01234567890123456789012345678901234"
+		    "567890123456789012345678901234\r\n", NULL }
+	};
+	struct ctlworld *w = *state;
+	const char *a;
+	size_t i;
+
+	for (i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		a = ask(w, "GET /generate_204?t=1", v[i].fields, "");
+		assert_true(begins(a, "HTTP/1.1 204 "));
+		assert_non_null(strcasestr(a, "\r\ncache-control: no-cache, "
+		    "no-store, must-revalidate, no-transform, max-age=0\r\n"));
+		if (v[i].want == NULL)
+			assert_null(strcasestr(a, "x-tailscale-response"));
+		else
+			assert_non_null(strcasestr(a, v[i].want));
+	}
+}
+
+static void
+t_bootstrap(void **state)
+{
+	struct ctlworld *w = *state;
+	const char *a;
+
+	enable(w, false);
+	a = ask(w, "GET /bootstrap-dns?q=hs.example.org", "", "");
+	assert_true(begins(a, "HTTP/1.1 200 "));
+	assert_non_null(strstr(a,
+	    "\r\n\r\n{\"hs.example.org\":[\"192.0.2.7\"]}"));
+}
+
+static void
+answer(struct ctlworld *w, size_t k, bool allow)
+{
+	struct msg m;
+
+	msg_init(&m, M_DB_NODE_KEY_OK);
+	m.u.db_node_key_ok.allow = allow;
+	cw_say(w, &m, cw_got(w, M_DB_NODE_KEY, k));
+	ctlworld_run(w);
+}
+
+static void
+t_verify(void **state)
+{
+	struct ctlworld *w = *state;
+	struct wire *x[2];
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		x[i] = wire_raw(w->net);
+		wire_send(x[i], "POST /verify HTTP/1.1\r\nHost: h\r\n"
+		    "Content-Length: 96\r\n\r\n{\"NodePublic\":\"" KEY
+		    "\",\"S\":\"\"}");
+	}
+	ctlworld_run(w);
+	assert_int_equal(cw_count(w, M_DB_NODE_KEY), 2);
+	answer(w, 0, true);
+	answer(w, 1, false);
+	assert_non_null(memmem(x[0]->from.p, x[0]->from.n,
+	    "\r\n\r\n{\"Allow\":true}", 18));
+	assert_non_null(memmem(x[1]->from.p, x[1]->from.n,
+	    "\r\n\r\n{\"Allow\":false}", 19));
+}
+
+static void
+t_verify_bad(void **state)
+{
+	struct ctlworld *w = *state;
+	char large[5000];
+
+	assert_true(begins(ask(w, "GET /verify", "", ""), "HTTP/1.1 405 "));
+	assert_true(begins(ask(w, "POST /verify", "", "{"), "HTTP/1.1 400 "));
+	assert_true(begins(ask(w, "POST /verify", "", "{\"NodePublic\":1}"),
+	    "HTTP/1.1 400 "));
+	assert_true(begins(ask(w, "POST /verify", "",
+	    "{\"NodePublic\":\"mkey:00\"}"), "HTTP/1.1 400 "));
+	memset(large, ' ', sizeof(large));
+	large[sizeof(large) - 1] = '\0';
+	assert_true(begins(ask(w, "POST /verify", "", large),
+	    "HTTP/1.1 413 "));
+	assert_int_equal(cw_count(w, M_DB_NODE_KEY), 0);
+}
+
+/*
+ * One more question on a connection that lives on, and dbd's answer if it was
+ * asked.  Returns the status.
+ */
+static unsigned int
+verify_again(struct ctlworld *w, struct wire *x)
+{
+	size_t asked = cw_count(w, M_DB_NODE_KEY);
+	char text[4] = "";
+
+	buf_clear(&x->from);
+	wire_send(x, "POST /verify HTTP/1.1\r\nHost: h\r\n"
+	    "Content-Length: 90\r\n\r\n{\"NodePublic\":\"" KEY "\"} ");
+	ctlworld_run(w);
+	if (cw_count(w, M_DB_NODE_KEY) != asked)
+		answer(w, asked, true);
+	assert_true(x->from.n > 12);
+	assert_memory_equal(x->from.p, "HTTP/1.1 ", 9);
+	memcpy(text, x->from.p + 9, 3);
+	return (unsigned int)strtoul(text, NULL, 10);
+}
+
+/* dbd dies while it is asked; and no more is asked than it can bear. */
+static void
+t_verify_lost(void **state)
+{
+	struct ctlworld *w = *state;
+	struct wire *x = wire_raw(w->net);
+	unsigned int i, status, refused = 0;
+
+	wire_send(x, "POST /verify HTTP/1.1\r\nHost: h\r\n"
+	    "Content-Length: 90\r\n\r\n{\"NodePublic\":\"" KEY "\"} ");
+	ctlworld_run(w);
+	assert_int_equal(cw_count(w, M_DB_NODE_KEY), 1);
+	ctlworld_db(w, false);
+	ctlworld_run(w);
+	assert_int_equal(memcmp(x->from.p, "HTTP/1.1 503 ", 13), 0);
+	ctlworld_db(w, true);
+	/* All on one connection: a client may have only so many. */
+	x = wire_raw(w->net);
+	for (i = 0; i < 300; i++) {
+		status = verify_again(w, x);
+		assert_true(status == 200 || status == 429);
+		refused += status == 429;
+	}
+	assert_true(refused >= 40 && refused < 300);
+	assert_int_equal(cw_count(w, M_DB_NODE_KEY), 1 + 300 - refused);
+	ctlworld_pass(w, US_PER_S);
+	assert_int_equal(verify_again(w, x), 200);
+}
+
+#define TEST(f) \
+	cmocka_unit_test_setup_teardown(f, ctlworld_setup, ctlworld_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(t_off),
+		TEST(t_upgrade),
+		TEST(t_probe),
+		TEST(t_generate_204),
+		TEST(t_bootstrap),
+		TEST(t_verify),
+		TEST(t_verify_bad),
+		TEST(t_verify_lost)
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
