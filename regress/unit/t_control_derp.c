@@ -98,6 +98,20 @@ t_upgrade(void **state)
 	assert_true(begins(a, "HTTP/1.1 503 "));	/* keyd has no key */
 }
 
+/* What dbd says before the first configuration is for the relay, too. */
+static void
+t_made_early(void **state)
+{
+	struct ctlworld *w = *state;
+	struct control_ops ops = { NULL, NULL };
+	struct control *c = control_new(w->env, &ops);
+
+	assert_null(control_relay(c));
+	control_set_slot(c, 2);
+	assert_non_null(control_relay(c));
+	control_free(c);
+}
+
 static void
 t_probe(void **state)
 {
@@ -279,6 +293,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(t_off),
 		TEST(t_upgrade),
+		TEST(t_made_early),
 		TEST(t_probe),
 		TEST(t_generate_204),
 		TEST(t_bootstrap),

@@ -323,6 +323,7 @@ test_alpn(void **state)
 	const ASN1_OCTET_STRING *s;
 	const unsigned char *p;
 	X509_EXTENSION *e;
+	ASN1_OBJECT *id;
 	char why[128], text[128];
 	EVP_PKEY *k;
 	X509 *x;
@@ -340,7 +341,9 @@ test_alpn(void **state)
 	assert_int_equal(X509_verify(x, k), 1);
 	assert_int_equal(X509_check_host(x, "hs.example.org", 0, 0, NULL), 1);
 	assert_int_equal(EVP_PKEY_eq(k, cert), 0);
-	at = X509_get_ext_by_OBJ(x, OBJ_txt2obj("1.3.6.1.5.5.7.1.31", 1), -1);
+	id = OBJ_txt2obj("1.3.6.1.5.5.7.1.31", 1);
+	at = X509_get_ext_by_OBJ(x, id, -1);
+	ASN1_OBJECT_free(id);
 	assert_true(at >= 0);
 	e = X509_get_ext(x, at);
 	assert_int_equal(X509_EXTENSION_get_critical(e), 1);

@@ -270,6 +270,8 @@ void
 control_set_slot(struct control *c, uint16_t slot)
 {
 	c->slot = slot;
+	/* Before any link: dbd says but once who is where. */
+	derphttp_make(c);
 }
 
 struct relay *

@@ -42,7 +42,7 @@ void		 control_conf(struct control *,
 int		 control_conf_check(const struct m_cfg_conf_worker *,
 		    char *why, size_t whylen);
 
-/* The worker's own slot, before the first configuration; else 1. */
+/* The worker's own slot, before links and configuration; else it is 1. */
 void		 control_set_slot(struct control *, uint16_t slot);
 /*
  * Who signs for our certificates; before the first of them.  Copied.
@@ -60,7 +60,7 @@ void		 control_tls(struct control *, struct tls *);
  * get also has our own relay's region.
  */
 void		 control_derpmap(struct control *, struct derpmap *);
-/* The relay; NULL before the first configuration. */
+/* The relay; NULL before control_set_slot() and the first configuration. */
 struct relay	*control_relay(struct control *);
 /*
  * The KEY link to keyd, or NULL while keyd is away, and what it says: both for

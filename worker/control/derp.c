@@ -112,10 +112,25 @@ bootstrap_make(struct control *c, const struct r_relay *r)
 }
 
 void
+derphttp_make(struct control *c)
+{
+	struct relay_conf conf = { .burst = BURST_MIN, .stall_ms = STALL_MS,
+	    .half_open = HALF_OPEN };
+	struct relay_ops ops = { on_relay_kick, c };
+
+	if (c->relay != NULL)
+		return;
+	c->relay = relay_new(c->env, c->slot, &conf, &ops);
+	relay_key_link(c->relay, c->key);
+	if (c->key_said.type == M_KEY_SERVER)
+		relay_key_msg(c->relay, &c->key_said, NULL);
+	relay_db_link(c->relay, c->db);
+}
+
+void
 derphttp_conf(struct control *c, const struct r_relay *r)
 {
 	struct relay_conf conf = { 0 };
-	struct relay_ops ops = { on_relay_kick, c };
 
 	conf.rate = r->rate;
 	conf.burst = r->burst < BURST_MIN ? BURST_MIN : r->burst;
@@ -124,16 +139,8 @@ derphttp_conf(struct control *c, const struct r_relay *r)
 	c->derp_on = r->enabled;
 	c->derp_plain = r->plain;
 	bootstrap_make(c, r);
-	if (c->relay != NULL) {
-		relay_reconf(c->relay, &conf);
-		return;
-	}
-	/* Though it serves nobody yet: dbd says but once who is where. */
-	c->relay = relay_new(c->env, c->slot, &conf, &ops);
-	relay_key_link(c->relay, c->key);
-	if (c->key_said.type == M_KEY_SERVER)
-		relay_key_msg(c->relay, &c->key_said, NULL);
-	relay_db_link(c->relay, c->db);
+	derphttp_make(c);
+	relay_reconf(c->relay, &conf);
 }
 
 void

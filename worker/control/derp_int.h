@@ -5,7 +5,9 @@
 
 #include "worker/control/control_int.h"
 
-/* The relay is made with the first configuration, and stays. */
+/* The relay is made, if it is not there, and stays. */
+void	derphttp_make(struct control *);
+/* What it is to do; the relay is made if it is not there. */
 void	derphttp_conf(struct control *, const struct r_relay *);
 /* Ends all of it, before net is freed: frees the relay after it. */
 void	derphttp_free(struct control *);

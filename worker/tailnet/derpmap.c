@@ -401,7 +401,8 @@ check_names(const struct reader *rd)
 {
 	size_t i;
 
-	qsort(rd->node, rd->nnodes, sizeof(rd->node[0]), name_cmp);
+	if (rd->nnodes != 0)
+		qsort(rd->node, rd->nnodes, sizeof(rd->node[0]), name_cmp);
 	for (i = 1; i < rd->nnodes; i++)
 		if (slice_eq(rd->node[i].name, rd->node[i - 1].name))
 			return bad_field(rd, rd->node[i].at, "Name",
