@@ -106,8 +106,8 @@ own_name(const struct derpmap *d, uint64_t id, char name[16])
 		(void)snprintf(name, 16, "%u%c", (unsigned int)id, c);
 		(void)snprintf(member, sizeof(member), "\"Name\":\"%s\"",
 		    name);
-		if (memmem(d->pieces.p, d->pieces.n, member,
-		    strlen(member)) == NULL)
+		if (d->pieces.n == 0 || memmem(d->pieces.p, d->pieces.n,
+		    member, strlen(member)) == NULL)
 			return;
 	}
 }
