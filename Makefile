@@ -39,10 +39,12 @@ RULES	= $(MAKE) -j $(J) -f $(O)/rules.mk O='$(O)' GEN='$(GEN)' CC='$(CC)' \
 all: rules
 	@$(RULES) programs
 
+# Who may not write here takes what is there.
 rules: $(GEN)
-	@CC='$(CC)' LINK='$(CFLAGS) $(LDFLAGS:-pie=)' sh common/mk/config.sh \
-	    > $(O)/config
-	@sh common/mk/rules.sh $(O)/config > $(O)/rules.mk
+	@[ ! -f $(O)/rules.mk ] || [ -w $(O)/rules.mk ] || exit 0; \
+	    CC='$(CC)' LINK='$(CFLAGS) $(LDFLAGS:-pie=)' sh common/mk/config.sh \
+	    > $(O)/config && \
+	    sh common/mk/rules.sh $(O)/config > $(O)/rules.mk
 
 $(GEN): common/msg.tbl common/msg.awk
 	@mkdir -p $(O)/gen/common

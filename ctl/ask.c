@@ -525,14 +525,24 @@ ask_destroys(const struct command *cmd, int64_t now)
 	int64_t at;
 
 	switch (cmd->act) {
-	case A_USER_DELETE:
 	case A_KEY_EXPIRE:
-	case A_KEY_DELETE:
 	case A_NODE_LOGOUT:
-	case A_NODE_DELETE:
 		return true;
 	case A_NODE_EXPIRE:
 		return get_when(&a, &at) == 0 && at != 0 && at <= now;
+	default:
+		return ask_deletes(cmd);
+	}
+}
+
+bool
+ask_deletes(const struct command *cmd)
+{
+	switch (cmd->act) {
+	case A_USER_DELETE:
+	case A_KEY_DELETE:
+	case A_NODE_DELETE:
+		return true;
 	case A_EXPOSURE:
 	case A_CERT_RENEW:
 		return (cmd->flags & F_REVOKE) != 0;

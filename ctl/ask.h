@@ -27,5 +27,7 @@ int	ask_check(const struct command *, int64_t now, char *why,
 	    size_t whylen);
 /* True if it cannot be taken back: ask first. */
 bool	ask_destroys(const struct command *, int64_t now);
+/* Of these, true if something is gone for good: not done unasked. */
+bool	ask_deletes(const struct command *);
 
 #endif

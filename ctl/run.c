@@ -164,6 +164,8 @@ confirm(struct run *r)
 	if ((r->cmd->flags & F_YES) != 0 || !ask_destroys(r->cmd, r->o->now))
 		return 0;
 	if (r->conf->confirm == NULL) {
+		if (!ask_deletes(r->cmd))
+			return 0;
 		(void)snprintf(r->why, r->whylen, "%s: nobody to ask: say -y "
 		    "if it is meant", grammar_name(r->cmd->act));
 		return -1;

@@ -92,11 +92,12 @@ out_send(struct dbd *d, struct out *o)
 	}
 }
 
-/* Nothing is said to a worker that says its hello. */
+/* To one that says its hello: answers to it, and nothing else. */
 static bool
 too_early(const struct out *o)
 {
-	return link_state(o->link) == MSG_SETUP;
+	return link_state(o->link) == MSG_SETUP &&
+	    msg_class(o->type) != MSG_REPLY;
 }
 
 void

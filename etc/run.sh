@@ -15,7 +15,12 @@ dir=$(cd "$DIR" && pwd)
 bin=$(cd "$O" && pwd)
 chmod 755 "$dir"
 chmod 555 "$dir/empty"
+# One that runs here keeps its configuration: say who it is.
+if "$bin/headscalectl" -s "$dir/headscaled.sock" status >/dev/null 2>&1; then
+	exec "$bin/headscaled" -d -f "$dir/headscaled.conf"
+fi
 at=${LISTEN%:*} port=${LISTEN##*:}
+[ "$at" != localhost ] || at=127.0.0.1
 host=${at#[} host=${host%]}
 conf=$dir/headscaled.conf
 taken() { # taken PORT: somebody has it, on any address (Linux)
@@ -76,8 +81,10 @@ mv "$conf.new" "$conf"
 pid=$!
 trap 'kill -TERM $pid 2>/dev/null || :' INT TERM
 ctl() { "$bin/headscalectl" -s "$dir/headscaled.sock" "$@"; }
+# another one may serve in this folder, and ours end for it
+ours() { [ "$(cat "$dir/headscaled.pid" 2>/dev/null)" = $pid ]; }
 n=0
-until ctl status >/dev/null 2>&1; do
+until ours && ctl status >/dev/null 2>&1; do
 	kill -0 $pid 2>/dev/null || { wait $pid; exit; }
 	n=$((n + 1))
 	if [ $n -gt 600 ]; then

@@ -22,6 +22,10 @@ step() { # step NAME COMMAND ...
 	p=$(grep -c '^ok' "$file")
 	f=$(grep -cE '^(not ok|FAIL)' "$file")
 	s=$(grep -c '^skipped:' "$file")
+	if [ $((p + f + s)) -eq 0 ]; then
+		echo "no test ran" >>"$file"
+		rc=1
+	fi
 	if [ $rc -ne 0 ] && [ "$f" -eq 0 ]; then
 		f=1
 		tail -25 "$file" | sed 's/^/      /'
@@ -48,6 +52,8 @@ unit() { # unit BUILD-FOLDER
 }
 
 asan_flags='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -std=c11 -Wall -Wextra -Werror'
+# What the steps but build run, made anew if something changed.
+made() { "$make" O="$out" all tests >"$log/made.log" || cat "$log/made.log"; }
 do_build() {
 	"$make" O="$out" all tests && echo "ok build with cc" &&
 	"$make" O="$out-clang" CC=clang all && echo "ok build with clang" &&
@@ -95,6 +101,7 @@ do_scenario() {
 do_start() {
 	local rc=0
 	bash regress/scenario/start.sh "$out" || rc=1
+	bash regress/scenario/run.sh "$out" || rc=1
 	bash regress/scenario/install.sh "$out" || rc=1
 	return $rc
 }
@@ -108,6 +115,7 @@ do_lab() {
 do_chaos() { bash regress/lab/chaos.sh "$out"; }
 
 [ $# -gt 0 ] || set -- build unit lint policy rights sim asan fuzz start ctl scenario lab chaos
+[ "$1" = build ] || made
 for s; do
 	step "$s" "do_$s"
 done

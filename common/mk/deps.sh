@@ -40,6 +40,9 @@ if ! command -v dpkg-query >/dev/null; then
 fi
 # trixie has llhttp as a library, bookworm its sources
 pkg-config --exists libllhttp 2>/dev/null || want="$want node-llhttp"
+# any browser of that family will do
+[ "$1" = run ] || command -v chromium chromium-browser google-chrome \
+    >/dev/null || want="$want chromium"
 need=$(missing $want)
 if [ -n "$need" ]; then
 	if [ "$(id -u)" -ne 0 ]; then

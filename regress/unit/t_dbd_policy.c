@@ -421,7 +421,7 @@ t_start(void **state)
 	assert_false(dw_tailnet(w)->alarm);
 	dw_run(w);
 	dw_pass(w, US_PER_S);
-	assert_int_equal(dw_policycs(w), 2);
+	assert_int_equal(dw_policycs(w), 3);	/* and tested */
 	assert_int_equal(dw_tailnet(w)->version, 2);
 	/* Nothing is new: nobody is told. */
 	assert_int_equal(dw_tailnet(w)->pol_gen, dw_tailnet(w)->users_gen);
@@ -489,6 +489,13 @@ t_tests_fail_later(void **state)
 	assert_int_equal(dw_tailnet(w)->pol->nrows, 1);
 	assert_non_null(strstr(ask_logged(),
 	    "test(s) failed: it stays in force"));
+	/* And at each start from then on, though nothing has to be compiled. */
+	ask_log();
+	dw_restart(w, true);
+	assert_false(dw_tailnet(w)->alarm);
+	dw_pass(w, US_PER_S);
+	assert_non_null(strstr(ask_logged(),
+	    "test(s) failed: it stays in force"));
 }
 
 static uint64_t
@@ -534,7 +541,7 @@ t_users(void **state)
 	assert_int_equal(op_user_delete(dw_dbd(w), bob, 0, why, sizeof(why)),
 	    0);
 	dw_pass(w, US_PER_S);
-	assert_int_equal(dw_policycs(w), compiled + 5);
+	assert_int_equal(dw_policycs(w), compiled + 6);
 	assert_int_equal(dw_count(k, M_DB_POLICY), 0);
 	assert_null(dw_differs(k));
 }
@@ -573,7 +580,7 @@ t_domains(void **state)
 	/* The same again is nothing. */
 	dw_reconf(w);
 	dw_pass(w, US_PER_S);
-	assert_int_equal(dw_policycs(w), 2);
+	assert_int_equal(dw_policycs(w), 3);	/* and tested */
 	memset(&dw_conf(w)->domains, 0, sizeof(struct msg_list));
 	buf_free(&b);
 }

@@ -21,11 +21,20 @@ static struct cp_peer *p;
 static uint64_t alice;
 static const char *key;
 
+static void
+hello(struct cp_peer *who, uint64_t table)
+{
+	struct msg m;
+
+	msg_init(&m, M_CTL_HELLO);
+	m.u.ctl_hello.table = table;
+	cp_say(who, &m);
+}
+
 static int
 setup(void **state)
 {
 	struct dbd_conf *c;
-	struct msg m;
 
 	*state = w = ask_world(&k, NULL, &alice, &key);
 	c = dw_conf(w);
@@ -35,9 +44,7 @@ setup(void **state)
 	dw_reconf(w);
 	dw_run(w);
 	p = cp_connect(dw_dbd(w), 12);
-	msg_init(&m, M_CTL_HELLO);
-	m.u.ctl_hello.table = MSG_TABLE_SUM;
-	cp_say(p, &m);
+	hello(p, MSG_TABLE_SUM);
 	dw_run(w);
 	(void)cp_said(p);
 	return 0;
@@ -172,15 +179,12 @@ static void
 t_two(void **state)
 {
 	struct cp_peer *gone;
-	struct msg m;
 
 	(void)state;
 	reload("bad 1 1", true);
 	gone = p;
 	p = cp_connect(dw_dbd(w), 13);
-	msg_init(&m, M_CTL_HELLO);
-	m.u.ctl_hello.table = MSG_TABLE_SUM;
-	cp_say(p, &m);
+	hello(p, MSG_TABLE_SUM);
 	reload("bad 2 2", true);
 	assert_int_equal(dw_dbd(w)->control->nasks, 2);
 	cp_hang_up(gone);
@@ -192,13 +196,35 @@ t_two(void **state)
 	assert_int_equal(dw_dbd(w)->control->nasks, 1);
 }
 
+/* Who is refused at the door hears why, not silence. */
+static void
+t_door(void **state)
+{
+	struct cp_peer *more[9];
+	size_t i;
+
+	(void)state;
+	cp_hang_up(p);
+	p = cp_connect(dw_dbd(w), 12);
+	hello(p, MSG_TABLE_SUM + 1);
+	said("CTL_NO id=1 text=\"the server is headscaled ");
+	for (i = 0; i < 9; i++)
+		more[i] = cp_connect(dw_dbd(w), 14);
+	hello(more[8], MSG_TABLE_SUM);
+	dw_run(w);
+	assert_non_null(strstr(cp_said(more[8]), "CTL_NO id=1 text=\"uid 14 "
+	    "has 8 control connections open"));
+	for (i = 0; i < 9; i++)
+		cp_hang_up(more[i]);
+}
+
 int
 main(void)
 {
 #define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(t_refused), T(t_at_once), T(t_no_compiler), T(t_bound),
-		T(t_two),
+		T(t_two), T(t_door),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
