@@ -5,6 +5,7 @@
 
 #include "common/compat/compat.h"
 #include "common/log.h"
+#include "common/secret.h"
 #include "common/str.h"
 #include "master/files.h"
 #include "master/keypairs.h"
@@ -67,6 +68,28 @@ refuse(const struct conf *conf, unsigned int i, const char *key,
 	return false;
 }
 
+/* Workers get the file as it is: none of them may see a key. */
+static bool
+holds_key(int fd)
+{
+	static const char mark[] = "PRIVATE KEY-----";
+	char b[4096 + sizeof(mark)];
+	size_t kept = 0;
+	off_t at = 0;
+	ssize_t n;
+	bool found = false;
+
+	while (!found && (n = pread(fd, b + kept, 4096, at)) > 0) {
+		at += n;
+		n += (ssize_t)kept;
+		found = memmem(b, (size_t)n, mark, sizeof(mark) - 1) != NULL;
+		kept = (size_t)n < sizeof(mark) ? (size_t)n : sizeof(mark);
+		memmove(b, b + (size_t)n - kept, kept);
+	}
+	wipe(b, sizeof(b));
+	return found;
+}
+
 bool
 keypairs_stage(struct keypairs *p, const struct conf *conf, char *why,
     size_t whylen)
@@ -85,6 +108,14 @@ keypairs_stage(struct keypairs *p, const struct conf *conf, char *why,
 		if (e->certificate == -1)
 			return refuse(conf, i, "certificate", text, why,
 			    whylen);
+		if (holds_key(e->certificate)) {
+			(void)snprintf(text, sizeof(text), "%s: holds a "
+			    "private key, which would become known to the "
+			    "workers: give the certificates in a file of "
+			    "their own", conf->pairs[i].certificate);
+			return refuse(conf, i, "certificate", text, why,
+			    whylen);
+		}
 		e->key = files_copy_secret(conf->pairs[i].key, text,
 		    sizeof(text));
 		if (e->key == -1)

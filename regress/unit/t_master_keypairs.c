@@ -138,6 +138,32 @@ test_commit(void **state)
 	keypairs_free(p);
 }
 
+/* One file for both, as some servers want it: workers would read the key. */
+static void
+test_key_inside(void **state)
+{
+	static const char mark[] = "-----BEGIN EC PRIVATE KEY-----\n";
+	struct keypairs *p = keypairs_new();
+	struct conf *c = conf_with("a");
+	char text[9000], why[400];
+	size_t at;
+
+	(void)state;
+	for (at = 0; at < 8300; at += at > 4040 && at < 4120 ? 1 : 83) {
+		memset(text, 'x', sizeof(text));
+		memcpy(text + at, mark, sizeof(mark) - 1);
+		text[sizeof(text) - 1] = '\0';
+		put("a.pem", text, 0644);
+		assert_false(keypairs_stage(p, c, why, sizeof(why)));
+		assert_non_null(strstr(why, "a.pem: holds a private key"));
+	}
+	memset(text, 'x', sizeof(text) - 1);
+	put("a.pem", text, 0644);
+	assert_true(keypairs_stage(p, c, why, sizeof(why)));
+	conf_free(c);
+	keypairs_free(p);
+}
+
 /* Renewed on disk: taken with the next reload, both or none. */
 static void
 test_renewed(void **state)
@@ -214,6 +240,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_commit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_key_inside, setup,
+		    teardown),
 		cmocka_unit_test_setup_teardown(test_renewed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_overwritten, setup,
 		    teardown),
