@@ -17,11 +17,11 @@
 #include "keyd/signer.h"
 
 #define RSA_BITS_MIN	2048
-#define RSA_BITS_MAX	8192
+#define RSA_BITS_MAX	4096
 #define BLANKS		64
 #define CONTEXT		"TLS 1.3, server CertificateVerify"
 #define DAY_S		86400
-#define VALID_DAYS	365
+#define VALID_DAYS	3650	/* longer than any keyd lives */
 
 struct signer {
 	EVP_PKEY	*key[SIGNER_MAX + 1];	/* by number */
@@ -93,7 +93,7 @@ unfit(EVP_PKEY *key)
 		if (EVP_PKEY_get_bits(key) < RSA_BITS_MIN)
 			return "an RSA key of less than 2048 bits";
 		if (EVP_PKEY_get_bits(key) > RSA_BITS_MAX)
-			return "an RSA key of more than 8192 bits";
+			return "an RSA key of more than 4096 bits";
 		return NULL;
 	case EVP_PKEY_EC:
 		(void)EVP_PKEY_get_group_name(key, group, sizeof(group), NULL);

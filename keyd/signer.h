@@ -38,7 +38,7 @@ struct signer	*signer_new(void);
 /* Wipes.  NULL is fine. */
 void		 signer_free(struct signer *);
 /*
- * Adds a key from n octets of PEM (RSA of 2,048 to 8,192 bits, ECDSA P-256 or
+ * Adds a key from n octets of PEM (RSA of 2,048 to 4,096 bits, ECDSA P-256 or
  * P-384, Ed25519; without a pass phrase) under a number that is not taken; the
  * caller wipes the text.  False with the reason in why.
  */

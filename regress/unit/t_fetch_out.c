@@ -288,10 +288,11 @@ no_document(void **state)
 	failed_is(w, 204, "HTTP 204");
 	ask_get(w, "https://a.example/", 100);
 	answer(w, 200, "<html>");
-	failed_is(w, 200, "not JSON");
+	failed_is(w, 200, "not JSON: octet 0: a value "
+	    "was expected");
 	ask_get(w, "https://a.example/", 100);
 	answer(w, 200, "");
-	failed_is(w, 200, "not JSON");
+	failed_is(w, 200, "not JSON: octet 0: unfinished");
 	ask_get(w, "https://a.example/", 3);
 	answer(w, 200, "[1,2]");
 	failed_is(w, 0, "the answer is longer than it may be");

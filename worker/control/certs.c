@@ -46,6 +46,8 @@ certs_more(struct control *c)
 	}
 	acme_more(c);
 	add_self(c);
+	/* The set may have been empty: who waits for a certificate goes on. */
+	net_tls(c->net, c->tls);
 }
 
 void
@@ -57,7 +59,8 @@ control_tls(struct control *c, struct tls *t)
 	c->tls = t;
 	if (t != NULL)
 		certs_more(c);
-	net_tls(c->net, t);
+	else
+		net_tls(c->net, NULL);
 }
 
 void

@@ -101,16 +101,18 @@ get_done(void *tag, const struct answer *a)
 	struct fetch_out *o = j->out;
 	const char *why = NULL;
 	uint32_t id = j->id;
-	char text[TEXT];
+	char text[TEXT], json[80];
 	struct jdoc *d;
 	struct msg m;
-	size_t at, n;
+	size_t at = 0, n;
 
 	job_free(j);
 	d = a->status != 200 ? NULL : json_read(a->body.p, a->body.n, GET_MAX,
-	    &why, NULL);
+	    &why, &at);
 	if (d == NULL) {
-		reason(text, a, a->status == 200 ? "not JSON" : NULL);
+		(void)snprintf(json, sizeof(json), "not JSON: octet %zu: %s",
+		    at, why == NULL ? "" : why);
+		reason(text, a, a->status == 200 ? json : NULL);
 		get_failed(o, id, a->status, text);
 		return;
 	}
