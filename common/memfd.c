@@ -25,20 +25,52 @@ write_all(int fd, const void *p, size_t n)
 	return 0;
 }
 
-int
-memfd_make(const char *name, const void *p, size_t n)
+static int
+copy_all(int fd, int from, size_t n)
 {
-	int fd, saved;
+	ssize_t put = 1;
+	off_t at = 0;
 
-	if ((fd = compat_memfd(name)) == -1)
-		return -1;
-	if (write_all(fd, p, n) == -1 || compat_memfd_seal(fd) == -1) {
+	while (put != 0 && (size_t)at < n)
+		if ((put = compat_copy(fd, from, &at, n - (size_t)at)) == -1 &&
+		    errno != EINTR)
+			return -1;
+	return 0;
+}
+
+/* Of a file that is there; bad: it could not be written. */
+static int
+seal(int fd, bool bad)
+{
+	int saved;
+
+	if (bad || compat_memfd_seal(fd) == -1) {
 		saved = errno;
 		(void)close(fd);
 		errno = saved;
 		return -1;
 	}
 	return fd;
+}
+
+int
+memfd_make(const char *name, const void *p, size_t n)
+{
+	int fd;
+
+	if ((fd = compat_memfd(name)) == -1)
+		return -1;
+	return seal(fd, write_all(fd, p, n) == -1);
+}
+
+int
+memfd_copy(const char *name, int from, size_t n)
+{
+	int fd;
+
+	if ((fd = compat_memfd(name)) == -1)
+		return -1;
+	return seal(fd, copy_all(fd, from, n) == -1);
 }
 
 bool

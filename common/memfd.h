@@ -16,6 +16,11 @@
  */
 int		 memfd_make(const char *name, const void *, size_t n);
 /*
+ * The same of the first n octets of a file, or all of it if it has fewer; they
+ * do not pass through our memory, as keys must not.
+ */
+int		 memfd_copy(const char *name, int from, size_t n);
+/*
  * True if nobody can change it any more and it has exactly n octets.  A
  * receiver asks before it maps.
  */

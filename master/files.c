@@ -10,7 +10,6 @@
 #include "common/compat/compat.h"
 #include "common/enc.h"
 #include "common/log.h"
-#include "common/secret.h"
 #include "common/memfd.h"
 #include "common/str.h"
 #include "master/files.h"
@@ -83,29 +82,6 @@ version_open(struct version *v, const char *path, char *why, size_t whylen)
 	return true;
 }
 
-/* Its octets as they are now, at most n, in a sealed file; -1 with errno. */
-static int
-copy(int fd, size_t n)
-{
-	char *p = xmalloc(n + 1);
-	ssize_t got = 1;
-	size_t at = 0;
-	int to = -1, saved;
-
-	while (at < n && got > 0) {
-		got = pread(fd, p + at, n - at, (off_t)at);
-		if (got > 0)
-			at += (size_t)got;
-	}
-	if (got != -1)
-		to = memfd_make("file", p, at);
-	saved = errno;
-	wipe(p, n + 1);		/* keys come this way, too */
-	free(p);
-	errno = saved;
-	return to;
-}
-
 /*
  * Takes a copy in its place: who edits a file in place changes what an open
  * descriptor reads, too.  False, and closed, if it cannot.
@@ -118,7 +94,7 @@ version_keep(struct version *v, const char *path, char *why, size_t whylen)
 	if (v->size > COPY_MAX)
 		(void)snprintf(why, whylen, "%s: has more than %d octets",
 		    path, COPY_MAX);
-	else if ((fd = copy(v->fd, (size_t)v->size)) == -1) {
+	else if ((fd = memfd_copy("file", v->fd, (size_t)v->size)) == -1) {
 		if (errno == ENOSYS)	/* the original must do */
 			return true;
 		(void)snprintf(why, whylen, "%s: cannot be copied: %s", path,
@@ -319,7 +295,7 @@ files_copy_secret(const char *path, char *why, size_t whylen)
 		    SECRET_MAX);
 		(void)close(fd);
 		return -1;
-	} else if ((to = copy(fd, (size_t)st.st_size)) == -1 &&
+	} else if ((to = memfd_copy("file", fd, (size_t)st.st_size)) == -1 &&
 	    errno == ENOSYS)
 		return fd;
 	if (to == -1)
@@ -336,7 +312,8 @@ files_again(int fd)
 
 	if (fstat(fd, &st) == -1)
 		return -1;
-	if ((to = copy(fd, (size_t)st.st_size)) == -1 && errno == ENOSYS)
+	if ((to = memfd_copy("file", fd, (size_t)st.st_size)) == -1 &&
+	    errno == ENOSYS)
 		to = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (to != -1)
 		(void)lseek(to, 0, SEEK_SET);

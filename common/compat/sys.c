@@ -7,6 +7,8 @@
 
 #ifdef F_ADD_SEALS
 
+#include <sys/sendfile.h>
+
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL	8U
 #endif
@@ -32,6 +34,12 @@ compat_memfd_seal(int fd)
 	return fcntl(fd, F_ADD_SEALS, SEALS);
 }
 
+ssize_t
+compat_copy(int to, int from, off_t *at, size_t n)
+{
+	return sendfile(to, from, at, n);
+}
+
 bool
 compat_memfd_sealed(int fd)
 {
@@ -55,6 +63,17 @@ int
 compat_memfd_seal(int fd)
 {
 	(void)fd;
+	errno = ENOSYS;
+	return -1;
+}
+
+ssize_t
+compat_copy(int to, int from, off_t *at, size_t n)
+{
+	(void)to;
+	(void)from;
+	(void)at;
+	(void)n;
 	errno = ENOSYS;
 	return -1;
 }

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "common/compat/compat.h"
@@ -119,6 +121,40 @@ test_empty(void **state)
 	assert_int_equal(close(fd), 0);
 }
 
+/* Of a file: as many as asked for, or as there are, whatever its offset is. */
+static void
+test_copy(void **state)
+{
+	static const size_t want[] = { 0, 1, 4097, N, N + 5 };
+	char path[] = "/tmp/t_memfd.XXXXXX";
+	const void *p;
+	size_t i, n;
+	int fd, from;
+
+	(void)state;
+	from = mkstemp(path);
+	assert_int_not_equal(from, -1);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(write(from, octets, N), N);
+	for (i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+		n = want[i] > N ? N : want[i];
+		fd = memfd_copy("test", from, want[i]);
+		assert_int_not_equal(fd, -1);
+		assert_true(memfd_check(fd, n));
+		if (n != 0) {
+			p = memfd_map(fd, n);
+			assert_non_null(p);
+			assert_memory_equal(p, octets, n);
+			memfd_unmap(p, n);
+		}
+		assert_int_equal(close(fd), 0);
+	}
+	assert_int_equal(lseek(from, 0, SEEK_CUR), N);
+	assert_int_equal(close(from), 0);
+	assert_int_equal(memfd_copy("test", -1, 1), -1);
+	assert_int_equal(errno, EBADF);
+}
+
 int
 main(void)
 {
@@ -126,7 +162,8 @@ main(void)
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_sealed),
 		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_empty)
+		cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_copy)
 	};
 
 	return cmocka_run_group_tests_name("memfd", tests, setup, NULL);
