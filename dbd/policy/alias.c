@@ -85,6 +85,7 @@ auto_src(struct reading *r, const struct alias *al)
 	case AG_DANGER_ALL:
 	case AG_OWNER:
 	case AG_ADMIN:
+	case AG_NOBODY:
 		return true;
 	case AG_SELF:
 		return fault(r, al->pos, "%s not valid on the src side of a "
@@ -108,6 +109,7 @@ auto_dst(struct reading *r, const struct alias *al, enum place at)
 	case AG_SELF:
 	case AG_OWNER:
 	case AG_ADMIN:
+	case AG_NOBODY:
 		return true;
 	case AG_DANGER_ALL:
 		return fault(r, al->pos,
@@ -128,11 +130,18 @@ auto_dst(struct reading *r, const struct alias *al, enum place at)
 	}
 }
 
-static bool
-is_people(enum autogroup ag)
+bool
+alias_people(const struct alias *al)
 {
-	return ag == AG_MEMBER || ag == AG_TAGGED || ag == AG_OWNER ||
-	    ag == AG_ADMIN;
+	return al->kind == AL_AUTO && (al->ag == AG_MEMBER ||
+	    al->ag == AG_OWNER || al->ag == AG_ADMIN || al->ag == AG_NOBODY);
+}
+
+/* autogroup:NAME that names nodes, of people or not. */
+static bool
+is_nodes(const struct alias *al)
+{
+	return al->ag == AG_TAGGED || alias_people(al);
 }
 
 static bool
@@ -146,7 +155,7 @@ auto_check(struct reading *r, const struct alias *al, enum place at)
 	case AT_GRANT_DST:
 		return auto_dst(r, al, at);
 	case AT_SSH_SRC:
-		if (is_people(al->ag))
+		if (is_nodes(al))
 			return true;
 		if (al->ag == AG_INTERNET)
 			return fault(r, al->pos, INTERNET_ONLY_DST);
@@ -154,7 +163,7 @@ auto_check(struct reading *r, const struct alias *al, enum place at)
 		    "sources: %s, can be [autogroup:member "
 		    "autogroup:tagged]", quote(r, al->text));
 	case AT_TARGET:
-		return is_people(al->ag) || fault(r, al->pos, "nodeAttrs "
+		return is_nodes(al) || fault(r, al->pos, "nodeAttrs "
 		    "target does not support this autogroup: %s, can be "
 		    "[autogroup:member autogroup:tagged]",
 		    quote(r, al->text));

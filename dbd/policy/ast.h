@@ -27,7 +27,8 @@ enum alias_kind {
 
 enum autogroup {
 	AG_NONE, AG_INTERNET, AG_MEMBER, AG_TAGGED, AG_SELF, AG_DANGER_ALL,
-	AG_NONROOT, AG_OWNER, AG_ADMIN
+	AG_NONROOT, AG_OWNER, AG_ADMIN,
+	AG_NOBODY	/* of a role that users here cannot have */
 };
 
 struct alias {

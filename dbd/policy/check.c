@@ -8,13 +8,11 @@ self_src_ok(const struct alias *al, bool grant)
 	switch (al->kind) {
 	case AL_USER:
 	case AL_GROUP:
-	case AL_DOMAIN:
 		return true;
 	case AL_STAR:
 		return !grant;
 	case AL_AUTO:
-		return al->ag == AG_MEMBER || al->ag == AG_OWNER ||
-		    al->ag == AG_ADMIN;
+		return al->ag == AG_MEMBER;
 	default:
 		return false;
 	}
@@ -225,6 +223,10 @@ check_pool(struct reading *r, const struct hj *v)
 	if (!prefix_parse_loose(&p, v->text))
 		return fault(r, v->pos, "IPPool(%.*s): invalid prefix",
 		    (int)(v->text.n > 64 ? 64 : v->text.n), v->text.p);
+	(void)prefix_parse(&cgnat, slice_str("100.64.0.0/10"));
+	if (p.bits < cgnat.bits || !prefix_has(&cgnat, &p.addr))
+		return fault(r, v->pos, "nodeAttrs ipPool must be within "
+		    "100.64.0.0/10: %s", quote(r, v->text));
 	for (i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
 		(void)prefix_parse(&res, slice_str(reserved[i]));
 		if (!overlap(&p, &res))
@@ -236,10 +238,6 @@ check_pool(struct reading *r, const struct hj *v)
 		    "reserved Tailscale ranges: %s overlaps \"%s\"",
 		    quote(r, v->text), reserved[i]);
 	}
-	(void)prefix_parse(&cgnat, slice_str("100.64.0.0/10"));
-	if (p.bits < cgnat.bits || !prefix_has(&cgnat, &p.addr))
-		return fault(r, v->pos, "nodeAttrs ipPool must be within "
-		    "100.64.0.0/10: %s", quote(r, v->text));
 	return true;
 }
 

@@ -65,7 +65,7 @@ check_dst_auto(struct reading *r, const struct alias *al)
 	if (al->ag == AG_INTERNET)
 		(void)fault(r, al->pos, "autogroup:internet can only be "
 		    "used in ACL destinations");
-	else if (al->ag != AG_MEMBER && al->ag != AG_TAGGED &&
+	else if (!alias_people(al) && al->ag != AG_TAGGED &&
 	    al->ag != AG_SELF)
 		(void)fault(r, al->pos, "autogroup not supported for SSH "
 		    "destinations: %s, can be [autogroup:member "
@@ -95,47 +95,28 @@ check_dst(struct reading *r, const struct alias *al)
 	}
 }
 
-/* What the sources of a rule are, for policy.md 11.2. */
-struct sources {
-	bool		 tagged;
-	bool		 many;		/* more than single users */
-	size_t		 nusers;	/* distinct */
-	struct slice	 user;
-};
-
-static struct sources
-sources_of(const struct ssh *s)
+static bool
+has_tagged(const struct aliases *src)
 {
-	struct sources src = { 0 };
-	const struct alias *al;
 	size_t i;
 
-	for (i = 0; i < s->src.n; i++) {
-		al = &s->src.v[i];
-		if (al->kind == AL_TAG ||
-		    (al->kind == AL_AUTO && al->ag == AG_TAGGED))
-			src.tagged = true;
-		else if (al->kind != AL_USER)
-			src.many = true;
-		else if (src.nusers == 0 || !slice_eq(src.user, al->text)) {
-			src.user = al->text;
-			src.nusers++;
-		}
-	}
-	return src;
+	for (i = 0; i < src->n; i++)
+		if (src->v[i].kind == AL_TAG || (src->v[i].kind == AL_AUTO &&
+		    src->v[i].ag == AG_TAGGED))
+			return true;
+	return false;
 }
 
 static void
-check_user_dst(struct reading *r, const struct sources *src,
+check_user_dst(struct reading *r, const struct aliases *src, bool tagged,
     const struct alias *al)
 {
-	if (src->tagged)
+	if (tagged)
 		(void)fault(r, al->pos, "tags in SSH source cannot access "
 		    "user-owned devices (%.*s); use autogroup:tagged or "
 		    "specific tags as destinations instead",
 		    SLICE_FMT(al->text));
-	else if (src->many || src->nusers != 1 ||
-	    !slice_eq(src->user, al->text))
+	else if (!r->info->stored && !who_only(r->who, src, al))
 		(void)fault(r, al->pos, "user destination requires source "
 		    "to contain only that same user %s; use autogroup:self "
 		    "instead for same-user SSH access", quote(r, al->text));
@@ -145,24 +126,50 @@ check_user_dst(struct reading *r, const struct sources *src,
 static void
 check_pairs(struct reading *r, const struct ssh *s)
 {
-	struct sources src = sources_of(s);
+	bool tagged = has_tagged(&s->src);
 	const struct alias *al;
 	size_t i;
 
 	for (i = 0; i < s->dst.n && s->src.n > 0; i++) {
 		al = &s->dst.v[i];
 		if (al->kind == AL_USER)
-			check_user_dst(r, &src, al);
-		if (al->kind != AL_AUTO || !src.tagged)
+			check_user_dst(r, &s->src, tagged, al);
+		if (al->kind != AL_AUTO || !tagged)
 			continue;
 		if (al->ag == AG_SELF)
 			(void)fault(r, al->pos, "autogroup:self destination "
 			    "requires source to contain only users or "
 			    "groups, not tags or autogroup:tagged");
-		else if (al->ag == AG_MEMBER)
+		else if (alias_people(al))
 			(void)fault(r, al->pos, "tags in SSH source cannot "
-			    "access autogroup:member (user-owned devices)");
+			    "access %.*s (user-owned devices)",
+			    SLICE_FMT(al->text));
 	}
+}
+
+static bool
+read_period(struct reading *r, const struct ssh *s, struct slice text,
+    int64_t *ns)
+{
+	const char *quoted = quote(r, text);
+	struct slice unit;
+
+	*ns = 0;
+	if (slice_eqs(text, "always"))
+		return true;
+	switch (lex_duration(text, ns, &unit)) {
+	case DURATION_BAD:
+		return fault(r, s->pos, "time: invalid duration %s", quoted);
+	case DURATION_BARE:
+		return fault(r, s->pos, "time: missing unit in duration %s",
+		    quoted);
+	case DURATION_UNIT:
+		return fault(r, s->pos, "time: unknown unit %s in duration "
+		    "%s", quote(r, unit), quoted);
+	case DURATION_OK:
+		break;
+	}
+	return true;
 }
 
 static bool
@@ -174,14 +181,8 @@ check_period(struct reading *r, struct ssh *s, const struct ssh_raw *raw)
 	s->period = ns / SECOND;
 	if (!raw->has_period)
 		return true;
-	if (slice_eqs(raw->period, "always"))
-		ns = 0;
-	else if (!lex_duration(raw->period, &ns))
-		return fault(r, s->pos, "time: invalid duration %s",
-		    quote(r, raw->period));
-	if (!s->check)
-		return fault(r, s->pos,
-		    "checkPeriod is only valid with action \"check\"");
+	if (!read_period(r, s, raw->period, &ns))
+		return false;
 	lex_duration_print(text, ns);
 	if (ns < 0)
 		return fault(r, s->pos,
@@ -189,6 +190,9 @@ check_period(struct reading *r, struct ssh *s, const struct ssh_raw *raw)
 	if (ns > PERIOD_MAX)
 		return fault(r, s->pos,
 		    "checkPeriod %s is above the max (168h)", text);
+	if (!s->check)
+		return fault(r, s->pos,
+		    "checkPeriod is only valid with action \"check\"");
 	s->period = ns / SECOND;
 	return true;
 }

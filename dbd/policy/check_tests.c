@@ -56,7 +56,8 @@ check_test_dst(struct reading *r, const struct subject *s, struct test_dst *d)
 	if (ports.n != 1 || ports.v[0].first != ports.v[0].last)
 		return fault_test(r, pos, "test %zu, %s %s: test destination "
 		    "port must be a single port", s->number, s->what, text);
-	if ((d->alias.kind == AL_PREFIX && d->alias.slash) ||
+	if (d->alias.kind == AL_STAR ||
+	    (d->alias.kind == AL_PREFIX && d->alias.slash) ||
 	    (d->alias.kind == AL_HOST && !one_address(&d->alias.prefix)))
 		return fault_test(r, pos, "test %zu, %s %s: test destination "
 		    "must be a single host, not a CIDR range", s->number,
@@ -117,18 +118,23 @@ disallowed(const struct alias *al)
 	case AL_HOST:
 		return !one_address(&al->prefix);
 	case AL_AUTO:
-		return al->ag != AG_MEMBER && al->ag != AG_TAGGED &&
-		    al->ag != AG_SELF;
+		return al->ag == AG_INTERNET;
 	default:
 		return false;
 	}
 }
 
+/* What is no alias, or names nothing, is a test that fails. */
 static void
-check_ssh_test_dst(struct reading *r, struct alias *al)
+check_ssh_test_dst(struct reading *r, size_t number, struct alias *al)
 {
+	struct alias again = *al;
+
 	alias_resolve(r, al);
-	if (disallowed(al))
+	if (!lex_alias(&again, al->text))
+		(void)fault_test(r, al->pos, "sshTest %zu: invalid alias "
+		    "format: %s", number, quote(r, al->text));
+	else if (disallowed(al))
 		(void)fault(r, al->pos, "SSH tests dst contains disallowed "
 		    "element %s", quote(r, al->text));
 	else if (al->kind == AL_TAG &&
@@ -153,6 +159,6 @@ check_ssh_tests(struct reading *r)
 			(void)fault_test(r, t->pos, "sshTest %zu: SSH tests "
 			    "entry must have at least one dst", i);
 		for (k = 0; k < t->dst.n; k++)
-			check_ssh_test_dst(r, &t->dst.v[k]);
+			check_ssh_test_dst(r, i, &t->dst.v[k]);
 	}
 }

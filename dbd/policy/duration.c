@@ -8,12 +8,12 @@
 #define SECOND		(1000 * MS)
 #define MINUTE		(60 * SECOND)
 #define HOUR		(60 * MINUTE)
-#define MAX		((uint64_t)INT64_MAX)
+#define MAX		((uint64_t)INT64_MAX + 1)	/* if it is negative */
 
 static const struct {
 	const char	*name;
 	uint64_t	 ns;
-} units[] = {		/* of two that begin alike the longer is first */
+} units[] = {
 	{ "ns", 1 }, { "us", US }, { "\302\265s", US }, { "\316\274s", US },
 	{ "ms", MS }, { "s", SECOND }, { "m", MINUTE }, { "h", HOUR }
 };
@@ -31,17 +31,27 @@ step(struct slice *s, size_t n)
 	s->n -= n;
 }
 
-/* The unit at s, which it is moved over; 0: none. */
-static uint64_t
+/* What stands before the next number is a unit, known or not. */
+static struct slice
 unit(struct slice *s)
+{
+	struct slice u = *s;
+
+	while (s->n > 0 && *s->p != '.' && !is_digit(*s))
+		step(s, 1);
+	u.n -= s->n;
+	return u;
+}
+
+/* Its nanoseconds; 0: there is no such unit. */
+static uint64_t
+unit_ns(struct slice u)
 {
 	size_t i;
 
 	for (i = 0; i < nitems(units); i++)
-		if (slice_prefix(*s, units[i].name)) {
-			step(s, slice_str(units[i].name).n);
+		if (slice_eqs(u, units[i].name))
 			return units[i].ns;
-		}
 	return 0;
 }
 
@@ -64,34 +74,43 @@ fraction(struct slice *s, uint64_t *v, uint64_t *scale)
 }
 
 /* One number with its unit. */
-static bool
-part(struct slice *s, uint64_t *out)
+static enum lex_duration
+part(struct slice *s, uint64_t *out, struct slice *name)
 {
 	uint64_t v = 0, f = 0, scale = 1, ns;
 	bool any;
 
 	any = is_digit(*s);
 	for (; is_digit(*s); step(s, 1)) {
-		if (v > (MAX - 9) / 10)
-			return false;
+		if (v > MAX / 10)
+			return DURATION_BAD;
 		v = v * 10 + (uint64_t)(*s->p - '0');
+		if (v > MAX)
+			return DURATION_BAD;
 	}
 	if (s->n > 0 && *s->p == '.') {
 		step(s, 1);
 		any = fraction(s, &f, &scale) || any;
 	}
-	if (!any || (ns = unit(s)) == 0 || v > MAX / ns)
-		return false;
+	if (!any)
+		return DURATION_BAD;
+	if ((*name = unit(s)).n == 0)
+		return DURATION_BARE;
+	if ((ns = unit_ns(*name)) == 0)
+		return DURATION_UNIT;
+	if (v > MAX / ns)
+		return DURATION_BAD;
 	v = v * ns + (uint64_t)((double)f * ((double)ns / (double)scale));
 	if (v > MAX)
-		return false;
+		return DURATION_BAD;
 	*out = v;
-	return true;
+	return DURATION_OK;
 }
 
-bool
-lex_duration(struct slice s, int64_t *out)
+enum lex_duration
+lex_duration(struct slice s, int64_t *out, struct slice *name)
 {
+	enum lex_duration what;
 	uint64_t sum = 0, v;
 	bool minus = false;
 
@@ -101,16 +120,20 @@ lex_duration(struct slice s, int64_t *out)
 	}
 	*out = 0;
 	if (slice_eqs(s, "0"))
-		return true;
+		return DURATION_OK;
 	if (s.n == 0)
-		return false;
+		return DURATION_BAD;
 	while (s.n > 0) {
-		if (!part(&s, &v) || v > MAX - sum)
-			return false;
+		if ((what = part(&s, &v, name)) != DURATION_OK)
+			return what;
+		if (v > MAX - sum)
+			return DURATION_BAD;
 		sum += v;
 	}
-	*out = minus ? -(int64_t)sum : (int64_t)sum;
-	return true;
+	if (!minus && sum == MAX)
+		return DURATION_BAD;
+	*out = minus && sum != 0 ? -(int64_t)(sum - 1) - 1 : (int64_t)sum;
+	return DURATION_OK;
 }
 
 /* v / one with the fraction that it needs, and the unit. */

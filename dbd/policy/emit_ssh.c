@@ -188,6 +188,7 @@ ssh_row(struct emit *e, const struct ssh *s, size_t k, struct locals **known,
     struct pol_ssh *r)
 {
 	const struct locals *l;
+	const struct alias *al;
 	uint32_t *v;
 	size_t i;
 
@@ -195,11 +196,14 @@ ssh_row(struct emit *e, const struct ssh *s, size_t k, struct locals **known,
 	r->period = s->check ? s->period : 0;
 	r->src = emit_src_of(e, &s->src);
 	r->dst = v = arena_array(e->a, s->dst.n, sizeof(*v));
-	for (i = 0; i < s->dst.n; i++)
-		if (s->dst.v[i].kind == AL_AUTO && s->dst.v[i].ag == AG_SELF)
+	for (i = 0; i < s->dst.n; i++) {
+		al = &s->dst.v[i];
+		if (al->kind == AL_AUTO && al->ag == AG_SELF)
 			r->self = true;
-		else
-			v[r->ndst++] = emit_sel(e, &s->dst.v[i], AS_SOURCE);
+		/* Words of a stored text may have come to mean two users. */
+		else if (al->kind != AL_USER || who_only(e->who, &s->src, al))
+			v[r->ndst++] = emit_sel(e, al, AS_SOURCE);
+	}
 	r->users = users_json(e, s);
 	r->env = list_json(e, &s->env);
 	if ((l = locals_of(e, known, s)) != NULL) {

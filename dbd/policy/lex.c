@@ -24,24 +24,47 @@ static const struct {
 	{ "members", AG_MEMBER }, { "tagged", AG_TAGGED },
 	{ "self", AG_SELF }, { "danger-all", AG_DANGER_ALL },
 	{ "nonroot", AG_NONROOT }, { "owner", AG_OWNER },
-	{ "admin", AG_ADMIN }
+	{ "admin", AG_ADMIN }, { "it-admin", AG_NOBODY },
+	{ "network-admin", AG_NOBODY }, { "billing-admin", AG_NOBODY },
+	{ "auditor", AG_NOBODY }, { "shared", AG_NOBODY }
 };
 
-static bool
-is_space(char c)
+/* Unicode's White_Space in UTF-8; none is the end of another. */
+static const char *const spaces[] = {
+	" ", "\t", "\n", "\v", "\f", "\r", "\302\205", "\302\240",
+	"\341\232\200", "\342\200\200", "\342\200\201", "\342\200\202",
+	"\342\200\203", "\342\200\204", "\342\200\205", "\342\200\206",
+	"\342\200\207", "\342\200\210", "\342\200\211", "\342\200\212",
+	"\342\200\250", "\342\200\251", "\342\200\257", "\342\201\237",
+	"\343\200\200"
+};
+
+/* The octets of a space at the beginning of s, or at its end; 0: none. */
+static size_t
+space(struct slice s, bool end)
 {
-	return c == ' ' || (c >= '\t' && c <= '\r');
+	size_t i, n;
+
+	for (i = 0; i < nitems(spaces); i++) {
+		n = strlen(spaces[i]);
+		if (s.n >= n && memcmp(end ? s.p + s.n - n : s.p, spaces[i],
+		    n) == 0)
+			return n;
+	}
+	return 0;
 }
 
 struct slice
 lex_trim(struct slice s)
 {
-	while (s.n > 0 && is_space(s.p[0])) {
-		s.p++;
-		s.n--;
+	size_t n;
+
+	while ((n = space(s, false)) != 0) {
+		s.p += n;
+		s.n -= n;
 	}
-	while (s.n > 0 && is_space(s.p[s.n - 1]))
-		s.n--;
+	while ((n = space(s, true)) != 0)
+		s.n -= n;
 	return s;
 }
 
@@ -110,7 +133,7 @@ lex_alias(struct alias *al, struct slice s)
 	else if (slice_prefix(s, "autogroup:")) {
 		al->kind = AL_AUTO;
 		al->ag = autogroup(skip(s, strlen("autogroup:")));
-	} else if (!has(s, ':') && s.n > 0)
+	} else if (!has(s, ':'))
 		al->kind = AL_HOST;
 	else
 		return false;

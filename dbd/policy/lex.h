@@ -12,7 +12,12 @@ enum lex_proto {
 	PROTO_OK, PROTO_STAR, PROTO_ZERO, PROTO_UNKNOWN, PROTO_RANGE
 };
 
-/* Without white space at both ends. */
+/* What is wrong with a duration (policy.md 3.7). */
+enum lex_duration {
+	DURATION_OK, DURATION_BAD, DURATION_BARE, DURATION_UNIT
+};
+
+/* Without white space, which is Unicode's, at both ends. */
 struct slice	 lex_trim(struct slice);
 /*
  * What an alias is (policy.md 3.1): fills kind, ag, text, prefix, slash;
@@ -32,8 +37,11 @@ bool		 lex_ports(struct arena *, struct slice, struct ports *,
 enum lex_proto	 lex_proto(struct slice, bool fold, uint8_t *);
 /* "tcp", or the number where there is no name. */
 const char	*lex_proto_name(uint8_t, char buf[4]);
-/* Go's duration syntax, in nanoseconds; "0" without a unit too. */
-bool		 lex_duration(struct slice, int64_t *);
+/*
+ * Go's duration syntax, in nanoseconds; "0" without a unit too.  unit is the
+ * one of DURATION_UNIT.
+ */
+enum lex_duration lex_duration(struct slice, int64_t *, struct slice *unit);
 /* As Go prints it: "168h0m1s". */
 void		 lex_duration_print(char buf[40], int64_t ns);
 /* An address, or a prefix whose host bits are cleared; slash: a prefix. */

@@ -109,6 +109,8 @@ enum place {
 	AT_TARGET, AT_OWNER, AT_APPROVER
 };
 
+/* An autogroup of users: autogroup:member, or one of a role. */
+bool	 alias_people(const struct alias *);
 /* Finds what AL_HOST names; family 0 if nothing. */
 void	 alias_resolve(const struct reading *, struct alias *);
 /* A group, tag, host or domain that an alias names exists, else a fault. */

@@ -115,9 +115,9 @@ read_hosts(struct reading *r, const struct hj *o)
 	}
 }
 
-/* Users, groups, tags, and the autogroups whose bits are set. */
+/* An owner of a tag, or who approves: also autogroups of nodes or users. */
 static bool
-owner_like(const struct alias *al, unsigned int autogroups)
+owner_like(const struct alias *al)
 {
 	switch (al->kind) {
 	case AL_USER:
@@ -125,7 +125,7 @@ owner_like(const struct alias *al, unsigned int autogroups)
 	case AL_TAG:
 		return true;
 	case AL_AUTO:
-		return (autogroups >> al->ag & 1) != 0;
+		return al->ag == AG_TAGGED || alias_people(al);
 	default:
 		return false;
 	}
@@ -133,7 +133,7 @@ owner_like(const struct alias *al, unsigned int autogroups)
 
 static void
 owners_list(struct reading *r, const struct hj *list, struct aliases *out,
-    unsigned int autogroups, const char *what)
+    const char *what)
 {
 	const struct hj *v;
 	struct alias *al;
@@ -146,7 +146,7 @@ owners_list(struct reading *r, const struct hj *list, struct aliases *out,
 			continue;
 		al = &out->v[out->n++];
 		al->pos = v->pos;
-		if (!lex_alias(al, v->text) || !owner_like(al, autogroups))
+		if (!lex_alias(al, v->text) || !owner_like(al))
 			(void)fault(r, v->pos, "invalid %s format: %s", what,
 			    quote(r, v->text));
 	}
@@ -155,8 +155,6 @@ owners_list(struct reading *r, const struct hj *list, struct aliases *out,
 void
 read_owners(struct reading *r, const struct hj *o)
 {
-	const unsigned int ags = 1u << AG_MEMBER | 1u << AG_ADMIN |
-	    1u << AG_OWNER;
 	const struct hj *m;
 	struct named *t;
 	char c;
@@ -174,12 +172,9 @@ read_owners(struct reading *r, const struct hj *o)
 			(void)fault(r, m->name_pos, "tagOwners[%s]: tag "
 			    "names must start with a letter, after 'tag:'",
 			    quote(r, m->name));
-		owners_list(r, m, &t->member, ags, "owner");
+		owners_list(r, m, &t->member, "owner");
 	}
 }
-
-#define APPROVER_AGS	(1u << AG_MEMBER | 1u << AG_TAGGED | \
-			    1u << AG_ADMIN | 1u << AG_OWNER)
 
 static void
 route_approver(struct reading *r, const struct hj *m)
@@ -190,7 +185,7 @@ route_approver(struct reading *r, const struct hj *m)
 	if (!prefix_parse_loose(&ap->route, m->name))
 		(void)fault(r, m->name_pos, "autoApprovers.routes: "
 		    "invalid prefix %s", quote(r, m->name));
-	owners_list(r, m, &ap->who, APPROVER_AGS, "auto approver");
+	owners_list(r, m, &ap->who, "auto approver");
 }
 
 /* Names of services or connectors and who advertises them: no effect. */
@@ -201,7 +196,7 @@ other_approvers(struct reading *r, const struct hj *o)
 	const struct hj *m;
 
 	for (m = o == NULL ? NULL : o->first; m != NULL; m = m->next)
-		owners_list(r, m, &who, APPROVER_AGS, "auto approver");
+		owners_list(r, m, &who, "auto approver");
 }
 
 void
@@ -227,8 +222,7 @@ read_approvers(struct reading *r, const struct hj *o)
 		ap = &r->p->approver[r->p->napprovers++];
 		ap->pos = in[EXIT]->name_pos;
 		ap->exit = true;
-		owners_list(r, in[EXIT], &ap->who, APPROVER_AGS,
-		    "auto approver");
+		owners_list(r, in[EXIT], &ap->who, "auto approver");
 	}
 	other_approvers(r, in[SERVICES]);
 	other_approvers(r, in[CONNECTORS]);

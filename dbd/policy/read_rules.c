@@ -195,7 +195,7 @@ grant_apps(struct reading *r, const struct hj *o, struct grant *g)
 	buf_free(&b);
 }
 
-/* Another alias than a tag is judged later. */
+/* What is no tag, whatever it is, is judged later. */
 static void
 grant_via(struct reading *r, const struct hj *list, struct grant *g)
 {
@@ -211,8 +211,7 @@ grant_via(struct reading *r, const struct hj *list, struct grant *g)
 		al = &g->via.v[g->via.n++];
 		al->pos = v->pos;
 		if (!lex_alias(al, v->text))
-			(void)fault(r, v->pos, "invalid alias format: %s",
-			    quote(r, v->text));
+			al->kind = AL_HOST;
 	}
 }
 

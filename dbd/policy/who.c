@@ -96,6 +96,25 @@ who_find(const struct who *w, struct slice token,
 }
 
 bool
+who_only(const struct who *w, const struct aliases *src,
+    const struct alias *dst)
+{
+	const struct pol_user *a, *b;
+	size_t i;
+
+	for (i = 0; i < src->n; i++) {
+		if (src->v[i].kind != AL_USER)
+			return false;
+		if (slice_eq(src->v[i].text, dst->text))
+			continue;
+		if (who_find(w, src->v[i].text, &a) != 1 ||
+		    who_find(w, dst->text, &b) != 1 || a != b)
+			return false;
+	}
+	return true;
+}
+
+bool
 who_domain(const struct tailnet_info *info, struct slice domain)
 {
 	size_t i;

@@ -17,5 +17,11 @@ bool		 who_domain(const struct tailnet_info *, struct slice);
  */
 size_t		 who_find(const struct who *, struct slice token,
 		    const struct pol_user **first);
+/*
+ * Every source is the user that dst names: by the same words, or by others
+ * that mean the same one user (policy.md 11.2).
+ */
+bool		 who_only(const struct who *, const struct aliases *src,
+		    const struct alias *dst);
 
 #endif

@@ -444,7 +444,7 @@ put(struct json_object *o, const char *name, struct json_object *v)
 	(void)json_object_object_add(o, name, v);
 }
 
-/* What a Node object says of routes and addresses. */
+/* What a Node object says of routes, addresses and tags. */
 static void
 put_routes(struct json_object *to, struct json_object *node)
 {
@@ -455,6 +455,7 @@ put_routes(struct json_object *to, struct json_object *node)
 	    json_object_get(allowed));
 	put(to, "primary", list_of(node, "PrimaryRoutes"));
 	put(to, "caps", object_of(node, "CapMap"));
+	put(to, "tags", list_of(node, "Tags"));
 }
 
 /* Rules of all chunks, in the order in which they are written. */

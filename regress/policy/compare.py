@@ -14,10 +14,17 @@ import sys
 
 sys.dont_write_bytecode = True
 
+import lexis
 import naive
+from nodes import text_range
 from runner import Runner
 
 LEVELS = ("L1", "L2", "L3", "L4")
+
+# What is optional there: counted and told, but no case fails by it.  dns is
+# not among them: it comes of the tailnet's settings and the service's own
+# names, not of the policy (policy.md 12.7).
+OPTIONAL = ("peer tags", "online", "whois")
 
 # Self capabilities that the service always sends, or sends for reasons
 # outside the policy; policy.md 12.3.
@@ -157,6 +164,43 @@ def norm_caps(caps):
             if k not in STRIPPED}
 
 
+def told(place, want, got):
+    """None, or the text of the first difference."""
+    try:
+        first_difference(place, want, got)
+    except Differs as d:
+        return str(d)
+    return None
+
+
+def by_peer(whois):
+    """The captured form, turned round: peer -> capabilities."""
+    return {p: no_null(entry["caps"])
+            for entry in whois or [] for p in entry["from"]}
+
+
+def holds(texts, address):
+    family, n = lexis.parse_address(address)
+    for s in texts:
+        if s == "*":
+            return True
+        r = text_range(s)
+        if r[0] == family and r[1] <= n <= r[2]:
+            return True
+    return False
+
+
+def capabilities(rules, from_, to):
+    """The values of all CapGrants that fit, one after the other."""
+    out = {}
+    for rule in rules or []:
+        for g in rule.get("CapGrant") or []:
+            if holds(rule["SrcIPs"], from_) and holds(g["Dsts"], to):
+                for name, values in g["CapMap"].items():
+                    out[name] = out.get(name, []) + (values or [])
+    return no_null(out)
+
+
 def addresses_of(n):
     return [n["ipv4"] + "/32", n["ipv6"] + "/128"]
 
@@ -203,9 +247,10 @@ class Case:
         if answer["ok"]:
             raise Differs("verdict", "refused: %s" % api.get("message"),
                           "accepted")
-        # a status of the service's own fault says nothing about the text
-        if "message" in self.skip or "code" in self.skip or \
-                "all-but-verdict" in self.skip:
+        # skip "code" is about the status alone, which no runner tells; but
+        # the text of a fault of the service itself (500) is about nothing
+        if "message" in self.skip or "all-but-verdict" in self.skip or \
+                api["code"] >= 500:
             return
         if answer.get("message") != api.get("message"):
             raise Differs("message", api.get("message"),
@@ -239,6 +284,8 @@ class Case:
                 norm_caps(self.case["capsets"][want["caps"]]),
                 norm_caps(have["caps"]))
             self.addresses(name, name, want, have)
+            first_difference(name + ".tags", self.tags(name, want),
+                             sorted(have["tags"]))
             wp, hp = want.get("peers") or {}, have["peers"]
             first_difference(name + ".peers", sorted(wp), sorted(hp))
             for p in sorted(wp):
@@ -256,6 +303,50 @@ class Case:
                 name + ".approves",
                 sorted(r for r in n.get("routes") or [] if r in approved),
                 sorted(got[name]["approves"]))
+
+    def tags(self, node, want):
+        return sorted(want.get("tags", self.case["nodes"][node].get("tags")
+                               or []))
+
+    def optional(self, got):
+        """(name, None or the text of a difference) of each optional field
+        that can be compared."""
+        seen = collections.defaultdict(set)
+        for _, want, _ in self.captured(got):
+            for p, view in (want.get("peers") or {}).items():
+                seen[p].add(not view.get("offline", False))
+        for name, want, have in self.captured(got):
+            for p, view in (want.get("peers") or {}).items():
+                place = "%s.peers.%s" % (name, p)
+                peer = have["peers"].get(p, {})
+                yield "peer tags", told(place + ".tags", self.tags(p, view),
+                                        sorted(peer.get("tags", [])))
+                # some were still told the one while others were told the
+                # other: not decided
+                if len(seen[p]) == 1:
+                    yield "online", told(place + ".online",
+                                         not view.get("offline", False),
+                                         peer.get("online"))
+            if "whois" in want:
+                yield "whois", told(name + ".whois", by_peer(want["whois"]),
+                                    self.whois(name, want, have))
+
+    def whois(self, name, want, have):
+        """Peer -> the capabilities that the filter gives it on the node, as
+        a client reckons them."""
+        out = {}
+        own = self.case["nodes"][name]
+        for p in want.get("peers") or {}:
+            caps = {}
+            for family in ("ipv4", "ipv6"):
+                caps[family] = capabilities(
+                    have["filter"], self.case["nodes"][p][family],
+                    own[family])
+            first_difference("%s.whois.%s" % (name, p), caps["ipv4"],
+                             caps["ipv6"])
+            if caps["ipv4"]:
+                out[p] = caps["ipv4"]
+        return out
 
     def addresses(self, place, node, want, have):
         """Addresses, AllowedIPs and PrimaryRoutes, as sets."""
@@ -313,6 +404,19 @@ def standard_users(raw, tailnet):
             for i, name in enumerate(tailnet.get("roles", {}))]
 
 
+def count_optional(case, answer, extra):
+    if not answer["ok"] or case.case["api"]["code"] != 200 or \
+            {"all", "all-but-verdict"} & set(case.skip):
+        return
+    try:
+        for name, why in case.optional(answer["nodes"]):
+            extra[name, why is None] += 1
+            if why is not None:
+                print("%s %s (optional): %s" % (case.case["id"], name, why))
+    except (Differs, KeyError, TypeError, AttributeError) as e:
+        print("%s (optional): %s" % (case.case["id"], e))
+
+
 def main(argv):
     if len(argv) != 3:
         print("usage: compare.py RUNNER|naive DIR", file=sys.stderr)
@@ -321,6 +425,7 @@ def main(argv):
     runner = None if argv[1] == "naive" else Runner(argv[1])
     total = collections.Counter()
     passed = collections.Counter()
+    extra = collections.Counter()
     good = 0
     for case in cases:
         if runner is None:
@@ -332,6 +437,7 @@ def main(argv):
             result = case.run(answer)
         except (KeyError, TypeError, AttributeError) as e:
             result = dict.fromkeys(LEVELS, "answer has no form: %r" % e)
+        count_optional(case, answer, extra)
         for level in LEVELS:
             total[category, level] += 1
             passed[category, level] += result[level] is None
@@ -346,6 +452,9 @@ def main(argv):
         print("%-12s %s" % (category, "  ".join(
             "%s %d/%d" % (x, passed[category, x], total[category, x])
             for x in LEVELS)))
+    print("optional     %s" % "  ".join(
+        "%s %d/%d" % (x, extra[x, True], extra[x, True] + extra[x, False])
+        for x in OPTIONAL))
     print("captures: %d/%d" % (good, len(cases)))
     return 0 if good == len(cases) and cases else 1
 

@@ -37,11 +37,11 @@ def normal(node):
             g["Dsts"] = sorted(g["Dsts"])
     out["ssh"] = compare.norm_ssh(node["ssh"], False, False)
     out["caps"] = compare.norm_caps(node["caps"])
-    for k in ("addrs", "allowed", "primary", "approves"):
+    for k in ("addrs", "allowed", "primary", "approves", "tags"):
         out[k] = sorted(node[k])
     out["peers"] = {
         name: dict(p, addrs=sorted(p["addrs"]), allowed=sorted(p["allowed"]),
-                   primary=sorted(p["primary"]),
+                   primary=sorted(p["primary"]), tags=sorted(p["tags"]),
                    caps=compare.no_null(p["caps"]))
         for name, p in node["peers"].items()}
     return out

@@ -37,6 +37,10 @@ def ssh(m, **parts):
                      "dst": [m.r.choice(m.tags)], "users": ["root"]}, parts)
 
 
+def period(m, text):
+    ssh(m, action="check", checkPeriod=text)
+
+
 def attr(m, **parts):
     entry(m, "nodeAttrs", {"target": [m.user()], "attr": ["x"]}, parts)
 
@@ -74,6 +78,13 @@ ACL = (
     lambda m: acl(m, src=["autogroup:tagged"], dst=["autogroup:self:*"]),
     lambda m: acl(m, src=["10.1.2.3"], dst=["*:*", "autogroup:self:*"]),
     lambda m: acl(m, src=["autogroup:danger-all"], dst=["autogroup:self:*"]),
+    lambda m: acl(m, src=[m.user(), "user:*@" + m.domains[0]],
+                  dst=["autogroup:self:*"]),
+    lambda m: acl(m, src=["autogroup:admin"], dst=["autogroup:self:*"]),
+    lambda m: acl(m, src=["autogroup:owner"], dst=["autogroup:self:22"]),
+    lambda m: acl(m, src=["autogroup:auditor"], dst=["autogroup:self:*"]),
+    lambda m: acl(m, src=[""]),
+    lambda m: acl(m, src=["\u00a0"]),
     lambda m: acl(m, proto="icmp", dst=["*:22"]),
     lambda m: acl(m, proto="47", dst=["*:*", "1.1.1.1:1-2"]),
     lambda m: acl(m, proto="4", dst=["*:22"]),
@@ -117,6 +128,34 @@ SSH = (
     lambda m: ssh(m, action="check", checkPeriod="168h0m1s"),
     lambda m: ssh(m, action="check", checkPeriod="-90m30.5s"),
     lambda m: ssh(m, checkPeriod="1h"),
+    lambda m: ssh(m, checkPeriod="-1m"),
+    lambda m: ssh(m, checkPeriod="200h"),
+    lambda m: ssh(m, checkPeriod="7x"),
+    lambda m: ssh(m, checkPeriod=""),
+    lambda m: period(m, "5"),
+    lambda m: period(m, "1d"),
+    lambda m: period(m, "1h 2m"),
+    lambda m: period(m, "1h2"),
+    lambda m: period(m, "1e3s"),
+    lambda m: period(m, ".s"),
+    lambda m: period(m, "h"),
+    lambda m: period(m, "Always"),
+    lambda m: period(m, " 1h"),
+    lambda m: period(m, "\u0664h"),
+    lambda m: period(m, "1\u00b5"),
+    lambda m: period(m, "9223372036854775808ns"),
+    lambda m: period(m, "-9223372036854775808ns"),
+    lambda m: period(m, "99999999999999999999y"),
+    lambda m: ssh(m, action="\u3000"),
+    lambda m: ssh(m, action="accept\u200b"),
+    lambda m: ssh(m, users=["root", "\u2028"]),
+    lambda m: ssh(m, users=["\u0085*\u00a0"]),
+    lambda m: ssh(m, src=[""]),
+    lambda m: ssh(m, dst=[""]),
+    lambda m: ssh(m, src=[m.tags[0]], dst=["autogroup:admin"]),
+    lambda m: ssh(m, src=["autogroup:tagged"], dst=["autogroup:auditor"]),
+    lambda m: ssh(m, src=["one@tail.test"], dst=["two@tail.test"]),
+    lambda m: ssh(m, src=[m.user(), "autogroup:admin"], dst=[m.user()]),
     # two in one entry
     lambda m: ssh(m, action="deny", users=[]),
     lambda m: ssh(m, users=["*"], acceptEnv=[""]),
@@ -146,6 +185,14 @@ GRANT = (
     lambda m: grant(m, via=[m.tags[0], "tag:absent"]),
     lambda m: grant(m, src=["*"], dst=["autogroup:self"]),
     lambda m: grant(m, src=[m.user(), m.tags[0]], dst=["autogroup:self"]),
+    lambda m: grant(m, src=["user:*@" + m.domains[0]],
+                    dst=["autogroup:self"]),
+    lambda m: grant(m, src=["autogroup:owner"], dst=["autogroup:self"]),
+    lambda m: grant(m, via=[""]),
+    lambda m: grant(m, via=["a:b"]),
+    lambda m: grant(m, via=[m.tags[0], "*"]),
+    lambda m: grant(m, via=[" " + m.tags[0]]),
+    lambda m: grant(m, dst=[""]),
     # two in one entry
     lambda m: grant(m, ip=[], src=["tag:absent"]),
     lambda m: grant(m, src=["tag:absent"], dst=["tag:gone"]),
@@ -163,6 +210,10 @@ ATTR = (
     lambda m: attr(m, ipPool=["100.115.93.0/24"]),
     lambda m: attr(m, ipPool=["100.100.0.0/16"]),
     lambda m: attr(m, ipPool=["10.0.0.0/8"]),
+    lambda m: attr(m, ipPool=["100.64.0.0/9"]),
+    lambda m: attr(m, ipPool=["100.64.0.0/10"]),
+    lambda m: attr(m, ipPool=["100.81.0.1"]),
+    lambda m: attr(m, target=[""]),
 )
 
 
@@ -200,6 +251,10 @@ TESTS = (
     lambda m: test(m, accept=["10.0.0.1/32:22"]),
     lambda m: test(m, accept=["no-such-host:22"]),
     lambda m: test(m, accept=["autogroup:internet:22"]),
+    lambda m: test(m, accept=["*:22"]),
+    lambda m: test(m, accept=[], deny=["*:22"]),
+    lambda m: test(m, src="autogroup:it-admin"),
+    lambda m: test(m, src=" " + m.user()),
     lambda m: test(m, accept=["tag:absent:22"]),
     lambda m: sshtest(m, src=""),
     lambda m: sshtest(m, dst=[]),
@@ -210,6 +265,12 @@ TESTS = (
     lambda m: sshtest(m, deny=[]),
     lambda m: sshtest(m, accept=["root"]),
     lambda m: sshtest(m, dst=["198.51.100.77"]),
+    lambda m: sshtest(m, dst=["a:b:c"]),
+    lambda m: sshtest(m, dst=[""]),
+    lambda m: sshtest(m, dst=["autogroup:nonroot"]),
+    lambda m: sshtest(m, dst=["autogroup:bogus"]),
+    lambda m: sshtest(m, dst=["autogroup:shared"]),
+    lambda m: sshtest(m, dst=["a:b:c", "autogroup:internet"]),
 )
 MEANING = (ACL, SSH, GRANT, ATTR, LATER, TESTS)
 
@@ -228,6 +289,12 @@ def nested(m):
     group(m, "group:x-outer", [m.user(), "group:x-inner", "group:dev"])
     group(m, "group:x-inner", ["group:x-other"])
     group(m, "group:x-other", [])
+
+
+def bad_key(m):
+    """Its place is among the others, from the last to the first."""
+    group(m, m.r.choice(("dev", "group", "z")), [m.user()])
+    group(m, "group:x", ["group:y"])
 
 
 def host(m, name, value):
@@ -279,6 +346,20 @@ READING = (
     lambda m: group(m, "group:y", "ann@tail.test"),
     lambda m: group(m, "group:y", [1]),
     nested,
+    bad_key,
+    # null where there must be a string
+    lambda m: group(m, "group:y", [None]),
+    lambda m: host(m, "y", None),
+    lambda m: acl(m, src=[m.user(), None]),
+    lambda m: acl(m, dst=[None]),
+    lambda m: ssh(m, users=["root", None]),
+    lambda m: ssh(m, acceptEnv=[None]),
+    lambda m: grant(m, ip=[None]),
+    lambda m: grant(m, via=[None]),
+    lambda m: attr(m, attr=[None]),
+    lambda m: owner(m, [None]),
+    lambda m: acl(m, dst=["1.1.1.1:+80"]),
+    lambda m: grant(m, ip=["tcp:1-+9"]),
     lambda m: host(m, "a@b", "10.0.0.1"),
     lambda m: host(m, "a:b", "10.0.0.1"),
     lambda m: host(m, "y", "10.0.0.256"),

@@ -2,7 +2,7 @@
 """Random policies and topologies, one for each seed.
 
 gen.py SEED prints the runner's input for one seed.  Most policies are valid
-and have rules that hit; a fifth is not, mostly by one fault, and 2,000 seeds
+and have rules that hit; a quarter is not, mostly by one fault, and 2,000 seeds
 in a row meet every fault of faults.py.
 """
 
@@ -46,8 +46,13 @@ LOGINS = ("root", "ubuntu", "autogroup:nonroot", "web-1", "tag:web",
           "localpart:ann")
 
 
+ROLES = reading.ROLES
+PERIODS = ("always", "1h", "12h30m", "0s", "168h", "90s", "0", "-0", "+1h",
+           "1.5h", "1h0.25s", ".5m", "1.m", "2h3m4s5ms6us7ns", "1\u00b5s")
+
 # What a seed makes: by its remainder.  The rest is meant to be valid.
-KINDS = {3: "fault", 13: "fault", 7: "text", 17: "two"}
+KINDS = {3: "fault", 9: "fault", 13: "fault", 7: "text", 17: "two"}
+FAULTS = [k for k in range(20) if KINDS.get(k) == "fault"]
 
 
 class Maker:
@@ -157,10 +162,28 @@ class Maker:
         if kind == "tag":
             return self.r.choice(self.tags)
         if kind == "role":
-            return self.r.choice(("autogroup:owner", "autogroup:admin"))
+            return self.role()
         if kind == "domain":
             return "user:*@" + self.r.choice(self.domains)
         return "autogroup:" + kind
+
+    def role(self):
+        """Mostly one that somebody has."""
+        return self.r.choice(ROLES[:2] * 3 + ROLES)
+
+    def other_name(self):
+        """A user by its name, also where others go by the e-mail."""
+        u = self.r.choice(self.users)
+        return self.r.choice((u["name"], u["email"] or u["name"])) + "@"
+
+    def keeper(self):
+        """Who may own a tag or have routes approved."""
+        return self.r.choice((self.user(), self.user(), self.group(),
+                              self.group(), self.r.choice(self.tags),
+                              self.r.choice(self.tags),
+                              self.r.choice(self.tags), self.role(),
+                              self.r.choice(("autogroup:member",
+                                             "autogroup:tagged"))))
 
     def place(self):
         """An alias by address."""
@@ -202,7 +225,8 @@ class Maker:
         return out
 
     def self_source(self):
-        return self.r.choice((self.user(), self.group(), "autogroup:member"))
+        return self.r.choices((self.user(), self.group(), "autogroup:member",
+                               "autogroup:members"), (4, 4, 4, 1))[0]
 
     def hostport(self, host, ports):
         """IPv6 in brackets, mostly: the last colon decides anyway."""
@@ -233,9 +257,7 @@ class Maker:
             t["hosts"] = self.hosts
         t["tagOwners"] = {}
         for tag in self.tags + (["tag:spare"] if self.chance(0.3) else []):
-            t["tagOwners"][tag] = self.words(
-                lambda: self.r.choice((self.user(), self.group(),
-                                       self.r.choice(self.tags))), 0, 2)
+            t["tagOwners"][tag] = self.words(self.keeper, 0, 2)
 
     def acl(self):
         rule = {"action": "accept"}
@@ -305,6 +327,8 @@ class Maker:
         for _ in range(self.r.randint(1, 2)):
             if self.chance(0.15):
                 dst.append("autogroup:internet")
+            elif self.chance(0.1):
+                dst.append("*")
             elif routes and self.chance(0.8):
                 dst.append(self.r.choice(routes))
             else:
@@ -320,23 +344,24 @@ class Maker:
     def ssh(self):
         rule = {"action": self.r.choice(("accept", "accept", "check"))}
         if rule["action"] == "check" and self.chance(0.5):
-            rule["checkPeriod"] = self.r.choice(("always", "1h", "12h30m",
-                                                 "0s", "168h", "90s"))
+            rule["checkPeriod"] = self.r.choice(PERIODS)
         src = self.words(lambda: self.r.choice(
             (self.user(), self.group(), self.r.choice(self.tags),
-             "autogroup:member", "autogroup:tagged",
+             "autogroup:member", "autogroup:tagged", self.role(),
              "user:*@" + self.r.choice(self.domains))), 1, 3)
         tagged = any(s.startswith("tag:") or s == "autogroup:tagged"
                      for s in src)
         kinds = ["autogroup:tagged"] + self.tags
         if not tagged:
-            kinds += ["autogroup:member", "autogroup:self", "autogroup:self"]
+            kinds += ["autogroup:member", "autogroup:self", "autogroup:self",
+                      self.role()]
         rule["src"] = src
         rule["dst"] = self.words(lambda: self.r.choice(kinds), 1, 3)
-        if self.chance(0.1):
-            u = self.user()
-            rule["src"] = [u]
-            rule["dst"] = [u]
+        if self.chance(0.15):
+            u = self.r.choice(self.users)
+            names = [u["name"] + "@"] + [u["email"]] * (u["email"] != "")
+            rule["src"] = self.words(lambda: self.r.choice(names), 1, 2)
+            rule["dst"] = [self.r.choice(names)]
         logins = LOGINS + tuple("localpart:*@" + d for d in self.domains) * 2
         rule["users"] = self.words(lambda: self.r.choice(logins), 1, 3)
         if self.chance(0.2):
@@ -361,9 +386,7 @@ class Maker:
 
     def approvers(self):
         def who():
-            return self.words(lambda: self.r.choice(
-                (self.user(), self.group(), self.r.choice(self.tags),
-                 self.r.choice(self.tags))), 0, 2)
+            return self.words(self.keeper, 0, 2)
         out = {"routes": {p: who() for p in self.some(
             ROUTES + ("0.0.0.0/0", "::/0") + (WIDE if self.wide else ()),
             1, 5)}}
@@ -438,8 +461,8 @@ class Maker:
         for _ in range(self.r.randint(1, 3)):
             t = {"src": self.r.choice((self.user(), self.group(),
                                        self.r.choice(self.tags),
-                                       self.address(), self.user(),
-                                       "autogroup:tagged"))}
+                                       self.address(), self.other_name(),
+                                       self.role(), "autogroup:tagged"))}
             proto = self.r.choice(("", "", "", "tcp", "udp", "6", "sctp"))
             if proto != "":
                 t["proto"] = proto
@@ -447,6 +470,8 @@ class Maker:
                 host = self.r.choice((self.user(), self.group(),
                                       self.r.choice(self.tags),
                                       self.address(), self.address(),
+                                      self.role(), self.other_name(),
+                                      "autogroup:danger-all",
                                       "10.1.2.3", "1.1.1.1"))
                 if self.hosts and self.chance(0.2):
                     host = self.r.choice(sorted(self.hosts))
@@ -481,7 +506,9 @@ class Maker:
                                        self.group(), self.address(),
                                        self.r.choice(self.tags)))}
             dst = self.r.choice((self.user(), self.address(),
-                                 self.r.choice(self.tags),
+                                 self.r.choice(self.tags), self.role(),
+                                 self.other_name(), "*",
+                                 "autogroup:danger-all",
                                  "autogroup:member", "autogroup:tagged"))
             # Open: autogroup:self with a source that is more than one user
             if "@" in t["src"] and self.chance(0.2):
@@ -549,16 +576,29 @@ class Maker:
                 "nodes": self.nodes}
 
 
+def padded(maker, word):
+    """A word with white space at one end or at both."""
+    def space():
+        return "".join(maker.some(lexis.SPACE, 0, 2))
+    return space() + word + maker.r.choice(lexis.SPACE)
+
+
 def pad(maker, tree):
-    """White space around aliases, where 3.1 removes it."""
+    """White space around words, where 3.1 and 11.1 remove it."""
     for section, keys in (("acls", ("src",)), ("grants", ("src", "dst")),
-                          ("ssh", ("src", "dst", "users")),
-                          ("nodeAttrs", ("target",))):
+                          ("ssh", ("src", "dst", "users", "action")),
+                          ("nodeAttrs", ("target",)),
+                          ("sshTests", ("src", "dst"))):
         for entry in tree.get(section) or []:
             for key in keys:
                 words = entry.get(key)
-                if words and maker.chance(0.02):
-                    words[0] = maker.r.choice((" ", "\t", "\n")) + words[0]
+                if not words or not maker.chance(0.04):
+                    continue
+                if isinstance(words, str):
+                    entry[key] = padded(maker, words)
+                else:
+                    i = maker.r.randrange(len(words))
+                    words[i] = padded(maker, words[i])
 
 
 def make(seed):
@@ -577,7 +617,7 @@ def case(seed):
         m.sshtests()
     kind = KINDS.get(seed % 20)
     if kind == "fault":
-        faults.spoil(m, seed // 10)
+        faults.spoil(m, seed // 20 * len(FAULTS) + FAULTS.index(seed % 20))
     elif kind == "two":
         faults.spoil_twice(m)
     else:

@@ -188,7 +188,7 @@ def domain_of(alias):
 
 # ---- ports and protocols -------------------------------------------------
 
-INTEGER = re.compile(r"[+-]?[0-9]+\Z")
+INTEGER = re.compile(r"[0-9]+\Z")
 
 
 def port_number(s):
@@ -303,7 +303,7 @@ def parse_duration(s):
     while rest != "":
         m = re.match(r"([0-9]*)(?:\.([0-9]*))?", rest)
         whole, part = m.group(1), m.group(2)
-        if whole == "" and not part:
+        if whole == "" and not part or int(whole or "0") > 1 << 63:
             raise bad
         rest = rest[m.end():]
         unit = re.match(r"[^0-9.]*", rest).group(0)
@@ -316,7 +316,9 @@ def parse_duration(s):
         total += int(whole or "0") * UNITS[unit]
         if part:
             total += int(part) * UNITS[unit] // 10 ** len(part)
-    if total > (1 << 63) - 1:
+        if total > 1 << 63:
+            raise bad
+    if total == 1 << 63 and not negative:
         raise bad
     return -total if negative else total
 

@@ -287,6 +287,13 @@ class Tailnet:
                 [(t, t) for t in targets])
         return out
 
+    def via_dst(self, g, alias):
+        """A destination of a via grant.  Open: "*" of one that has only app;
+        as in a CapGrant (4.1), which is not the internet."""
+        if g.ip:
+            return self.resolve_dst(alias)
+        return [((r,), s) for r, s in self.resolve(alias)]
+
     def via_rules(self, g, ports, node):
         """8: only on nodes with a via tag."""
         if not any(a.text in node.tags for a in g.via):
@@ -303,7 +310,7 @@ class Tailnet:
                 if node.is_exit:
                     rows += self.resolve_dst(a)
                 continue
-            rows += [(ranges, s) for ranges, s in self.resolve_dst(a)
+            rows += [(ranges, s) for ranges, s in self.via_dst(g, a)
                      if routes_hit(node, ranges)]
         if not rows:
             return []
@@ -466,11 +473,14 @@ class Tailnet:
         return include, exclude, by_primary
 
     def grant_covers(self, g, route):
-        """Does a destination of a via grant overlap a route?"""
+        """Does a destination of a via grant overlap a route?  Open: "*" and
+        exit routes.  10.3 names autogroup:internet alone; but by 8 what is
+        granted is reached only by way of the tags, and "*" is the internet
+        too: without this an untagged exit node could be used all the same."""
         for a in g.dst:
             if self.members(a) is not None or is_self(a):
                 continue
-            found = [r for ranges, _ in self.resolve_dst(a)
+            found = [r for ranges, _ in self.via_dst(g, a)
                      for r in ranges]
             if route.is_exit:
                 if covers_internet(found):
@@ -602,6 +612,7 @@ class Tailnet:
                 "peers": peers,
                 "approves": [r.text for r in n.advertised
                              if self.approves(n, r)],
+                "tags": list(n.tags),
             }
         return nodes
 
@@ -617,6 +628,7 @@ class Tailnet:
                 "allowed": own + [r.text for r in shown],
                 "primary": [r.text for r in shown if not r.is_exit],
                 "caps": caps,
+                "tags": list(peer.tags),
                 "online": peer.online}
 
     # ---- 14: auto approval -----------------------------------------------

@@ -2,11 +2,19 @@
 """props.py RUNNER [--count N] [--seed S]: what must hold of every policy,
 whatever its rules are.
 
-  deny      without a rule nobody has a filter, a peer or a capability to use;
-  order     the order of acls and of grants changes neither the peers nor the
-            set of (source, destination, ports, protocol);
-  more      a rule added never takes a peer or an access away;
-  family    in a policy of identities, an access by IPv4 is one by IPv6.
+  deny      without a rule nobody has a filter, a peer or a capability to use,
+            without ssh nobody a login, without nodeAttrs nobody an attribute;
+  order     the order of rules, and of words in them, changes neither peers,
+            routes, logins and attributes nor the set of (source,
+            destination, ports, protocol);
+  more      a rule added, also one of ssh, with via, or of nodeAttrs, never
+            takes a peer, an access, a login or an attribute away, and
+            without via no route;
+  family    in a policy of identities, what IPv4 may IPv6 may: access, caps,
+            logins and addresses of peers;
+  via       of grants with via only nodes with such a tag get rules, and who
+            has neither tag nor route is led to them alone, a route by one;
+  attrs     nodeAttrs change capabilities and, by disable-ipv4, addresses.
 
 The runner is one of README's protocol, or the word "naive".  Exit status 0
 if every property holds on every seed.
@@ -19,12 +27,17 @@ import sys
 
 sys.dont_write_bytecode = True
 
+import compare
 import gen
 import naive
 from runner import Runner
 
 PLAIN = ("groups", "hosts", "tagOwners", "acls", "grants", "autoApprovers",
-         "nodeAttrs")
+         "nodeAttrs", "ssh")
+BASE_CAPS = {naive.FILE_SHARING, naive.SSH_CAP, naive.IS_ADMIN,
+             naive.IS_OWNER}
+ROUTE = "10.9.0.0/16"
+LISTS = ("src", "dst", "users", "via", "target", "attr")
 
 
 class Broken(Exception):
@@ -82,6 +95,33 @@ def access(nodes):
     return out
 
 
+def logins(nodes):
+    """Who gets in where and as whom, piece by piece."""
+    return {(name, p["nodeIP"], user, local,
+             json.dumps(rule["action"], sort_keys=True),
+             json.dumps(rule.get("acceptEnv") or []))
+            for name, n in nodes.items() for rule in n["ssh"]
+            for p in rule["principals"]
+            for user, local in rule["sshUsers"].items()}
+
+
+def attributes(nodes):
+    return {(name, key) for name, n in nodes.items() for key in n["caps"]}
+
+
+def routes(nodes):
+    """(viewer, peer, route), without the peer's own addresses."""
+    return {(name, p, r) for name, n in nodes.items()
+            for p, view in n["peers"].items()
+            for r in set(view["allowed"]) - set(view["addrs"])}
+
+
+def reachable(nodes):
+    """(viewer, route), by way of whomever; also who has it itself."""
+    return {(viewer, r) for viewer, _, r in routes(nodes)} | \
+        {(name, r) for name, n in nodes.items() for r in n["allowed"]}
+
+
 def deny(asker, m, tree):
     for section in ("acls", "grants"):
         empty = {k: v for k, v in tree.items()
@@ -94,6 +134,13 @@ def deny(asker, m, tree):
             if n["filter"]:
                 raise Broken("an empty %s gives %s a filter"
                              % (section, name))
+    bare = {k: v for k, v in tree.items() if k not in ("ssh", "nodeAttrs")}
+    for section in ({}, {"ssh": [], "nodeAttrs": []}):
+        for name, n in asker.ask(m, dict(bare, **section)).items():
+            if n["ssh"]:
+                raise Broken("logins at %s without ssh" % name)
+            if set(compare.norm_caps(n["caps"])) - BASE_CAPS:
+                raise Broken("attributes of %s without nodeAttrs" % name)
 
 
 def same(what, before, after):
@@ -106,34 +153,36 @@ def same(what, before, after):
 def order(asker, m, tree):
     nodes = asker.ask(m, tree)
     mixed = copy.deepcopy(tree)
-    for section in ("acls", "grants"):
-        if section in mixed:
-            m.r.shuffle(mixed[section])
-            for rule in mixed[section]:
-                m.r.shuffle(rule["src"])
-                m.r.shuffle(rule["dst"])
+    for section in ("acls", "grants", "ssh", "nodeAttrs"):
+        m.r.shuffle(mixed.get(section, []))
+        for rule in mixed.get(section, []):
+            for words in LISTS:
+                m.r.shuffle(rule.get(words, []))
     other = asker.ask(m, mixed)
-    same("peers by another order", peers(nodes), peers(other))
-    same("access by another order", access(nodes), access(other))
+    for what in (peers, access, logins, attributes, routes):
+        same("%s by another order" % what.__name__, what(nodes), what(other))
 
 
 def more(asker, m, tree):
     nodes = asker.ask(m, tree)
     m.with_via = False
-    larger = copy.deepcopy(tree)
-    section = m.r.choice(("acls", "grants"))
-    rule = m.acl() if section == "acls" else m.grant()
-    rules = larger.setdefault(section, [])
-    rules.insert(m.r.randrange(len(rules) + 1), rule)
-    other = asker.ask(m, larger)
-    lost = peers(nodes) - peers(other)
-    if lost:
-        raise Broken("a rule more took away the peers %s"
-                     % sorted(lost)[:3])
-    lost = access(nodes) - access(other)
-    if lost:
-        raise Broken("a rule more took away %s"
-                     % sorted(lost, key=str)[:3])
+    always = (peers, access, logins, attributes)
+    for section, make, kept in (
+            ("acls", m.acl, always + (reachable,)),
+            ("grants", m.grant, always + (reachable,)),
+            ("grants", lambda: m.via_grant(
+                {"src": m.words(m.source, 1, 2)}), always),
+            ("ssh", m.ssh, always + (routes,)),
+            ("nodeAttrs", m.attr, always + (routes,))):
+        larger = copy.deepcopy(tree)
+        rules = larger.setdefault(section, [])
+        rules.insert(m.r.randrange(len(rules) + 1), make())
+        other = asker.ask(m, larger)
+        for what in kept:
+            lost = what(nodes) - what(other)
+            if lost:
+                raise Broken("one more of %s took away %s: %s" % (
+                    section, what.__name__, sorted(lost, key=str)[:3]))
 
 
 def family(asker, m, tree):
@@ -151,14 +200,80 @@ def family(asker, m, tree):
             rule["src"] = [m.self_source()]
             rule["dst"].append("autogroup:self:22")
         tree["acls"].append(rule)
-    other = {n["ipv4"]: n["ipv6"] for n in m.nodes}
-    other.update({v6: v4 for v4, v6 in other.items()})
-    found = access(asker.ask(m, tree))
+    tree["grants"] = [{"src": m.words(m.identity, 1, 2),
+                       "dst": m.words(m.identity, 1, 2), "app": m.app()}]
+    tree["ssh"] = [m.ssh() for _ in range(m.r.randint(1, 2))]
+    other = {}
+    for n in m.nodes:
+        for x, y in ((n["ipv4"], n["ipv6"]),
+                     (n["ipv4"] + "/32", n["ipv6"] + "/128")):
+            other[x], other[y] = y, x
+    nodes = asker.ask(m, tree)
+    found = access(nodes)
     mirrored = {(x[0], other[x[1]], other[x[2]]) + x[3:] for x in found}
-    same("IPv4 and IPv6", found, mirrored)
+    same("access by IPv4 and IPv6", found, mirrored)
+    found = logins(nodes)
+    same("logins by IPv4 and IPv6", found,
+         {(x[0], other[x[1]]) + x[2:] for x in found})
+    found = {(a, b, ip) for a, n in nodes.items()
+             for b, view in n["peers"].items() for ip in view["addrs"]}
+    same("addresses of IPv4 and IPv6", found,
+         {(a, b, other[ip]) for a, b, ip in found})
 
 
-PROPERTIES = (deny, order, more, family)
+def via(asker, m, tree):
+    """Grants with via alone, and routers that compete for one route."""
+    for n in m.nodes:
+        if m.chance(0.3):
+            n["tags"] = n["tags"] or [m.r.choice(m.tags)]
+            n["routes"] = sorted({ROUTE, *n["routes"]})
+            n["approved"] = list(n["routes"])
+    g = m.via_grant({"src": m.words(m.source, 1, 2)})
+    if m.chance(0.7):
+        g["dst"].append(m.r.choice((ROUTE, "*")))
+    tree = {k: v for k, v in tree.items() if k not in ("acls", "ssh")}
+    tree["grants"] = [g]
+    nodes = asker.ask(m, tree)
+    tagged = {n["name"] for n in m.nodes if set(n["tags"]) & set(g["via"])}
+    plain = {n["name"] for n in m.nodes
+             if n["name"] not in tagged and not n["approved"]}
+    for name, n in nodes.items():
+        if n["filter"] and name not in tagged:
+            raise Broken("%s has rules, but no tag of via" % name)
+    seen = set()
+    for viewer, peer, route in sorted(routes(nodes)):
+        if viewer not in plain:
+            continue
+        if peer not in tagged:
+            raise Broken("%s is led to %s, which has no tag of via"
+                         % (viewer, peer))
+        if (viewer, route) in seen:
+            raise Broken("%s is led to two for %s" % (viewer, route))
+        seen.add((viewer, route))
+
+
+def attrs(asker, m, tree):
+    tree.setdefault("nodeAttrs", []).append(m.attr())
+    nodes = asker.ask(m, tree)
+    other = asker.ask(m, {k: v for k, v in tree.items() if k != "nodeAttrs"})
+    for what in (peers, access, logins, routes):
+        same("%s by nodeAttrs" % what.__name__, what(other), what(nodes))
+    given = {a for entry in tree["nodeAttrs"] for a in entry.get("attr", [])}
+    if "funnel" in given:
+        given |= set(naive.FUNNEL)
+    won = attributes(nodes) - attributes(other)
+    if attributes(other) - attributes(nodes):
+        raise Broken("nodeAttrs took an attribute away")
+    if {key for _, key in won} - given:
+        raise Broken("attributes that no entry gives: %s" % sorted(won)[:3])
+    lost = {name for name, n in nodes.items()
+            if n["addrs"] != other[name]["addrs"]}
+    if lost != {name for name, key in attributes(nodes)
+                if key == "disable-ipv4"}:
+        raise Broken("addresses of %s" % sorted(lost))
+
+
+PROPERTIES = (deny, order, more, family, via, attrs)
 
 
 def main():

@@ -106,7 +106,14 @@ def string(v, what):
 
 
 def strings(v, what):
-    return [string(x, what) for x in listing(v, what)]
+    """Open: null in a list; no string here, for 1 tells only that null in
+    the place of a list means its absence."""
+    out = []
+    for x in listing(v, what):
+        if x is None:
+            raise type_fault(what, "a string")
+        out.append(string(x, what))
+    return out
 
 
 def boolean(v, what):
@@ -146,13 +153,12 @@ def decode(text):
 
 
 def read_groups(policy, v):
-    pairs = mapping(v, "groups")
-    for name, _ in pairs:
+    # descending byte order of the keys decides which fault is the first.
+    # Open: whether a bad key comes before; here it has its place among them
+    for name, users in sorted(mapping(v, "groups"),
+                              key=lambda p: p[0].encode(), reverse=True):
         if not name.startswith("group:"):
             raise Fault("group must start with 'group:', got: " + quote(name))
-    # descending byte order of the keys decides which fault is the first
-    for name, users in sorted(pairs, key=lambda p: p[0].encode(),
-                              reverse=True):
         if isinstance(users, str):
             raise Fault("group value must be an array of users: group %s "
                         "got string: %s" % (quote(name), quote(users)))
@@ -172,7 +178,9 @@ def read_hosts(policy, v):
     for name, value in mapping(v, "hosts"):
         if "@" in name or ":" in name or name == "":
             raise Fault("invalid hostname: " + quote(name))
-        address = string(value, "host")
+        if not isinstance(value, str):
+            raise type_fault("host", "a string")
+        address = value
         prefix = lexis.parse_prefix(address)
         if prefix is None:
             raise Fault("hostname contains invalid IP address: hostname %s "
@@ -247,6 +255,14 @@ def parse_ip(s):
         raise lexis.port_fault(parts[-1], why)
 
 
+def via_alias(s):
+    """8: whatever is no tag gets one message, so it need not be an alias."""
+    try:
+        return lexis.parse_alias(s)
+    except Fault:
+        return lexis.Alias("nothing", s)
+
+
 def read_grants(policy, v):
     policy.grants = []
     for entry in listing(v, "grants"):
@@ -259,7 +275,7 @@ def read_grants(policy, v):
                for name, value in mapping(m.get("app"), "app")]
         for _, values in app:
             listing(values, "app")
-        via = [lexis.parse_alias(s) for s in strings(m.get("via"), "via")]
+        via = [via_alias(s) for s in strings(m.get("via"), "via")]
         policy.grants.append(Record(src=src, dst=dst, ip=ip, app=app,
                                     via=via))
 
@@ -437,7 +453,9 @@ class Checker:
     @staticmethod
     def self_sources(src, wildcard):
         for a in src:
-            if a.kind in ("user", "group") or a.text == "autogroup:member":
+            # members is the old word for member (4.1)
+            if a.kind in ("user", "group") or a.text in (
+                    "autogroup:member", "autogroup:members"):
                 continue
             if wildcard and a.kind == "any":
                 continue
@@ -523,6 +541,13 @@ class Checker:
             self.ssh_pair(rule.src, a)
         self.period(rule)
 
+    def same_user(self, a, b):
+        """11.2 by identity: two names of one user."""
+        if a == b:
+            return True
+        x, y = find_users(self.users, a), find_users(self.users, b)
+        return len(x) == 1 and len(y) == 1 and x[0] is y[0]
+
     def ssh_source(self, a):
         if a.kind in ("prefix", "host", "any"):
             raise Fault("alias not supported for SSH source: " + a.kind,
@@ -561,8 +586,7 @@ class Checker:
                 % quote(a.text))
         self.defined(a)
 
-    @staticmethod
-    def ssh_pair(src, a):
+    def ssh_pair(self, src, a):
         tagged = any(s.kind == "tag" or s.text == "autogroup:tagged"
                      for s in src)
         if a.kind == "user":
@@ -570,7 +594,8 @@ class Checker:
                 raise Fault("tags in SSH source cannot access user-owned "
                             "devices (%s); use autogroup:tagged or specific "
                             "tags as destinations instead" % a.text)
-            if any(s.kind != "user" or s.text != a.text for s in src):
+            if any(s.kind != "user" or not self.same_user(s.text, a.text)
+                   for s in src):
                 raise Fault("user destination requires source to contain "
                             "only that same user %s; use autogroup:self "
                             "instead for same-user SSH access"
@@ -579,9 +604,11 @@ class Checker:
             raise Fault("autogroup:self destination requires source to "
                         "contain only users or groups, not tags or "
                         "autogroup:tagged")
-        if a.text == "autogroup:member" and tagged:
-            raise Fault("tags in SSH source cannot access autogroup:member "
-                        "(user-owned devices)")
+        # the text is known for member; a role's devices are users' as well
+        if a.text in ("autogroup:member",) + ROLES and tagged:
+            raise Fault("tags in SSH source cannot access %s (user-owned "
+                        "devices)" % a.text,
+                        loose=a.text != "autogroup:member")
 
     @staticmethod
     def period(rule):
@@ -615,7 +642,8 @@ class Checker:
 
     @staticmethod
     def pool(s):
-        prefix = lexis.parse_prefix(s)
+        # Open: an address alone; no prefix here, as in 14
+        prefix = lexis.parse_prefix(s, bare=False)
         if prefix is None:
             raise Fault("invalid prefix: " + quote(s), loose=True)
         if not lexis.inside(prefix.range, CGNAT.range):
@@ -659,6 +687,8 @@ class Checker:
             return False
         if len(ranges) != 1 or ranges[0][0] != ranges[0][1]:
             return False
+        # Open: "*", which the text does not name; it is no single host, and
+        # a test of it says nothing
         if alias.text == "autogroup:internet" or alias.kind == "any":
             return False
         if alias.kind == "prefix":

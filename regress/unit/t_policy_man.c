@@ -1,6 +1,7 @@
 /*
  * The examples of headscaled.policy(5) are policies: each display that
- * follows a line .\" example is compiled.  The forms that the sections show
+ * follows a line .\" example is compiled, made into rules, loaded, and its
+ * tests are run against the nodes below.  The forms that the sections show
  * are not.
  */
 
@@ -14,19 +15,31 @@
 #include <cmocka.h>
 
 #include "dbd/policy/arena.h"
-#include "dbd/policy/ast.h"
+#include "regress/lib/polkit.h"
 
 #define PAGE		"man/headscaled.policy.5"
 #define MARK		".\\\" example\n"
 #define EXAMPLES	5	/* at least */
-#define S(s)		{ s, sizeof(s) - 1 }
+#define TESTED		3	/* of them, with tests of both kinds */
 
-static const struct pol_user users[] = {
-	{ 1, S("alice"), S("alice@example.com"), S(""), 2 },
-	{ 2, S("bob"), S("bob@example.com"), S(""), 0 }
-};
-static const struct slice domains[] = { S("example.com") };
-static const struct tailnet_info info = { users, 2, domains, 1, false };
+/* Those that the page speaks of, and what they have. */
+static struct polkit *
+tailnet(void)
+{
+	struct polkit *k = polkit_new();
+
+	(void)polkit_user(k, "alice@example.com", 2);
+	(void)polkit_user(k, "bob@example.com", 0);
+	(void)polkit_node(k, "desk", 1, "", "");
+	(void)polkit_node(k, "phone", 1, "", "");
+	(void)polkit_node(k, "laptop", 2, "", "");
+	(void)polkit_node(k, "web", 0, "tag:web", "");
+	(void)polkit_node(k, "db", 0, "tag:db", "");
+	(void)polkit_node(k, "nas", 0, "tag:nas", "");
+	(void)polkit_node(k, "router", 0, "tag:router",
+	    "192.168.7.0/24 0.0.0.0/0 ::/0");
+	return k;
+}
 
 static void
 page(struct buf *b)
@@ -82,43 +95,64 @@ display(const char *p, struct buf *out)
 	return p;
 }
 
+/* How many entries its tests and sshTests have. */
 static void
-takes(const struct buf *policy)
+count_tests(struct polkit *k, struct slice text, size_t *n, size_t *nssh)
 {
-	struct buf text = { 0 }, detail = { 0 };
 	struct arena *a = arena_new((size_t)64 * 1024 * 1024);
-	struct pol_error err;
 	const struct policy *p;
 
-	memset(&err, 0, sizeof(err));
-	err.text = &text;
-	err.detail = &detail;
-	p = policy_read(a, buf_slice_of(policy), &info, &err);
-	if (p == NULL)
-		fail_msg("%.*sline %u: %.*s", (int)policy->n,
-		    (char *)policy->p, err.pos.line, (int)text.n,
-		    (char *)text.p);
+	p = policy_read(a, text, &k->info, &k->err);
+	assert_non_null(p);
 	assert_true(p->has_acls || p->has_grants);
-	buf_free(&text);
-	buf_free(&detail);
+	*n = p->ntests;
+	*nssh = p->nssh_tests;
 	arena_free(a);
+}
+
+/* The policy is taken; its tests pass here, but not where nobody is. */
+static bool
+takes(struct buf *policy, size_t *n, size_t *nssh)
+{
+	struct polkit *k = tailnet();
+	const char *text;
+
+	count_tests(k, buf_slice_of(policy), n, nssh);
+	buf_u8(policy, '\0');
+	text = (const char *)policy->p;
+	if (polkit_compile(k, text, true) != 0)
+		fail_msg("%sline %u: %s\n%s", text, k->err.pos.line,
+		    polkit_why(k), polkit_detail(k));
+	assert_non_null(k->pol);
+	assert_true(k->pol->nrows != 0);
+	k->topo.nnodes = 0;
+	if (polkit_compile(k, text, true) !=
+	    (*n + *nssh != 0 ? -1 : 0))
+		fail_msg("%s%s", text, polkit_why(k));
+	assert_true(k->tests_failed == (*n + *nssh != 0));
+	polkit_free(k);
+	return *n + *nssh != 0;
 }
 
 static void
 examples(void **state)
 {
 	struct buf man = { 0 }, policy = { 0 };
+	size_t n = 0, tested = 0, tests = 0, ssh = 0, i, k;
 	const char *p;
-	size_t n = 0;
 
 	(void)state;
 	page(&man);
 	for (p = (char *)man.p; (p = strstr(p, MARK)) != NULL; n++) {
 		buf_clear(&policy);
 		p = display(p + strlen(MARK), &policy);
-		takes(&policy);
+		tested += takes(&policy, &i, &k);
+		tests += i;
+		ssh += k;
 	}
 	assert_true(n >= EXAMPLES);
+	assert_true(tested >= TESTED);
+	assert_true(tests != 0 && ssh != 0);
 	buf_free(&policy);
 	buf_free(&man);
 }

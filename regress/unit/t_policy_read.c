@@ -258,9 +258,7 @@ tree(void **state)
 static void
 durations(void **state)
 {
-	static const struct {
-		const char *in, *out;	/* out NULL: malformed */
-	} t[] = {
+	static const char *const t[][2] = {
 		{ "200h", "200h0m0s" }, { "-1m", "-1m0s" }, { "0s", "0s" },
 		{ "0", "0s" }, { "+5s", "5s" }, { "168h0m1s", "168h0m1s" },
 		{ "90m", "1h30m0s" }, { "1.5h", "1h30m0s" },
@@ -271,27 +269,56 @@ durations(void **state)
 		{ "0.000000001s", "1ns" }, { "1h1h", "2h0m0s" },
 		{ "2562047h47m16.854775807s",
 		    "2562047h47m16.854775807s" },
-		{ "", NULL }, { "-", NULL }, { "5", NULL }, { "s", NULL },
-		{ ".s", NULL }, { "1d", NULL }, { "1h ", NULL },
-		{ " 1h", NULL }, { "1h-1m", NULL }, { "1 h", NULL },
-		{ "2562048h", NULL }, { "2562047h2562047h", NULL },
-		{ "99999999999999999999h", NULL },
-		{ "always", NULL }, { "0x1s", NULL }
+		{ "-9223372036854775808ns", "-2562047h47m16.854775808s" }
 	};
+	struct slice unit;
 	char text[40];
 	int64_t ns;
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < nitems(t); i++) {
-		if (lex_duration(slice_str(t[i].in), &ns) !=
-		    (t[i].out != NULL))
-			fail_msg("%s", t[i].in);
-		if (t[i].out == NULL)
-			continue;
+		if (lex_duration(slice_str(t[i][0]), &ns, &unit) !=
+		    DURATION_OK)
+			fail_msg("%s", t[i][0]);
 		lex_duration_print(text, ns);
-		assert_string_equal(text, t[i].out);
+		assert_string_equal(text, t[i][1]);
 	}
+}
+
+static void
+no_durations(void **state)
+{
+	static const struct {
+		const char	*in;
+		enum lex_duration what;
+		const char	*unit;
+	} t[] = {
+		{ "", DURATION_BAD, "" }, { "-", DURATION_BAD, "" },
+		{ "5", DURATION_BARE, "" }, { "00", DURATION_BARE, "" },
+		{ "1h5", DURATION_BARE, "" }, { "s", DURATION_BAD, "" },
+		{ ".s", DURATION_BAD, "" }, { "1d", DURATION_UNIT, "d" },
+		{ "1h ", DURATION_UNIT, "h " }, { " 1h", DURATION_BAD, "" },
+		{ "1h-1m", DURATION_UNIT, "h-" },
+		{ "1 h", DURATION_UNIT, " h" },
+		{ "1ms2mss", DURATION_UNIT, "mss" },
+		{ "1H", DURATION_UNIT, "H" }, { "0x1s", DURATION_UNIT, "x" },
+		{ "2562048h", DURATION_BAD, "" },
+		{ "9223372036854775808ns", DURATION_BAD, "" },
+		{ "2562047h2562047h", DURATION_BAD, "" },
+		{ "99999999999999999999d", DURATION_BAD, "" },
+		{ "always", DURATION_BAD, "" }
+	};
+	struct slice unit;
+	int64_t ns;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < nitems(t); i++)
+		if (lex_duration(slice_str(t[i].in), &ns, &unit) !=
+		    t[i].what || (t[i].what == DURATION_UNIT &&
+		    !slice_eqs(unit, t[i].unit)))
+			fail_msg("%s", t[i].in);
 }
 
 static void
@@ -360,6 +387,7 @@ main(void)
 		cmocka_unit_test(bounded),
 		cmocka_unit_test(tree),
 		cmocka_unit_test(durations),
+		cmocka_unit_test(no_durations),
 		cmocka_unit_test(protocols),
 		cmocka_unit_test(people)
 	};

@@ -263,7 +263,7 @@ other_names_and_ports(void **state)
 		{ ACL_SRC("\"group:b\""),
 		    "group not defined in policy: \"group:b\"" },
 		{ ACL_SRC("\"a:b\""), "invalid alias format: \"a:b\"" },
-		{ ACL_SRC("\"\""), "invalid alias format: \"\"" },
+		{ ACL_SRC("\"\""), "host not defined in policy: \"\"" },
 		{ ACL_SRC("\"10.0.0.0/33:1\""),
 		    "invalid alias format: \"10.0.0.0/33:1\"" },
 		{ ACL_SRC("\"user:*@else.example\""), "else.example is not "
@@ -517,8 +517,7 @@ accepted(void **state)
 		    "\"dst\":[\"nas:22\"]"), NULL },
 		{ ACL("\"src\":[\"*\",\"ann@\"],"
 		    "\"dst\":[\"autogroup:self:0-9\"]"), NULL },
-		{ ACL("\"src\":[\"autogroup:admin\",\"autogroup:owner\","
-		    "\"autogroup:members\",\"user:*@corp.example\"],"
+		{ ACL("\"src\":[\"autogroup:members\",\"group:ops\"],"
 		    "\"dst\":[\"autogroup:self:*\"]"), NULL },
 		{ ACL_SRC("\"autogroup:danger-all\",\" tag:db\\t\\n\","
 		    "\"10.9.0.7/8\",\"fe80::1%eth0\",\"nobody@\""), NULL },
