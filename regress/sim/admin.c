@@ -88,6 +88,7 @@ row(struct admin *a, const struct m_ctl_node *m)
 	t->id = m->node.id;
 	slice_copy(t->name, sizeof(t->name), m->node.name);
 	key_print(t->key, KEY_NODE, m->node.node_key);
+	key_print(t->disco, KEY_DISCO, m->node.disco_key);
 	while (msg_list_next(&it, MR_ADDR, &e)) {
 		ipport_print(text, &e.v);
 		join(t->endpoints, sizeof(t->endpoints), text);
@@ -236,15 +237,16 @@ admin_user(struct admin *a, const char *name)
 struct truth *
 admin_nodes(struct admin *a, size_t *n)
 {
+	const struct msg *m;
 	struct truth *rows;
-	struct msg m;
+	struct msg ask;
 
-	msg_init(&m, M_CTL_NODE_LIST);
-	if (admin_ask(a, &m) == NULL) {
-		*n = 0;
+	*n = 0;
+	msg_init(&ask, M_CTL_NODE_LIST);
+	m = admin_ask(a, &ask);
+	if (m == NULL || m->type != M_CTL_END)
 		return NULL;
-	}
-	rows = a->rows;
+	rows = a->rows != NULL ? a->rows : xcalloc(1, sizeof(*rows));
 	*n = a->n;
 	a->rows = NULL;
 	a->n = 0;

@@ -11,6 +11,7 @@ struct truth {
 	uint64_t	 id;
 	char		 name[64];
 	char		 key[80];
+	char		 disco[80];
 	char		 endpoints[512];
 	char		 addr[64];		/* both, comma separated */
 	bool		 online;
@@ -49,7 +50,7 @@ int		 admin_port(struct admin *, uint32_t version, uint32_t *got,
 const char	*admin_key(struct admin *, uint64_t user, bool reusable,
 		    bool ephemeral, uint64_t *id);
 uint64_t	 admin_user(struct admin *, const char *name);
-/* All nodes; the caller frees. */
+/* All nodes, which the caller frees; NULL: there is no answer. */
 struct truth	*admin_nodes(struct admin *, size_t *n);
 
 #endif

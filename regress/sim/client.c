@@ -9,6 +9,7 @@
 #include "regress/lib/h2_client.h"
 #include "regress/sim/client.h"
 #include "regress/sim/routes.h"
+#include "regress/sim/way.h"
 
 #define CHUNK		8192
 #define RETRY_MIN_US	(50 * US_PER_MS)
@@ -18,26 +19,15 @@
 
 enum ask { ASK_NONE, ASK_REGISTER, ASK_LOGOUT };
 
-/*
- * The way to a worker and its end of a connection.  When the client gives one
- * up whose worker hangs, its octets and its end wait for the worker.
- */
-struct tube {
-	LIST_ENTRY(tube) entry;
-	struct sclient	*c;
-	struct conn	*conn;		/* NULL: over, on the worker's side */
-	unsigned int	 slot;
-	STAILQ_HEAD(, parcel) in;
-	unsigned int	 refs;		/* events, and the client */
-};
-
 struct sclient {
 	struct world	*w;
+	struct ways	*ways;
 	struct host	*host;
 	struct sproc	*sp;
 	struct sclient_conf conf;
 	enum sclient_state state;
 	uint8_t		 machine[32];
+	uint8_t		 node_priv[32];
 	char		 node_key[KEY_TEXT];
 	char		 old_key[KEY_TEXT];
 	char		 disco[KEY_TEXT];
@@ -51,14 +41,8 @@ struct sclient {
 
 	/* the connection */
 	struct h2_client *h2;
-	struct tube	*tube;		/* the one in use, or NULL */
-	LIST_HEAD(, tube) tubes;	/* all */
-	uint64_t	 serial;	/* of the connection: events name it */
-	bool		 out_event;
-	bool		 in_event;
+	struct way	*way;		/* NULL: none */
 	uint64_t	 stalled_until;
-	uint64_t	 c2s_at;
-	uint64_t	 s2c_at;
 	int32_t		 map_stream;
 	int32_t		 lite_stream;
 	int32_t		 reg_stream;
@@ -78,15 +62,6 @@ struct sclient {
 	bool		 freed;
 };
 
-struct parcel {
-	STAILQ_ENTRY(parcel) entry;	/* to the server */
-	struct sclient	*c;		/* to the client */
-	uint64_t	 serial;
-	size_t		 n;
-	uint8_t		 p[];
-};
-
-static void	tube_put(struct tube *, const void *, size_t);
 static void	pump_out(struct sclient *);
 static void	connect_later(struct sclient *);
 static void	go(struct sclient *);
@@ -104,11 +79,20 @@ static void
 random_key(struct sclient *c, char *dst, enum key_kind kind)
 {
 	uint8_t k[32];
-	size_t i;
 
-	for (i = 0; i < sizeof(k); i++)
-		k[i] = (uint8_t)world_rand(c->w, 256);
+	world_draw(c->w, k, sizeof(k));
 	key_print(dst, kind, k);
+}
+
+static void
+new_node_key(struct sclient *c)
+{
+	uint8_t k[32];
+
+	world_draw(c->w, c->node_priv, sizeof(c->node_priv));
+	noise_clamp(c->node_priv);
+	noise_public(k, c->node_priv);
+	key_print(c->node_key, KEY_NODE, k);
 }
 
 static void
@@ -126,66 +110,26 @@ new_endpoints(struct sclient *c)
 }
 
 struct sclient *
-sclient_new(struct world *w, struct host *h, struct sproc *sp,
-    const struct sclient_conf *conf)
+sclient_new(struct world *w, struct host *h, struct ways *ways,
+    struct sproc *sp, const struct sclient_conf *conf)
 {
 	struct sclient *c;
-	size_t i;
 
 	c = xcalloc(1, sizeof(*c));
 	c->w = w;
 	c->host = h;
+	c->ways = ways;
 	c->sp = sp;
 	c->conf = *conf;
-	for (i = 0; i < sizeof(c->machine); i++)
-		c->machine[i] = (uint8_t)world_rand(w, 256);
+	world_draw(w, c->machine, sizeof(c->machine));
 	noise_clamp(c->machine);
-	random_key(c, c->node_key, KEY_NODE);
+	new_node_key(c);
 	memset(c->old_key, 0, sizeof(c->old_key));
 	random_key(c, c->disco, KEY_DISCO);
 	new_endpoints(c);
 	c->map_stream = c->lite_stream = c->reg_stream = -1;
 	c->retry_us = RETRY_MIN_US;
-	LIST_INIT(&c->tubes);
 	return c;
-}
-
-/* The worker's end of the connection in use; NULL if there is none. */
-static struct conn *
-conn_of(const struct sclient *c)
-{
-	return c->tube == NULL ? NULL : c->tube->conn;
-}
-
-static void
-tube_release(struct tube *t)
-{
-	if (--t->refs != 0)
-		return;
-	LIST_REMOVE(t, entry);
-	free(t);
-}
-
-static void
-tube_close(struct tube *t)
-{
-	struct conn *conn = t->conn;
-
-	t->conn = NULL;
-	sproc_touch(host_worker(t->c->host, t->slot));
-	conn_eof(conn);
-	conn_free(conn);
-}
-
-static void
-tube_leave(struct tube *t)
-{
-	t->c->tube = NULL;
-	if (t->conn != NULL && host_wakes(t->c->host, t->slot) != 0)
-		tube_put(t, NULL, 0);
-	else if (t->conn != NULL)
-		tube_close(t);
-	tube_release(t);
 }
 
 /* The connection is over, on our side. */
@@ -194,12 +138,10 @@ disconnect(struct sclient *c)
 {
 	if (c->lite_stream != -1)
 		c->lite_due = true;	/* not answered: said again */
-	c->serial++;
-	if (c->tube != NULL)
-		tube_leave(c->tube);
+	way_close(c->way);
+	c->way = NULL;
 	h2_client_free(c->h2);
 	c->h2 = NULL;
-	c->out_event = c->in_event = false;
 	c->map_stream = c->lite_stream = c->reg_stream = -1;
 	c->stalled_until = 0;
 	view_reset(&c->view);
@@ -374,6 +316,10 @@ registered(struct sclient *c)
 		    c->refusal);
 		c->state = SC_REFUSED;
 		c->asking = ASK_NONE;
+	} else if (jval_str(jval_get(jdoc_root(doc), "AuthURL"), &s) &&
+	    s.n != 0) {
+		world_fail(c->w, "%s has a key and is sent to a page",
+		    c->conf.hostname);
 	} else if (c->asking == ASK_LOGOUT) {
 		c->asking = ASK_NONE;
 		c->state = SC_IDLE;
@@ -509,18 +455,6 @@ on_end(struct h2_client *h2, int32_t stream, uint32_t error, void *arg)
 
 /* Octets. */
 
-static uint64_t
-delay(struct sclient *c, uint64_t *last)
-{
-	uint64_t at = world_now(c->w) + c->conf.net_min_us +
-	    world_rand(c->w, c->conf.net_max_us - c->conf.net_min_us + 1);
-
-	if (at <= *last)
-		at = *last + 1;
-	*last = at;
-	return at;
-}
-
 static void
 lost(struct sclient *c)
 {
@@ -531,171 +465,35 @@ lost(struct sclient *c)
 }
 
 static void
-arrive_server(void *arg)
-{
-	struct tube *t = arg;
-	struct sclient *c = t->c;
-	struct parcel *p;
-	uint64_t wakes;
-
-	if (t->conn != NULL && (wakes = host_wakes(c->host, t->slot)) != 0) {
-		world_at(c->w, wakes, arrive_server, t);
-		return;
-	}
-	p = STAILQ_FIRST(&t->in);
-	STAILQ_REMOVE_HEAD(&t->in, entry);
-	if (t->conn != NULL && p->n == 0)
-		tube_close(t);
-	else if (t->conn != NULL) {
-		conn_input(t->conn, p->p, p->n);
-		sproc_touch(host_worker(c->host, t->slot));
-		sclient_kick(t->conn);
-	}
-	free(p);
-	tube_release(t);
-	release(c);
-}
-
-/* Puts octets on the way; none: the end. */
-static void
-tube_put(struct tube *t, const void *octets, size_t n)
-{
-	struct sclient *c = t->c;
-	struct parcel *p;
-
-	p = xcalloc(1, sizeof(*p) + n);
-	p->n = n;
-	if (n != 0)
-		memcpy(p->p, octets, n);
-	STAILQ_INSERT_TAIL(&t->in, p, entry);
-	t->refs++;
-	c->events++;
-	world_at(c->w, delay(c, &c->c2s_at), arrive_server, t);
-}
-
-static void
 pump_out(struct sclient *c)
 {
 	uint8_t tmp[CHUNK];
 	size_t n;
 
-	while (c->h2 != NULL && conn_of(c) != NULL &&
+	while (c->h2 != NULL && c->way != NULL &&
 	    (n = h2_client_output(c->h2, tmp, 1 + world_rand(c->w, CHUNK))) >
 	    0)
-		tube_put(c->tube, tmp, n);
+		way_put(c->way, tmp, n);
 }
 
 static void
-arrive_client(void *arg)
+on_octets(void *arg, const uint8_t *p, size_t n)
 {
-	struct parcel *p = arg;
-	struct sclient *c = p->c;
+	struct sclient *c = arg;
 
-	if (!c->freed && p->serial == c->serial && c->h2 != NULL) {
-		if (p->n == 0)
-			lost(c);
-		else {
-			h2_client_input(c->h2, p->p, p->n);
-			if (h2_client_state(c->h2) == H2C_DEAD) {
-				world_trace(c->w, "%s: dead: %s",
-				    c->conf.hostname, h2_client_why(c->h2));
-				lost(c);
-			} else
-				go(c);
-		}
-	}
-	free(p);
-	release(c);
+	h2_client_input(c->h2, p, n);
+	if (h2_client_state(c->h2) == H2C_DEAD) {
+		world_trace(c->w, "%s: dead: %s", c->conf.hostname,
+		    h2_client_why(c->h2));
+		lost(c);
+	} else
+		go(c);
 }
 
 static void
-post(struct sclient *c, const uint8_t *p, size_t n)
+on_ended(void *arg)
 {
-	struct parcel *q;
-
-	q = xcalloc(1, sizeof(*q) + n);
-	q->c = c;
-	q->serial = c->serial;
-	q->n = n;
-	if (n != 0)
-		memcpy(q->p, p, n);
-	c->events++;
-	world_at(c->w, delay(c, &c->s2c_at), arrive_client, q);
-}
-
-struct drain {
-	struct sclient	*c;
-	uint64_t	 serial;
-};
-
-/* The server's socket takes output now. */
-static void
-drain(void *arg)
-{
-	struct drain *d = arg;
-	struct sclient *c = d->c;
-	uint8_t tmp[CHUNK];
-	struct conn *conn;
-	uint64_t at;
-	size_t n = 0;
-
-	if (!c->freed && d->serial == c->serial && conn_of(c) != NULL) {
-		at = host_wakes(c->host, c->tube->slot);
-		if (at < c->stalled_until)
-			at = c->stalled_until;
-		if (world_now(c->w) < at) {
-			world_at(c->w, at, drain, d);
-			return;
-		}
-		c->in_event = false;
-		conn = conn_of(c);
-		n = conn_output(conn, tmp, sizeof(tmp));
-		sproc_touch(host_worker(c->host, c->tube->slot));
-		if (n != 0)
-			post(c, tmp, n);
-		if (conn_wants_output(conn))
-			sclient_kick(conn);
-		else if (conn_is_done(conn)) {
-			post(c, NULL, 0);
-			c->tube->conn = NULL;
-			conn_free(conn);
-		}
-	}
-	free(d);
-	release(c);
-}
-
-void
-sclient_kick(struct conn *conn)
-{
-	struct sclient *c = conn_tag(conn);
-	struct drain *d;
-
-	if (c->in_event || conn_of(c) != conn)
-		return;
-	c->in_event = true;
-	d = xcalloc(1, sizeof(*d));
-	d->c = c;
-	d->serial = c->serial;
-	c->events++;
-	world_at(c->w, world_now(c->w) + 20 + world_rand(c->w, 200), drain, d);
-}
-
-static void
-tube_new(struct sclient *c, struct net *net, unsigned int slot)
-{
-	static const struct ipport from = { { 4, { 192, 0, 2, 9 } }, 40000 };
-	struct tube *t;
-
-	t = xcalloc(1, sizeof(*t));
-	t->c = c;
-	t->slot = slot;
-	t->refs = 1;
-	STAILQ_INIT(&t->in);
-	LIST_INSERT_HEAD(&c->tubes, t, entry);
-	c->tube = t;
-	t->conn = conn_new(net, &from, CONN_K_PLAIN, false, c);
-	sproc_touch(host_worker(c->host, slot));
+	lost(arg);
 }
 
 static void
@@ -703,19 +501,20 @@ connect_now(void *arg)
 {
 	struct sclient *c = arg;
 	struct h2_client_conf hc = { 0 };
-	struct net *net;
-	unsigned int slot;
+	struct way_conf wc = { c->conf.net_min_us, c->conf.net_max_us,
+	    { { 4, { 192, 0, 2, 9 } }, 40000 }, on_octets, on_ended, c };
 
 	if (c->freed || c->h2 != NULL || c->state == SC_GONE) {
 		release(c);
 		return;
 	}
-	net = host_accept(c->host, world_rand(c->w, 1000), &slot);
-	if (net == NULL) {
+	c->way = way_open(c->ways, world_rand(c->w, 1000), &wc);
+	if (c->way == NULL) {
 		again(c);
 		release(c);
 		return;
 	}
+	way_stall(c->way, c->stalled_until);
 	memcpy(hc.server, host_public_key(c->host), 32);
 	memcpy(hc.machine, c->machine, 32);
 	hc.capver = c->conf.capver;
@@ -724,13 +523,8 @@ connect_now(void *arg)
 	hc.on_data = on_data;
 	hc.on_end = on_end;
 	hc.arg = c;
-	c->serial++;
 	c->h2 = h2_client_new(sproc_env(c->sp), &hc);
-	tube_new(c, net, slot);
-	if (conn_of(c) == NULL)
-		lost(c);
-	else
-		pump_out(c);
+	pump_out(c);
 	release(c);
 }
 
@@ -749,7 +543,7 @@ sclient_start(struct sclient *c)
 	if (c->state != SC_IDLE || c->asking != ASK_NONE)
 		return;
 	if (c->logged_out) {
-		random_key(c, c->node_key, KEY_NODE);	/* protocol.md 4.7 */
+		new_node_key(c);	/* protocol.md 4.7 */
 		c->logged_out = false;
 	}
 	c->state = SC_REGISTERING;
@@ -812,6 +606,8 @@ void
 sclient_stall(struct sclient *c, uint64_t us)
 {
 	c->stalled_until = world_now(c->w) + us;
+	if (c->way != NULL)
+		way_stall(c->way, c->stalled_until);
 }
 
 void
@@ -820,20 +616,6 @@ sclient_off(struct sclient *c)
 	c->state = SC_GONE;
 	c->asking = ASK_NONE;
 	disconnect(c);
-}
-
-void
-sclient_worker_gone(struct sclient *c, unsigned int slot)
-{
-	struct tube *t;
-
-	LIST_FOREACH(t, &c->tubes, entry) {
-		if (t->conn == NULL || t->slot != slot)
-			continue;
-		t->conn = NULL;		/* freed with its worker */
-		if (t == c->tube)
-			post(c, NULL, 0);
-	}
 }
 
 enum sclient_state
@@ -858,6 +640,18 @@ const char *
 sclient_key(const struct sclient *c)
 {
 	return c->node_key;
+}
+
+const uint8_t *
+sclient_node_key(const struct sclient *c)
+{
+	return c->node_priv;
+}
+
+const char *
+sclient_disco(const struct sclient *c)
+{
+	return c->disco;
 }
 
 const char *

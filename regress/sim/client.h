@@ -5,6 +5,7 @@
 
 #include "regress/sim/host.h"
 #include "regress/sim/view.h"
+#include "regress/sim/way.h"
 
 struct sclient;
 
@@ -27,8 +28,8 @@ struct sclient_conf {
 					 * routes.h */
 };
 
-struct sclient	*sclient_new(struct world *, struct host *, struct sproc *,
-		    const struct sclient_conf *);
+struct sclient	*sclient_new(struct world *, struct host *, struct ways *,
+		    struct sproc *, const struct sclient_conf *);
 void		 sclient_free(struct sclient *);
 /* Logs in with its key. */
 void		 sclient_start(struct sclient *);
@@ -41,16 +42,15 @@ void		 sclient_logout(struct sclient *);
 /* Reads nothing for so long. */
 void		 sclient_stall(struct sclient *, uint64_t us);
 void		 sclient_off(struct sclient *);		/* for ever */
-/* Closes the connections that a dead worker held. */
-void		 sclient_worker_gone(struct sclient *, unsigned int slot);
-/* The host's kick for a connection of this client. */
-void		 sclient_kick(struct conn *);
 
+/* Its private node key, 32 octets: logins at the relay prove that it has it. */
+const uint8_t	*sclient_node_key(const struct sclient *);
 enum sclient_state sclient_state(const struct sclient *);
 const struct view *sclient_view(const struct sclient *);
 const char	*sclient_name(const struct sclient *);
 /* Node key as text; what it says of itself as the server stored it last. */
 const char	*sclient_key(const struct sclient *);
+const char	*sclient_disco(const struct sclient *);
 const char	*sclient_endpoints(const struct sclient *);
 unsigned int	 sclient_routes(const struct sclient *);
 /* True once the server has acknowledged the registration. */

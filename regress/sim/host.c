@@ -16,13 +16,6 @@ static void	master_cfg_msg(struct link *, const struct msg *, void *,
 		    void *);
 static void	master_cfg_down(struct link *, enum link_why, void *);
 
-static void
-draw(struct world *w, uint8_t *dst, size_t n)
-{
-	while (n-- > 0)
-		*dst++ = (uint8_t)world_rand(w, 256);
-}
-
 struct host *
 host_new(struct world *w, const struct host_conf *conf,
     const struct host_ops *ops)
@@ -34,9 +27,11 @@ host_new(struct world *w, const struct host_conf *conf,
 	h->conf = *conf;
 	h->ops = *ops;
 	LIST_INIT(&h->roles);
-	draw(w, h->static_key, sizeof(h->static_key));
+	world_draw(w, h->static_key, sizeof(h->static_key));
 	noise_clamp(h->static_key);
 	noise_public(h->public_key, h->static_key);
+	world_draw(w, h->relay_key, sizeof(h->relay_key));
+	noise_clamp(h->relay_key);
 	return h;
 }
 
@@ -158,6 +153,22 @@ op_spawn(struct proc *p, void *arg)
 	return true;
 }
 
+/* A number for an end that nobody holds yet. */
+static int
+end_fd(struct host *h, struct wire *w, enum wire_end end)
+{
+	unsigned int i;
+
+	for (i = 0; i < h->nends; i++)
+		if (h->ends[i].w == NULL)
+			break;
+	if (i == h->nends)
+		h->ends = xrealloc(h->ends, ++h->nends, sizeof(*h->ends));
+	h->ends[i].w = w;
+	h->ends[i].end = end;
+	return END_FD_BASE + (int)i;
+}
+
 /* It may die at any point: with its first words, or half-way. */
 static bool
 op_spawn_policyc(struct proc *p, int *fd, void *arg)
@@ -184,10 +195,7 @@ op_spawn_policyc(struct proc *p, int *fd, void *arg)
 	if (!h->calm && world_chance(h->w, 3))
 		sproc_kill_after(r->sp, (unsigned int)world_rand(h->w, 3));
 	wire = wire_new(h->w, h->conf.link_min_us, h->conf.link_max_us);
-	h->ends = xrealloc(h->ends, h->nends + 1, sizeof(*h->ends));
-	h->ends[h->nends].w = wire;
-	h->ends[h->nends].end = WIRE_A;
-	*fd = END_FD_BASE + (int)h->nends++;
+	*fd = end_fd(h, wire, WIRE_A);
 	conf.on_msg = policyc_on_msg;
 	conf.on_down = policyc_on_down;
 	conf.arg = r;
@@ -240,14 +248,9 @@ op_pair(int fd[2], void *arg)
 	struct host *h = arg;
 	struct wire *w = wire_new(h->w, h->conf.link_min_us,
 	    h->conf.link_max_us);
-	int i;
 
-	for (i = 0; i < 2; i++) {
-		h->ends = xrealloc(h->ends, h->nends + 1, sizeof(*h->ends));
-		h->ends[h->nends].w = w;
-		h->ends[h->nends].end = i == 0 ? WIRE_A : WIRE_B;
-		fd[i] = END_FD_BASE + (int)h->nends++;
-	}
+	fd[0] = end_fd(h, w, WIRE_A);
+	fd[1] = end_fd(h, w, WIRE_B);
 	return true;
 }
 
@@ -265,6 +268,7 @@ conf_worker(const struct host *h, struct m_cfg_conf_worker *c)
 	c->keepalive_s = 50;
 	c->stall_s = 60;
 	c->overload_ms = h->conf.overload_ms;
+	c->relay.enabled = c->relay.plain = h->conf.relay;
 }
 
 static void
@@ -282,6 +286,7 @@ conf_dbd(const struct host *h, struct m_cfg_conf_dbd *c)
 	c->budget_burst = 8;
 	c->budget_refill_ms = 1000;
 	c->queue_max = 64 << 20;
+	c->verify_clients = !h->conf.guests;
 	c->log_keep = 1 + (uint32_t)world_rand(h->w, 200);
 }
 
@@ -310,6 +315,15 @@ op_configure(struct proc *p, uint32_t epoch, void *arg)
 		break;
 	}
 	op_send(p, &m, h);
+}
+
+static unsigned int
+op_wants(uint32_t epoch, void *arg)
+{
+	struct host *h = arg;
+
+	(void)epoch;
+	return h->conf.relay ? SUPER_MESH : 0;
 }
 
 static void
@@ -375,10 +389,10 @@ host_start(struct host *h)
 {
 	struct super_ops ops = { op_spawn, op_kill, op_send, op_pair,
 	    op_configure, op_serving, op_outcome, op_stopped,
-	    op_spawn_policyc, NULL, h };
+	    op_spawn_policyc, op_wants, h };
 
-	draw(h->w, h->boot, sizeof(h->boot));
-	draw(h->w, h->boot_secret, sizeof(h->boot_secret));
+	world_draw(h->w, h->boot, sizeof(h->boot));
+	world_draw(h->w, h->boot_secret, sizeof(h->boot_secret));
 	h->serving = h->stopping = h->stopped = false;
 	h->master = sproc_new(h->w, "master", NULL, NULL);
 	h->super = super_new(sproc_env(h->master), HOST_WORKERS, 1, &ops);
@@ -622,6 +636,44 @@ host_dbd(struct host *h)
 	struct role_proc *r = role_of(h, ROLE_DBD, 0);
 
 	return r == NULL ? NULL : r->dbd;
+}
+
+/* The relay. */
+
+unsigned int
+host_relay_clients(struct host *h)
+{
+	const struct relay *relay;
+	struct role_proc *r;
+	unsigned int n = 0, i;
+
+	for (i = 1; i <= HOST_WORKERS; i++) {
+		r = role_of(h, ROLE_WORKER, i);
+		if (r != NULL && r->control != NULL &&
+		    (relay = control_relay(r->control)) != NULL)
+			n += relay_counters(relay)->clients;
+	}
+	return n;
+}
+
+bool
+host_forge(struct host *h, unsigned int slot, const uint8_t src[32],
+    const uint8_t dst[32], const void *p, size_t n)
+{
+	struct role_proc *r = role_of(h, ROLE_WORKER, slot);
+	struct link *l;
+	struct msg m;
+
+	l = r == NULL ? NULL : r->mesh[slot == 1 ? 2 : 1];
+	if (l == NULL || link_is_down(l) || sproc_hangs(r->sp))
+		return false;
+	msg_init(&m, M_MESH_PACKET);
+	memcpy(m.u.mesh_packet.src, src, 32);
+	memcpy(m.u.mesh_packet.dst, dst, 32);
+	m.u.mesh_packet.packet = slice_mem(p, n);
+	link_send(l, &m);
+	h->rogue = true;
+	return true;
 }
 
 /* Control connections: an administrator at the UNIX socket. */

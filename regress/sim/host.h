@@ -31,6 +31,9 @@ struct host_conf {
 	uint64_t	link_min_us;	/* delay across links */
 	uint64_t	link_max_us;
 	uint64_t	no_seal;	/* once in so many; 0: never */
+	bool		bounded;	/* complain of roles that hold much */
+	bool		relay;		/* is served, without TLS, and */
+	bool		guests;		/* to whom is no node, too */
 };
 
 struct host	*host_new(struct world *, const struct host_conf *,
@@ -66,6 +69,15 @@ struct control	*host_control(struct host *, unsigned int slot);
 /* A worker's process: its turn comes after it was given something. */
 struct sproc	*host_worker(struct host *, unsigned int slot);
 uint8_t const	*host_public_key(const struct host *);
+/* Live clients of the relays of all workers, as they count them. */
+unsigned int	 host_relay_clients(struct host *);
+/*
+ * A rogue worker: says on its MESH link to the other that one of its clients,
+ * src, has sent n octets to dst.  False: it has no such link.
+ */
+bool		 host_forge(struct host *, unsigned int slot,
+		    const uint8_t src[32], const uint8_t dst[32],
+		    const void *, size_t n);
 /* dbd's core, or NULL while it is down. */
 struct dbd	*host_dbd(struct host *);
 /* The control connection of a root administrator; NULL while dbd is down. */

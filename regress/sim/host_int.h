@@ -42,6 +42,7 @@ struct role_proc {
 	struct serve	*policyc;
 	struct link	*key;		/* worker's */
 	struct link	*db;
+	struct link	*mesh[HOST_WORKERS + 1];	/* NULL: none */
 	bool		 stands_in[HOST_WORKERS + 1];	/* accepts for it */
 	uint64_t	 started_at;
 	uint64_t	 hung_at;
@@ -53,6 +54,7 @@ struct host {
 	struct host_ops	 ops;
 	uint8_t		 static_key[32];
 	uint8_t		 public_key[32];
+	uint8_t		 relay_key[32];
 	uint8_t		 boot[16];
 	uint8_t		 boot_secret[32];
 	struct sproc	*master;
@@ -65,6 +67,7 @@ struct host {
 	unsigned int	 nends;
 	unsigned int	 vigils;	/* events that point here */
 	bool		 freed;
+	bool		 rogue;		/* a worker forged packets */
 	bool		 calm;		/* policy compilers live */
 };
 

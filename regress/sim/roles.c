@@ -2,6 +2,14 @@
 #include <string.h>
 
 #include "regress/sim/host_int.h"
+#include "regress/sim/memory.h"
+
+/* Octets that a role may hold; three times what any held in 2,000 seeds. */
+#define KEYD_BOUND	(72u * 1024)
+#define DBD_BOUND	(300u * 1024)
+#define WORKER_BOUND	(1800u * 1024)
+#define POLICYC_BOUND	(240u * 1024)
+#define SQLITE_BOUND	(3u << 20)	/* its cache, and statements */
 
 static void
 blame(struct role_proc *r, const struct link *l, enum link_why why)
@@ -64,6 +72,7 @@ role_take_link(struct role_proc *r, const struct msg *m,
 	h->owner = r;
 	h->kind = conf->kind;
 	h->link = wire_link(host->ends[i].w, host->ends[i].end, r->sp, conf);
+	host->ends[i].w = NULL;
 	LIST_INSERT_HEAD(&r->links, h, entry);
 	return h->link;
 }
@@ -95,12 +104,19 @@ keyd_boot(struct role_proc *r)
 {
 	struct secret *st, *boot;
 	struct keyd_conf kc = { 64, 10000 };
+	const char *why;
 
 	st = secret_new(32);
 	memcpy(secret_data(st), r->host->static_key, 32);
 	boot = secret_new(32);
 	memcpy(secret_data(boot), r->secret, 32);
 	r->keyd = keyd_new(sproc_env(r->sp), &kc, st, boot, r->generation);
+	if (!r->host->conf.relay)
+		return;
+	st = secret_new(32);
+	memcpy(secret_data(st), r->host->relay_key, 32);
+	if (!keyd_relay(r->keyd, st, &why))
+		world_fail(r->host->w, "the relay's key: %s", why);
 }
 
 /* dbd */
@@ -229,12 +245,18 @@ dbd_boot(struct role_proc *r)
 	if (msg_decode(&m, M_CFG_CONF_DBD, r->conf.p, r->conf.n) == -1)
 		abort();
 	c = &m.u.cfg_conf_dbd;
-	dc = (struct dbd_conf){ c->base_domain, c->prefix4, c->prefix6,
-	    c->random, c->grace_ms, c->ephemeral_s, c->resume_ms,
-	    c->presume_s, c->node_expiry_s, c->max_nodes, c->budget_burst,
-	    c->budget_refill_ms, c->queue_max, c->log_keep, c->domains,
-	    true, false, { NULL, 0 }, { NULL, 0 }, c->derp_urls,
-	    c->derp_update_s, c->derp_avoid_s, c->relay_host, c->acme };
+	dc = (struct dbd_conf){ .base_domain = c->base_domain,
+	    .prefix4 = c->prefix4, .prefix6 = c->prefix6, .random = c->random,
+	    .grace_ms = c->grace_ms, .ephemeral_s = c->ephemeral_s,
+	    .resume_ms = c->resume_ms, .presume_s = c->presume_s,
+	    .node_expiry_s = c->node_expiry_s, .max_nodes = c->max_nodes,
+	    .budget_burst = c->budget_burst,
+	    .budget_refill_ms = c->budget_refill_ms,
+	    .queue_max = c->queue_max, .log_keep = c->log_keep,
+	    .domains = c->domains, .verify_clients = c->verify_clients,
+	    .derp_urls = c->derp_urls, .derp_update_s = c->derp_update_s,
+	    .derp_avoid_s = c->derp_avoid_s, .relay_host = c->relay_host,
+	    .acme = c->acme };
 	r->dbd = dbd_new(sproc_env(r->sp), r->store, &dc, r->secret, full,
 	    &ops);
 	if (r->dbd == NULL) {
@@ -259,7 +281,7 @@ worker_boot(struct role_proc *r)
 	struct control_ops ops = { worker_kick, r };
 
 	r->control = control_new(sproc_env(r->sp), &ops);
-	net_per_source(control_net(r->control), 0);	/* all come from one */
+	control_set_slot(r->control, (uint16_t)r->slot);
 }
 
 static void
@@ -278,7 +300,7 @@ key_on_down(struct link *l, enum link_why why, void *arg)
 
 	down_check(r, l, why);
 	if (l == r->key) {
-		net_key_link(control_net(r->control), NULL);
+		control_key_link(r->control, NULL);
 		r->key = NULL;
 	}
 	forget_link(r, l);
@@ -326,22 +348,89 @@ db_on_down(struct link *l, enum link_why why, void *arg)
 	forget_link(r, l);
 }
 
+/* Siblings: of one that is gone, or bad, master makes another link. */
+
+static void
+mesh_on_msg(struct link *l, const struct msg *m, void *tag, void *arg)
+{
+	struct role_proc *r = arg;
+	struct relay *relay = control_relay(r->control);
+
+	(void)tag;
+	if (relay != NULL && !relay_mesh_msg(relay, link_slot(l), m))
+		link_violation(l, LINK_FORGED);
+}
+
+static void
+mesh_on_down(struct link *l, enum link_why why, void *arg)
+{
+	struct role_proc *r = arg;
+	struct relay *relay = control_relay(r->control);
+	uint16_t slot = link_slot(l);
+
+	/* a rogue's packets are acknowledged, too: more than were sent */
+	if (why != LINK_EOF && why != LINK_CLOSED &&
+	    (why != LINK_FORGED || !r->host->rogue))
+		world_fail(r->host->w, "%s says of worker %u's MESH: %s",
+		    sproc_name(r->sp), slot, link_why_text(why));
+	if (r->mesh[slot] == l) {
+		r->mesh[slot] = NULL;
+		if (relay != NULL)
+			relay_mesh_link(relay, slot, NULL);
+	}
+	blame(r, l, why);
+	forget_link(r, l);
+}
+
+static void
+mesh_link(struct role_proc *r, const struct msg *m)
+{
+	struct link_conf conf = { .on_msg = mesh_on_msg,
+	    .on_down = mesh_on_down };
+	struct relay *relay = control_relay(r->control);
+	uint16_t slot = m->u.cfg_link.slot;
+	struct link *old = r->mesh[slot];
+
+	r->mesh[slot] = role_take_link(r, m, &conf);
+	link_set_state(r->mesh[slot], MSG_RUN);
+	if (relay != NULL)
+		relay_mesh_link(relay, slot, r->mesh[slot]);
+	if (old != NULL)
+		forget_link(r, old);
+}
+
+/* The relay was made after they came. */
+static void
+mesh_attach(struct role_proc *r)
+{
+	struct relay *relay = control_relay(r->control);
+	uint16_t i;
+
+	for (i = 1; relay != NULL && i <= HOST_WORKERS; i++)
+		if (r->mesh[i] != NULL)
+			relay_mesh_link(relay, i, r->mesh[i]);
+}
+
 static void
 worker_link(struct role_proc *r, const struct msg *m)
 {
 	struct link_conf conf = { 0 };
 	struct link *old;
 
+	if (m->u.cfg_link.link == LINK_MESH) {
+		mesh_link(r, m);
+		return;
+	}
 	if (m->u.cfg_link.link == LINK_KEY) {
 		conf.on_msg = key_on_msg;
 		conf.on_down = key_on_down;
 		if ((old = r->key) != NULL) {
-			net_key_link(control_net(r->control), NULL);
+			control_key_link(r->control, NULL);
 			r->key = NULL;
 			forget_link(r, old);
 		}
 		r->key = role_take_link(r, m, &conf);
-		net_key_link(control_net(r->control), r->key);
+		control_key_link(r->control, r->key);
 		return;
 	}
 	conf.on_msg = db_on_msg;
@@ -439,6 +528,7 @@ on_start(struct role_proc *r)
 	if (msg_decode(&m, r->conf_type, r->conf.p, r->conf.n) == -1)
 		abort();
 	control_conf(r->control, &m.u.cfg_conf_worker);
+	mesh_attach(r);
 }
 
 void
@@ -506,17 +596,42 @@ role_turn(void *arg)
 			;
 }
 
-void
-role_free(struct role_proc *r)
+/* What a role holds is what is free without it. */
+static void
+free_cores(struct role_proc *r)
 {
-	struct held_link *h;
+	static const size_t bound[] = {
+		[ROLE_KEYD] = KEYD_BOUND,
+		[ROLE_DBD] = DBD_BOUND,
+		[ROLE_WORKER] = WORKER_BOUND,
+		[ROLE_POLICYC] = POLICYC_BOUND
+	};
+	size_t before, after, held, disk = memory_sqlite();
 
+	before = memory_heap();
 	if (r->control != NULL)
 		control_free(r->control);
 	serve_free(r->policyc);
 	dbd_free(r->dbd);
 	store_abandon(r->store);
 	keyd_free(r->keyd);
+	after = memory_heap();
+	held = after > before ? 0 : before - after;
+	if (!r->host->conf.bounded)
+		return;
+	if (disk > SQLITE_BOUND)
+		world_fail(r->host->w, "SQLite held %zu octets", disk);
+	if (held > bound[r->role])
+		world_fail(r->host->w, "%s held %zu octets",
+		    sproc_name(r->sp), held);
+}
+
+void
+role_free(struct role_proc *r)
+{
+	struct held_link *h;
+
+	free_cores(r);
 	while ((h = LIST_FIRST(&r->links)) != NULL) {
 		LIST_REMOVE(h, entry);
 		link_free(h->link);

@@ -145,6 +145,26 @@ x_truncate(sqlite3_file *file, sqlite3_int64 n)
 	return SQLITE_OK;
 }
 
+/* Of what stood behind a cut nothing is noted: then all of it is copied. */
+static void
+save(struct vfile *f)
+{
+	const struct dirty *d;
+	size_t i;
+
+	resize(&f->safe, &f->nsafe, f->n);
+	for (i = 0; i < f->ndirty; i++)
+		if (f->dirty[i].cut)
+			break;
+	if (i < f->ndirty && f->n != 0)
+		memcpy(f->safe, f->now, f->n);
+	for (i = 0; i < f->ndirty; i++) {
+		d = &f->dirty[i];
+		if (!d->cut && (size_t)d->at + d->n <= f->n)
+			memcpy(f->safe + d->at, f->now + d->at, d->n);
+	}
+}
+
 static int
 x_sync(sqlite3_file *file, int flags)
 {
@@ -153,9 +173,7 @@ x_sync(sqlite3_file *file, int flags)
 	(void)flags;
 	if (faulty())
 		return SQLITE_IOERR_FSYNC;
-	resize(&f->safe, &f->nsafe, f->n);
-	if (f->n != 0)
-		memcpy(f->safe, f->now, f->n);
+	save(f);
 	f->ndirty = 0;
 	return SQLITE_OK;
 }
@@ -334,6 +352,20 @@ vfs_clear(void)
 	for (i = 0; i < FILES_MAX; i++)
 		forget(&vfs.files[i]);
 	vfs.faults = 0;
+}
+
+size_t
+vfs_octets(void)
+{
+	const struct vfile *f;
+	size_t i, sum = 0;
+
+	for (i = 0; i < FILES_MAX; i++) {
+		f = &vfs.files[i];
+		if (f->exists)
+			sum += f->n + f->nsafe + f->ndirty * sizeof(*f->dirty);
+	}
+	return sum;
 }
 
 void

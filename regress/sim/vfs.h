@@ -12,6 +12,8 @@
 void	vfs_use(struct world *);
 /* Forgets all files. */
 void	vfs_clear(void);
+/* Memory that the files take. */
+size_t	vfs_octets(void);
 /* The power goes: a random part of what was not synced is lost. */
 void	vfs_power_cut(void);
 /* Every n-th write or sync on average fails; 0: none. */

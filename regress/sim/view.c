@@ -109,10 +109,11 @@ put(struct view *v, const struct jval *o, bool old_known)
 		p->id = id;
 		old_known = false;
 	}
+	p->name[0] = p->key[0] = p->disco[0] = '\0';
 	text(p->name, sizeof(p->name), o, "Name");
 	text(p->key, sizeof(p->key), o, "Key");
 	text(p->disco, sizeof(p->disco), o, "DiscoKey");
-	list(p->addr, sizeof(p->addr), o, "Addresses");
+	whole(p->addr, sizeof(p->addr), o, "Addresses");
 	whole(p->allowed, sizeof(p->allowed), o, "AllowedIPs");
 	whole(p->primary, sizeof(p->primary), o, "PrimaryRoutes");
 	if (jval_get(o, "Endpoints") == NULL)
@@ -293,9 +294,11 @@ apply(struct view *v, const struct jval *r)
 	if (!v->first && node == NULL)
 		fault(v, "the first message has no Node", 0);
 	if (node != NULL) {
+		v->self_name[0] = v->self_key[0] = '\0';
 		jval_u64(jval_get(node, "ID"), &v->self);
 		text(v->self_name, sizeof(v->self_name), node, "Name");
 		text(v->self_key, sizeof(v->self_key), node, "Key");
+		whole(v->self_addr, sizeof(v->self_addr), node, "Addresses");
 		whole(v->self_allowed, sizeof(v->self_allowed), node,
 		    "AllowedIPs");
 		whole(v->self_primary, sizeof(v->self_primary), node,

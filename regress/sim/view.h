@@ -15,7 +15,7 @@ struct view_peer {
 	char		 key[80];
 	char		 disco[80];
 	char		 endpoints[512];	/* comma separated */
-	char		 addr[64];
+	char		 addr[80];
 	char		 allowed[256];		/* AllowedIPs */
 	char		 primary[256];
 	int		 online;		/* -1 unknown */
@@ -32,6 +32,7 @@ struct view {
 	uint64_t	 self;
 	char		 self_name[80];
 	char		 self_key[80];
+	char		 self_addr[80];
 	char		 self_allowed[256];
 	char		 self_primary[256];
 	struct view_peer *peers;

@@ -77,8 +77,8 @@ arrive(void *arg)
 	}
 	x->pending++;		/* it must survive what follows */
 	if (e->link == NULL) {
-		/* the other end is still in its box: wait for its owner */
-		world_at(x->world, world_now(x->world) + 100, arrive, e);
+		/* this end is still in its box: wait for its owner */
+		e->boxed++;
 		return;
 	}
 	if (sproc_hangs(e->proc)) {
@@ -91,8 +91,9 @@ arrive(void *arg)
 	if (p->eof)
 		link_eof(e->link);
 	else {
-		world_trace(x->world, "%s <- %s %zu", sproc_name(e->proc),
-		    msg_name(p->type), p->n);
+		world_trace(x->world, "%s <- %s %zu %016llx",
+		    sproc_name(e->proc), msg_name(p->type), p->n,
+		    world_sum(x->world, p->body, p->n));
 		link_input(e->link, p->type, p->id, p->body, p->n, p->fd);
 		p->fd = -1;
 	}
@@ -202,6 +203,8 @@ wire_link(struct wire *x, enum wire_end which, struct sproc *p,
 	e->proc = p;
 	e->held = true;
 	e->link = link_new(sproc_env(p), conf, &io, e);
+	for (; e->boxed != 0; e->boxed--)
+		world_at(x->world, world_now(x->world) + 100, arrive, e);
 	return e->link;
 }
 

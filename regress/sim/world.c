@@ -29,11 +29,17 @@ world_new(uint64_t seed, bool verbose)
 
 	w = xcalloc(1, sizeof(*w));
 	w->rng = seed * 0x2545f4914f6cdd1dULL + 1;
-	w->verbose = verbose;
+	w->trace = verbose ? stdout : NULL;
 	w->now = 1000 * US_PER_S;
 	TAILQ_INIT(&w->procs);
 	TAILQ_INIT(&w->wires);
 	return w;
+}
+
+void
+world_trace_to(struct world *w, FILE *f)
+{
+	w->trace = f;
 }
 
 void
@@ -70,6 +76,13 @@ world_rand(struct world *w, uint64_t n)
 	return next_random(w) % n;
 }
 
+void
+world_draw(struct world *w, uint8_t *p, size_t n)
+{
+	while (n-- > 0)
+		*p++ = (uint8_t)next_random(w);
+}
+
 bool
 world_chance(struct world *w, uint64_t n)
 {
@@ -97,10 +110,17 @@ world_failures(const struct world *w)
 	return w->failures;
 }
 
-bool
-world_is_verbose(const struct world *w)
+unsigned long long
+world_sum(const struct world *w, const void *p, size_t n)
 {
-	return w->verbose;
+	const uint8_t *at = p;
+	uint64_t h = 0xcbf29ce484222325ULL;
+
+	if (w->trace == NULL)
+		return 0;
+	while (n-- > 0)
+		h = (h ^ *at++) * 0x100000001b3ULL;	/* FNV-1a */
+	return h;
 }
 
 void
@@ -108,12 +128,12 @@ world_trace(struct world *w, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (!w->verbose)
+	if (w->trace == NULL)
 		return;
 	va_start(ap, fmt);
-	printf("%10.6f ", (double)(w->now - 1000 * US_PER_S) / 1e6);
-	vprintf(fmt, ap);
-	putchar('\n');
+	fprintf(w->trace, "%10.6f ", (double)(w->now - 1000 * US_PER_S) / 1e6);
+	vfprintf(w->trace, fmt, ap);
+	putc('\n', w->trace);
 	va_end(ap);
 }
 
@@ -121,6 +141,15 @@ void
 world_jump(struct world *w, int64_t us)
 {
 	w->wall_offset += us;
+	w->went_back |= us < 0;
+	world_trace(w, "clocks jump by %lld s",
+	    (long long)(us / (int64_t)US_PER_S));
+}
+
+bool
+world_went_back(const struct world *w)
+{
+	return w->went_back;
 }
 
 /* The event heap: by time, then by order of arrival. */
@@ -426,11 +455,27 @@ world_run(struct world *w, uint64_t until)
 int
 sim_seal(struct world *w, const void *p, size_t n)
 {
-	w->fds = xrealloc(w->fds, w->nfds + 1, sizeof(*w->fds));
-	w->fds[w->nfds].p = xmalloc(n == 0 ? 1 : n);
-	memcpy(w->fds[w->nfds].p, p, n);
-	w->fds[w->nfds].n = n;
-	return SIM_FD_BASE + (int)w->nfds++;
+	unsigned int i;
+
+	for (i = 0; i < w->nfds; i++)
+		if (w->fds[i].p == NULL)
+			break;
+	if (i == w->nfds)
+		w->fds = xrealloc(w->fds, ++w->nfds, sizeof(*w->fds));
+	w->fds[i].p = xmalloc(n == 0 ? 1 : n);
+	memcpy(w->fds[i].p, p, n);
+	w->fds[i].n = n;
+	return SIM_FD_BASE + (int)i;
+}
+
+unsigned int
+sim_sealed(const struct world *w)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < w->nfds; i++)
+		n += w->fds[i].p != NULL;
+	return n;
 }
 
 void *

@@ -7,31 +7,40 @@
 #ifndef REGRESS_SIM_WORLD_H
 #define REGRESS_SIM_WORLD_H
 
+#include <stdio.h>
+
 #include "common/env.h"
 #include "common/link.h"
 
 struct world;
 struct sproc;		/* a process of the simulation */
 
-/* Never NULL. */
+/* verbose: its trace goes to standard output.  Never NULL. */
 struct world	*world_new(uint64_t seed, bool verbose);
+/* Where its trace goes, line by line; NULL: nowhere. */
+void		 world_trace_to(struct world *, FILE *);
 /* All processes must have been freed. */
 void		 world_end(struct world *);
 uint64_t	 world_now(const struct world *);
 /* A uniform number below n (n > 0) from the seed. */
 uint64_t	 world_rand(struct world *, uint64_t n);
+/* Fills it from the seed. */
+void		 world_draw(struct world *, uint8_t *, size_t);
 /* True once in n on average; n 0: never. */
 bool		 world_chance(struct world *, uint64_t n);
 /* Notes a broken promise; the run goes on and fails at the end. */
 void		 world_fail(struct world *, const char *, ...)
 		    __attribute__((__format__(printf, 2, 3)));
 unsigned int	 world_failures(const struct world *);
-/* A line of the trace, with -v. */
+/* A line of the trace, if there is one. */
 void		 world_trace(struct world *, const char *, ...)
 		    __attribute__((__format__(printf, 2, 3)));
-bool		 world_is_verbose(const struct world *);
+/* A sum of n octets for lines of the trace; 0 if there is none. */
+unsigned long long world_sum(const struct world *, const void *, size_t n);
 /* Moves all wall clocks by so many microseconds (a clock jump). */
 void		 world_jump(struct world *, int64_t us);
+/* They were moved back once. */
+bool		 world_went_back(const struct world *);
 /* Unix seconds. */
 int64_t		 world_wall(const struct world *);
 
@@ -93,6 +102,8 @@ size_t		 wires_peak(const struct world *);
 
 /* Descriptors of the simulation: memory sealed by one, mapped by another. */
 int		 sim_seal(struct world *, const void *, size_t n);
+/* How much of it nobody has opened. */
+unsigned int	 sim_sealed(const struct world *);
 /* Takes it out of the table: the caller frees the octets. */
 void		*sim_open(struct world *, int fd, size_t *n);
 

@@ -56,6 +56,7 @@ struct wend {
 	STAILQ_HEAD(, packet) in;	/* on the way to this end */
 	size_t		 octets;
 	uint64_t	 last_at;
+	unsigned int	 boxed;		/* events that wait for proc */
 };
 
 struct wire {
@@ -71,7 +72,8 @@ struct world {
 	uint64_t	 rng;
 	uint64_t	 now;
 	int64_t		 wall_offset;
-	bool		 verbose;
+	FILE		*trace;
+	bool		 went_back;
 	bool		 any_dying;
 	bool		 any_touched;
 	unsigned int	 failures;
