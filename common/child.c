@@ -212,6 +212,7 @@ child_main(const struct child_ops *ops, int argc, char **argv, void *arg)
 	}
 	sandbox_fds();
 	log_init(ops->name, STDERR_FILENO, is_syslog(STDERR_FILENO), 0);
+	log_keep_pid();
 	ignore_signals();
 	(void)umask(077);
 	compat_title_init(argc, argv);

@@ -1,4 +1,4 @@
-/* Numbers of users and nodes, as the server and its clients know them. */
+/* Numbers that several processes must mean the same by. */
 
 #ifndef COMMON_IDS_H
 #define COMMON_IDS_H
@@ -23,5 +23,40 @@ enum user_role {
 	USER_ADMIN = 1,
 	USER_OWNER = 2
 };
+
+/* CFG_FILE's kinds; _NEW: an empty file to make a key in. */
+enum file_kind {
+	FILE_KEY = 1,			/* of Noise */
+	FILE_KEY_NEW = 2,
+	FILE_DERP_MAP = 3,
+	FILE_RECORDS = 4,
+	FILE_POLICY = 5,
+	FILE_DERP_KEY = 6,		/* the relay's */
+	FILE_DERP_KEY_NEW = 7,
+	FILE_TLS_KEY = 8,
+	FILE_TLS_CERT = 9,
+	FILE_ACME_ACCOUNT = 10,
+	FILE_ACME_ACCOUNT_NEW = 11,
+	FILE_ACME_KEY = 12,		/* of the certificate had by ACME */
+	FILE_ACME_KEY_NEW = 13
+};
+
+/* Numbers of TLS keys: keyd has the keys, workers name them. */
+#define TLSKEY_MAX	32
+#define TLSKEY_PAIRS	26		/* 1 to this: CFG_FILE's number */
+#define TLSKEY_ALPN	27		/* the first of tls-alpn-01, */
+#define TLSKEY_ALPNS	4		/* and how many there are */
+#define TLSKEY_ACME	31		/* of the certificate had by ACME */
+#define TLSKEY_SELF	32		/* of the one signed by itself */
+/*
+ * SIG_SIGN's key: the number; above it, for those from files, what fits of the
+ * epoch that they came with.
+ */
+#define TLSKEY_EPOCH(key)	((unsigned int)(key) >> 6)
+#define TLSKEY_NUMBER(key)	((unsigned int)(key) & 0x3f)
+#define TLSKEY_EPOCH_MASK	0x3ffU
+#define TLSKEY_OF(epoch, number) \
+	(((unsigned int)(epoch) & TLSKEY_EPOCH_MASK) << 6 | \
+	TLSKEY_NUMBER(number))
 
 #endif

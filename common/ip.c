@@ -281,11 +281,12 @@ longest_run(const uint8_t b[16], int *start, int *len)
 	}
 }
 
+/* The first octets of IPv4 addresses in IPv6 (RFC 4291 2.5.5.2). */
+static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
 static char *
 put_v6(char *p, const uint8_t b[16])
 {
-	static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-	    0xff, 0xff };
 	static const char digit[] = "0123456789abcdef";
 	int i, shift, start, len;
 	unsigned int v;
@@ -363,6 +364,25 @@ ipport_print(char dst[IPPORT_TEXT], const struct ipport *a)
 	}
 	*p = '\0';
 	return (size_t)(p - dst);
+}
+
+void
+ip_unmap(struct ip *ip)
+{
+	struct ip v4 = { .family = 4 };
+
+	if (ip->family != 6 || memcmp(ip->b, mapped, sizeof(mapped)) != 0)
+		return;
+	memcpy(v4.b, ip->b + sizeof(mapped), 4);
+	*ip = v4;
+}
+
+void
+ip_source(uint8_t source[IP_SOURCE], const struct ip *ip)
+{
+	memset(source, 0, IP_SOURCE);
+	source[0] = ip->family;
+	memcpy(source + 1, ip->b, ip->family == 4 ? 4 : 8);
 }
 
 int
@@ -449,6 +469,12 @@ ip_is_private(const struct ip *ip)
 	    within(ip, "172.16.0.0/12") || within(ip, "192.168.0.0/16") ||
 	    within(ip, "::1/128") || within(ip, "fc00::/7") ||
 	    ip_is_linklocal(ip);
+}
+
+bool
+ip_is_tailnet(const struct ip *ip)
+{
+	return within(ip, "100.64.0.0/10") || within(ip, "fd7a:115c:a1e0::/48");
 }
 
 static bool

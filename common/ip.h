@@ -25,6 +25,7 @@ struct ipport {
 	uint16_t	port;
 };
 
+#define IP_SOURCE	9	/* octets of ip_source() */
 #define IP_TEXT		46	/* longest text with NUL */
 #define PREFIX_TEXT	50
 #define IPPORT_TEXT	54
@@ -52,6 +53,14 @@ struct ip_num ip_num(const struct ip *);
 /* <0, 0, >0; both of one family. */
 int	ip_num_cmp(struct ip_num, struct ip_num);
 
+/* ::ffff:192.0.2.1 becomes 192.0.2.1; all else stays. */
+void	ip_unmap(struct ip *);
+/*
+ * Whom bounds by source take it for: the family, then an IPv4 address or the
+ * first half of one of IPv6, for whoever has one has its whole /64.
+ */
+void	ip_source(uint8_t source[IP_SOURCE], const struct ip *);
+
 bool	ip_eq(const struct ip *, const struct ip *);
 int	ip_cmp(const struct ip *, const struct ip *);
 bool	ipport_eq(const struct ipport *, const struct ipport *);
@@ -64,6 +73,8 @@ uint64_t prefix_size(const struct prefix *);
 /* Loopback, private, link-local or unique local. */
 bool	ip_is_private(const struct ip *);
 bool	ip_is_linklocal(const struct ip *);
+/* In the ranges that nodes' own addresses are of: see ip_node_ok(). */
+bool	ip_is_tailnet(const struct ip *);
 /*
  * True if a node may have it (protocol.md 5.6): in 100.64.0.0/10 or
  * fd7a:115c:a1e0::/48 and in none of the ranges with another meaning; an

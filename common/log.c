@@ -20,12 +20,13 @@
 static struct {
 	const char	*name;
 	int		 fd;
+	pid_t		 pid;		/* 0: ask each time */
 	bool		 to_syslog;
 	int		 verbose;
 	unsigned int	 lost;
 	void		(*capture)(int, const char *, void *);
 	void		*capture_arg;
-} lg = { "headscaled", STDERR_FILENO, false, 0, 0, NULL, NULL };
+} lg = { "headscaled", STDERR_FILENO, 0, false, 0, 0, NULL, NULL };
 
 void
 log_init(const char *name, int fd, bool to_syslog, int verbose)
@@ -35,6 +36,12 @@ log_init(const char *name, int fd, bool to_syslog, int verbose)
 	lg.to_syslog = to_syslog;
 	lg.verbose = verbose;
 	tzset();		/* while its files can still be opened */
+}
+
+void
+log_keep_pid(void)
+{
+	lg.pid = getpid();
 }
 
 void
@@ -71,21 +78,23 @@ put(int level, const char *text)
 	char stamp[32], line[LINE_MAX_LEN + 160];
 	struct tm tm;
 	time_t now;
+	long pid;
 	int n;
 
 	now = time(NULL);
+	pid = (long)(lg.pid != 0 ? lg.pid : getpid());
 	if (lg.to_syslog) {
 		if (localtime_r(&now, &tm) == NULL ||
 		    strftime(stamp, sizeof(stamp), "%b %e %T", &tm) == 0)
 			stamp[0] = '\0';
 		n = snprintf(line, sizeof(line), "<%d>%s %s[%ld]: %s",
-		    LOG_DAEMON | level, stamp, lg.name, (long)getpid(), text);
+		    LOG_DAEMON | level, stamp, lg.name, pid, text);
 	} else {
 		if (gmtime_r(&now, &tm) == NULL ||
 		    strftime(stamp, sizeof(stamp), "%FT%TZ", &tm) == 0)
 			stamp[0] = '\0';
 		n = snprintf(line, sizeof(line), "%s %s[%ld]: %s\n", stamp,
-		    lg.name, (long)getpid(), text);
+		    lg.name, pid, text);
 	}
 	if (n < 0)
 		return false;

@@ -16,6 +16,8 @@
  * not fit is counted and reported later).  name is kept, not copied.
  */
 void	log_init(const char *name, int fd, bool to_syslog, int verbose);
+/* This process makes no other one: its number is asked for only now. */
+void	log_keep_pid(void);
 void	log_verbose(int);
 int	log_is_verbose(void);
 /* Sends lines to f instead (tests, the simulator); NULL undoes it. */

@@ -33,5 +33,12 @@ void	sandbox_fds(void);
  * is fatal.
  */
 void	sandbox_enter(const struct sandbox_conf *);
+/*
+ * Takes away what a role needs only to start, for good: so far stun's alone,
+ * who from then on has no memory but 1 MiB that is set aside, and of the
+ * system only what trust.md 7 says.  Where the system cannot say it, and for
+ * the other roles, nothing.  Any failure is fatal.
+ */
+void	sandbox_started(enum role);
 
 #endif

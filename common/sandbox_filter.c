@@ -232,6 +232,35 @@ static const struct rule rules[] = {
 #endif
 };
 
+/*
+ * What is left once it has started.  The clock, since not every machine tells
+ * the time without a call; restart_syscall ends what poll was asked when
+ * somebody stopped the process for a while.
+ */
+static const struct rule started[] = {
+	{ "poll", S, ANY },
+	{ "ppoll", S, ANY },
+	{ "recvmsg", S, ANY },
+	{ "sendmsg", S, ANY },
+	{ "read", S, ANY },
+	{ "write", S, ANY },
+	/* a socket whose address a reload took away */
+	{ "close", S, ANY },
+	{ "clock_gettime", S, ANY },
+	{ "gettimeofday", S, ANY },
+	{ "time", S, ANY },
+	{ "restart_syscall", S, ANY },
+	{ "exit", S, ANY },
+	{ "exit_group", S, ANY },
+#ifndef __GLIBC__	/* where no heap can be set aside */
+	{ "brk", S, ANY },
+	{ "mmap", S, NONE(2, PROT_EXEC) },
+	{ "munmap", S, ANY },
+	{ "mremap", S, ANY },
+	{ "madvise", S, ANY },
+#endif
+};
+
 /* EACCES unless the role is allowed them above: whatever takes a path. */
 static const char *const files[] = {
 	"access", "chdir", "chmod", "chown", "chroot", "creat", "faccessat",
@@ -389,7 +418,7 @@ make_inner(unsigned int bit)
  * filter has one verdict for all that no rule names.
  */
 static scmp_filter_ctx
-make_outer(void)
+make_outer(bool more)
 {
 	scmp_filter_ctx f;
 	size_t i;
@@ -404,19 +433,76 @@ make_outer(void)
 		add(f, SCMP_ACT_ALLOW, deadly[i], NULL);
 	for (i = 0; i < NITEMS(refused); i++)
 		add(f, SCMP_ACT_ALLOW, refused[i], NULL);
+	if (more)
+		add(f, SCMP_ACT_ALLOW, "seccomp", NULL);
 	return f;
 }
 
+static bool
+is_narrowed(unsigned int bit)
+{
+	size_t i;
+
+	for (i = 0; i < NITEMS(started); i++)
+		if ((started[i].roles & bit) != 0)
+			return true;
+	return false;
+}
+
+/* Loaded on top of the two others, whose verdicts of death it leaves. */
+static scmp_filter_ctx
+make_started(unsigned int bit)
+{
+	scmp_filter_ctx f;
+	size_t i;
+
+	if ((f = begin(SCMP_ACT_ERRNO(EPERM))) == NULL)
+		return NULL;
+	for (i = 0; i < NITEMS(started); i++)
+		if ((started[i].roles & bit) != 0)
+			add(f, SCMP_ACT_ALLOW, started[i].call,
+			    started[i].tests);
+#ifdef __GLIBC__
+	/*
+	 * What brk(2) returns is an address, so that an error looks like one
+	 * to glibc, very high up, and it would write there; 0 is too low.
+	 */
+	add(f, SCMP_ACT_ERRNO(0), "brk", NULL);
+#endif
+	return f;
+}
+
+static scmp_filter_ctx
+make(enum sandbox_part part, enum role role)
+{
+	if (part == PART_ROLE)
+		return make_inner(BIT(role));
+	if (part == PART_OUTER)
+		return make_outer(role != ROLE_NONE);
+	return make_started(BIT(role));
+}
+
+static bool
+is_made(enum sandbox_part part, enum role role)
+{
+	if (part == PART_ROLE)
+		return (BIT(role) & EACH) != 0;
+	if (part == PART_OUTER && role == ROLE_NONE)
+		return true;
+	return is_narrowed(BIT(role));
+}
+
 int
-sandbox_export(enum role role, int fd, const char **why)
+sandbox_export(enum sandbox_part part, enum role role, int fd,
+    const char **why)
 {
 	scmp_filter_ctx f;
 	int rc = -1;
 
 	fault = NULL;
-	if (role != ROLE_NONE && (BIT(role) & EACH) == 0)
+	if (!is_made(part, role))
 		return 0;
-	f = role == ROLE_NONE ? make_outer() : make_inner(BIT(role));
+	f = make(part, role);
 	*why = fault;
 	if (f != NULL && fault == NULL)
 		rc = seccomp_export_bpf(f, fd);

@@ -12,10 +12,10 @@
 #include "common/compat/compat.h"
 #include "common/sandbox_int.h"
 
-static size_t	n[ROLE_MAX];
+static size_t	n[PART_MAX][ROLE_MAX];
 
 static void
-export(enum role role)
+export(enum sandbox_part part, enum role role)
 {
 	struct sock_filter op;
 	const char *why = NULL;
@@ -23,38 +23,39 @@ export(enum role role)
 
 	if ((f = tmpfile()) == NULL)
 		err(1, "tmpfile");
-	if (sandbox_export(role, fileno(f), &why) == -1)
-		errx(1, "filter of role %d: %s", (int)role,
+	if (sandbox_export(part, role, fileno(f), &why) == -1)
+		errx(1, "filter %d of role %d: %s", (int)part, (int)role,
 		    why == NULL ? "cannot be made" : why);
 	rewind(f);
 	while (fread(&op, sizeof(op), 1, f) == 1) {
-		if (n[role]++ == 0)
+		if (n[part][role]++ == 0)
 			(void)printf("static const struct sock_filter "
-			    "ops_%d[] = {\n", (int)role);
+			    "ops_%d_%d[] = {\n", (int)part, (int)role);
 		(void)printf("\t{ 0x%x, %u, %u, 0x%xU },\n", op.code, op.jt,
 		    op.jf, op.k);
 	}
 	if (ferror(f) != 0)
 		err(1, "read");
 	(void)fclose(f);
-	if (n[role] != 0)
+	if (n[part][role] != 0)
 		(void)printf("};\n");
 }
 
 int
 main(void)
 {
-	int r;
+	int p, r;
 
-	for (r = ROLE_NONE; r < ROLE_MAX; r++)
-		export((enum role)r);
-	(void)printf("static const struct program programs[] = {\n");
-	for (r = ROLE_NONE; r < ROLE_MAX; r++)
-		if (n[r] != 0)
-			(void)printf("\t[%d] = { ops_%d, %zu },\n", r, r,
-			    n[r]);
-		else
-			(void)printf("\t[%d] = { 0, 0 },\n", r);
+	for (p = 0; p < PART_MAX; p++)
+		for (r = ROLE_NONE; r < ROLE_MAX; r++)
+			export((enum sandbox_part)p, (enum role)r);
+	(void)printf("static const struct program "
+	    "programs[PART_MAX][ROLE_MAX] = {\n");
+	for (p = 0; p < PART_MAX; p++)
+		for (r = ROLE_NONE; r < ROLE_MAX; r++)
+			if (n[p][r] != 0)
+				(void)printf("\t[%d][%d] = { ops_%d_%d, %zu "
+				    "},\n", p, r, p, r, n[p][r]);
 	(void)printf("};\n");
 	if (fflush(stdout) == EOF)
 		err(1, "write");

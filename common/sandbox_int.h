@@ -30,14 +30,24 @@ void	sandbox_prove(const struct sandbox_conf *);
  * also refuses the calls of the others.
  */
 void	sandbox_filter(enum role);
+
+/* The filters that together say what a role may do. */
+enum sandbox_part {
+	PART_ROLE,	/* what it may do */
+	PART_OUTER,	/* what anybody has an opinion on; not each its own */
+	PART_STARTED,	/* what it may still do once it has started */
+	PART_MAX
+};
 /* Stands for our process id in a program until it is loaded; never one. */
 #define SANDBOX_PID	0x50494421U
 /*
- * Linux, while we are built: writes the program of a role's filter to fd, and
- * for ROLE_NONE that of the outer one; nothing for a role without rights.  0,
- * or -1 and the call whose rule is at fault, or NULL.
+ * Linux, while we are built: writes the program of a role's filter to fd;
+ * nothing if it has none of this part.  The outer one of ROLE_NONE is that of
+ * all roles without one.  0, or -1 and the call whose rule is at fault, or
+ * NULL.
  */
-int	sandbox_export(enum role, int fd, const char **why);
+int	sandbox_export(enum sandbox_part, enum role, int fd,
+	    const char **why);
 /* The folder that the role may use, as it is named after sandbox_drop(). */
 const char *sandbox_folder(const struct sandbox_conf *);
 

@@ -16,6 +16,7 @@ struct program {
 #include "common/sandbox_gen.h"
 
 #define OPS_MAX	1024
+#define HEAP	(1024 * 1024)	/* octets, of a role that gets no more */
 
 #ifdef SANDBOX_TEST_BUILD
 int	__lsan_is_turned_off(void);
@@ -62,15 +63,31 @@ load(const struct program *p)
 void
 sandbox_filter(enum role role)
 {
-	if (role == ROLE_NONE || role >= ROLE_MAX || programs[role].n == 0)
+	const struct program *outer;
+
+	if (role == ROLE_NONE || role >= ROLE_MAX ||
+	    programs[PART_ROLE][role].n == 0)
 		fatalx("sandbox: no rights are written down for %s",
 		    role_name(role));
 #ifdef SANDBOX_TEST_BUILD
 	log_warnx("sandbox: open for AddressSanitizer, do not use this build");
 	entered = true;
 #endif
-	load(&programs[role]);
-	load(&programs[ROLE_NONE]);
+	outer = &programs[PART_OUTER][role];
+	load(&programs[PART_ROLE][role]);
+	load(outer->n != 0 ? outer : &programs[PART_OUTER][ROLE_NONE]);
+}
+
+void
+sandbox_started(enum role role)
+{
+	if (programs[PART_STARTED][role].n == 0)
+		return;
+#ifndef SANDBOX_TEST_BUILD	/* which needs memory again and again */
+	if (!compat_heap_keep(HEAP))
+		fatal("sandbox: memory cannot be set aside");
+	load(&programs[PART_STARTED][role]);
+#endif
 }
 
 #endif

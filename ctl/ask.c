@@ -450,6 +450,7 @@ plain(struct asking *a, struct msg *m)
 		[A_DERP_LIST] = M_CTL_DERP_LIST,
 		[A_CERT_LIST] = M_CTL_CERT_LIST,
 		[A_STATUS] = M_CTL_STATUS,
+		[A_METRICS] = M_CTL_STATUS,
 		[A_RELOAD] = M_CTL_RELOAD,
 	};
 
@@ -494,6 +495,7 @@ ask_build(struct msg *m, struct buf *list, const struct command *cmd,
 		[A_CERT_LIST] = plain,
 		[A_CERT_RENEW] = cert_renew,
 		[A_STATUS] = plain,
+		[A_METRICS] = plain,
 		[A_EXPOSURE] = exposure,
 		[A_RELOAD] = plain,
 		[A_LOG_VERBOSE] = verbose,

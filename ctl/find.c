@@ -9,6 +9,8 @@
 #include "ctl/out.h"
 
 #define SHOWN	5
+#define ID	"id:"
+#define ID_LEN	(sizeof(ID) - 1)
 
 struct hit {
 	uint64_t	 id;
@@ -20,6 +22,7 @@ struct find {
 	bool		 whole;
 	const char	*text;
 	size_t		 len;
+	bool		 id_only;
 	uint64_t	 number;	/* 0: text is none */
 	struct hit	 by_id;
 	struct hit	 exact;
@@ -40,8 +43,10 @@ find_new(enum find_kind kind, const char *text, bool whole)
 	f->kind = kind;
 	f->whole = whole;
 	f->text = text;
+	f->id_only = strncmp(text, ID, ID_LEN) == 0;
 	f->len = strlen(text);
-	f->number = (uint64_t)strtonum(text, 1, INT64_MAX, &why);
+	f->number = (uint64_t)strtonum(f->id_only ? text + ID_LEN : text, 1,
+	    INT64_MAX, &why);
 	f->distance = UINT32_MAX;
 	return f;
 }
@@ -89,6 +94,8 @@ find_row(struct find *f, uint64_t id, struct slice name)
 	    (f->kind == FIND_KEY && name.n > 0 && f->len > name.n &&
 	    strncmp(f->text, name.p, name.n) == 0))
 		keep(&f->exact, id, name);
+	else if (f->id_only)
+		return;
 	else if (f->len > 0 && begins(name, f->text, f->len) &&
 	    f->nprefix++ < SHOWN)
 		keep(&f->prefix[f->nprefix - 1], id, name);
@@ -126,9 +133,30 @@ say_many(const struct find *f, char *why, size_t n)
 	buf_free(&b);
 }
 
+/* A number is the id of one and the name of another. */
+static bool
+is_both(const struct find *f)
+{
+	return f->by_id.id != 0 && f->exact.id != 0 &&
+	    f->by_id.id != f->exact.id;
+}
+
+static void
+say_both(const struct find *f, char *why, size_t n)
+{
+	(void)snprintf(why, n, "%s: which %s: " ID "%llu (%s), or " ID
+	    "%llu (whose name it is)?", f->text, kind_name(f),
+	    (unsigned long long)f->by_id.id, (const char *)f->by_id.name.p,
+	    (unsigned long long)f->exact.id);
+}
+
 int
 find_result(struct find *f, uint64_t *id, char *why, size_t n)
 {
+	if (is_both(f)) {
+		say_both(f, why, n);
+		return -1;
+	}
 	f->found = f->by_id.id != 0 ? &f->by_id :
 	    f->exact.id != 0 ? &f->exact :
 	    f->nprefix == 1 && !f->whole ? &f->prefix[0] : NULL;

@@ -10,8 +10,9 @@ enum find_kind { FIND_USER, FIND_NODE, FIND_KEY };
 struct find;
 
 /*
- * text is an id, a name, or the beginning of one name only; whole: an id or a
- * name.  Never NULL.
+ * text is an id, "id:" and an id, a name, or the beginning of one name only;
+ * whole: not the beginning.  A number that is the id of one and the name of
+ * another names neither.  Never NULL.
  */
 struct find	*find_new(enum find_kind, const char *text, bool whole);
 void		 find_free(struct find *);

@@ -297,6 +297,8 @@ static const struct token t_main[] = {
 	{ .kind = T_WORD, .word = "cert", .next = t_cert },
 	{ .kind = T_WORD, .word = "status", .act = A_STATUS, .next = t_done,
 	    .opts = o_status, .help = "show processes, streams and counts" },
+	{ .kind = T_WORD, .word = "metrics", .act = A_METRICS,
+	    .next = t_done, .help = "print all numbers for Prometheus" },
 	{ .kind = T_WORD, .word = "worker", .next = t_worker },
 	{ .kind = T_WORD, .word = "reload", .act = A_RELOAD, .next = t_done,
 	    .help = "read the configuration again" },

@@ -6,6 +6,7 @@
 #include "ctl/ask.h"
 #include "ctl/client.h"
 #include "ctl/find.h"
+#include "ctl/metrics.h"
 #include "ctl/policy.h"
 #include "ctl/run.h"
 #include "ctl/show.h"
@@ -379,6 +380,45 @@ run_question(struct run *r)
 	return rc;
 }
 
+/* Three lists, each from its own question, on one connection. */
+
+struct gather {
+	struct run	*r;
+	struct metrics	*metrics;
+};
+
+static void
+on_metrics(const struct msg *m, void *arg)
+{
+	struct gather *g = arg;
+
+	if (m->type == M_CTL_NO)
+		take_no(g->r, m);
+	else
+		metrics_row(g->metrics, m);
+}
+
+static int
+run_metrics(struct run *r)
+{
+	static const enum msg_type ask[] = { M_CTL_STATUS, M_CTL_DERP_LIST,
+	    M_CTL_CERT_LIST };
+	struct gather g = { r, metrics_new() };
+	struct msg m;
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < sizeof(ask) / sizeof(ask[0]) && rc == 0; i++) {
+		msg_init(&m, ask[i]);
+		rc = call(r, &m, on_metrics, &g);
+	}
+	/* All or nothing: half of it would look like all of it. */
+	if (rc == 0)
+		metrics_end(g.metrics, r->o);
+	metrics_free(g.metrics);
+	return rc == 0 ? RUN_OK : RUN_FAILED;
+}
+
 /* Commands that need no server, or can do without. */
 
 static int
@@ -471,6 +511,12 @@ run_command(const struct command *cmd, const struct run_conf *conf,
 		run_complete(cmd, conf->socket, o);
 		return RUN_OK;
 	}
+	if (cmd->act == A_METRICS && o->json) {
+		(void)snprintf(why, whylen, "metrics: not as JSON: \"status "
+		    "-j\", \"derp list -j\" and \"cert list -j\" have all "
+		    "of it");
+		return RUN_USAGE;
+	}
 	if (ask_check(cmd, o->now, why, whylen) == -1)
 		return RUN_USAGE;
 	memset(&r, 0, sizeof(r));
@@ -481,7 +527,7 @@ run_command(const struct command *cmd, const struct run_conf *conf,
 	r.whylen = whylen;
 	if ((r.client = client_open(conf->socket, why, whylen)) == NULL)
 		return RUN_FAILED;
-	rc = run_question(&r);
+	rc = cmd->act == A_METRICS ? run_metrics(&r) : run_question(&r);
 	client_close(r.client);
 	buf_free(&r.subject);
 	return rc;

@@ -46,6 +46,7 @@ static const struct column proc_columns[] = {
 	{ "STARTS", 3, true },
 	{ "STREAMS", 1, true },
 	{ "SESSIONS", 2, true },
+	{ "CONNS", 4, true },
 };
 static const struct column tailnet_columns[] = {
 	{ "TAILNET", 0, false },
@@ -233,6 +234,7 @@ row_proc(struct show *s, const struct m_ctl_proc *p)
 	out_json_u64(j, "starts", p->starts);
 	out_json_u64(j, "streams", p->streams);
 	out_json_u64(j, "sessions", p->sessions);
+	out_json_u64(j, "connections", p->conns);
 	count_json(j, p);
 	json_end(j);
 
@@ -249,7 +251,9 @@ row_proc(struct show *s, const struct m_ctl_proc *p)
 	if (p->role == ROLE_WORKER) {
 		number_cell(s->table, p->streams);
 		number_cell(s->table, p->sessions);
+		number_cell(s->table, p->conns);
 	} else {
+		text_cell(s->table, slice_str(NULL));
 		text_cell(s->table, slice_str(NULL));
 		text_cell(s->table, slice_str(NULL));
 	}

@@ -12,6 +12,7 @@ static const struct column derp[DERP_COLUMNS] = {
 };
 static const struct column cert[CERT_COLUMNS] = {
 	{ "NAMES", 0, false },
+	{ "SERIAL", 1, false },
 	{ "EXPIRES", 0, false },
 	{ "RENEW", 0, false },
 	{ "FAILED", 0, true },
@@ -36,7 +37,7 @@ derp_state(const struct m_ctl_derp *r)
 	if (r->stun_only)
 		return "stun";
 	if (r->probed == 0)
-		return "unknown";
+		return r->own ? "served" : "unknown";
 	if (r->ok)
 		return "up";
 	return r->avoid ? "down,avoid" : "down";
@@ -103,6 +104,7 @@ cert_row(struct table *t, struct json *j, const struct m_ctl_cert *r,
 
 	json_obj(j);
 	texts_json(j, "names", &r->names);
+	out_json_str(j, "serial", r->serial);
 	out_json_time(j, "expires", r->not_after);
 	out_json_time(j, "renew", r->renew);
 	out_json_u64(j, "failed", r->failed);
@@ -110,6 +112,7 @@ cert_row(struct table *t, struct json *j, const struct m_ctl_cert *r,
 	json_end(j);
 
 	texts_plain(table_cell(t, COLOUR_NONE), &r->names);
+	text_cell(t, r->serial);
 	b = table_cell(t, r->not_after > now ? COLOUR_GOOD : COLOUR_BAD);
 	if (r->not_after == 0)
 		buf_str(b, "none yet");

@@ -1,4 +1,4 @@
-/* How nodes and counters are shown: between show.c and the other show_*.c. */
+/* Between show.c, metrics.c and the other show_*.c. */
 
 #ifndef CTL_SHOW_INT_H
 #define CTL_SHOW_INT_H
@@ -8,12 +8,27 @@
 #define NODE_COLUMNS	9
 #define COUNT_COLUMNS	4
 #define DERP_COLUMNS	8
-#define CERT_COLUMNS	5
+#define CERT_COLUMNS	6
 
 const struct column	*node_columns(void);
 void	node_cells(struct table *, const struct m_ctl_node *, int64_t now);
 /* An object. */
 void	node_json(struct json *, const struct m_ctl_node *);
+
+/* What a process counts, and what it is called where. */
+struct count {
+	const char	*name;		/* in status; headscalectl(8) */
+	size_t		 at;		/* in struct r_counters */
+	unsigned int	 roles;		/* that count it: 1 << ROLE_... */
+	bool		 gauge;		/* it may fall, too */
+	const char	*metric;	/* NULL: by its name; "": none */
+	const char	*label;		/* of the metric, or NULL */
+	const char	*help;		/* NULL: the one before says it */
+};
+const struct count *count_list(size_t *n);
+/* True if the process counts it: *v. */
+bool	count_get(const struct count *, const struct m_ctl_proc *,
+	    uint64_t *v);
 /* A process's counters: a row for each, or a member with an object of them. */
 const struct column	*count_columns(void);
 void	count_cells(struct table *, const struct m_ctl_proc *);

@@ -82,7 +82,7 @@ dbacme_hello(struct worker *w)
 
 /* When. */
 
-/* Within the last thirtieth of two thirds of its life. */
+/* At two thirds of its life, or up to a thirtieth of it before. */
 static void
 set_renew(struct dbacme *a)
 {
@@ -155,6 +155,22 @@ dbacme_look(struct dbd *d)
 	save(a);
 }
 
+/*
+ * When there is something to do, but at the latest after a minute: the wall
+ * clock may be set meanwhile.
+ */
+static void
+arm(struct dbacme *a)
+{
+	int64_t left, now = env_wall(a->d->env);
+	uint64_t us = TICK_US;
+
+	left = is_waiting(a) ? a->retry - now : a->good ? a->renew - now : 0;
+	if (left > 0 && (uint64_t)left < TICK_US / US_PER_S)
+		us = (uint64_t)left * US_PER_S;
+	timer_in(&a->tick, us);
+}
+
 static void
 on_tick(void *arg)
 {
@@ -162,8 +178,8 @@ on_tick(void *arg)
 
 	if (env_ended(a->d->env))
 		return;
-	timer_in(&a->tick, TICK_US);
 	dbacme_look(a->d);
+	arm(a);
 }
 
 /* How a run ended. */
@@ -184,17 +200,25 @@ dbacme_chain(struct dbacme *a, struct slice chain)
 	check(a);
 }
 
+static void
+none(struct dbacme *a)
+{
+	a->good = false;
+	a->not_before = a->not_after = 0;
+	a->serial[0] = '\0';
+	buf_clear(&a->leaf);
+	buf_clear(&a->chain);
+	buf_clear(&a->names);
+	a->nnames = 0;
+}
+
 void
 dbacme_revoked(struct dbacme *a)
 {
 	log_info("certificate: revoked");
 	a->revoke = false;
-	a->good = false;
-	a->not_before = a->not_after = a->retry = 0;
-	buf_clear(&a->chain);
-	buf_clear(&a->leaf);
-	buf_clear(&a->names);
-	a->nnames = 0;
+	a->retry = 0;
+	none(a);
 	save(a);
 	dbacme_look(a->d);
 }
@@ -231,6 +255,7 @@ dbacme_failed(struct dbacme *a, struct slice why, uint32_t retry_s)
 	log_warnx("certificate: %s; it is tried again in %lld s",
 	    log_vis(why), (long long)s);
 	save(a);
+	arm(a);
 }
 
 /* keyd's verdict. */
@@ -267,8 +292,10 @@ chain_ok(struct dbacme *a, const struct m_acme_chain_ok *m)
 	a->not_before = m->not_before;
 	a->not_after = m->not_after;
 	set(&a->leaf, m->leaf);
+	(void)slice_copy(a->serial, sizeof(a->serial), m->serial);
 	set_renew(a);
 	save(a);
+	arm(a);
 	if (changed)
 		say_all(a);
 }
@@ -287,12 +314,7 @@ chain_no(struct dbacme *a, struct slice why)
 	}
 	log_warnx("certificate: the one we have is no good any more: %s",
 	    log_vis(why));
-	a->good = false;
-	a->not_before = a->not_after = 0;
-	buf_clear(&a->leaf);
-	buf_clear(&a->chain);
-	buf_clear(&a->names);
-	a->nnames = 0;
+	none(a);
 	save(a);
 	say_all(a);
 }
@@ -403,9 +425,10 @@ dbacme_rows(struct dbd *d, struct buf *rows)
 	msg_init(&m, M_CTL_CERT);
 	r = &m.u.ctl_cert;
 	r->names = d->conf.acme.names;
+	r->serial = slice_str(a->chain.n == 0 ? "" : a->serial);
 	r->not_after = a->chain.n == 0 ? 0 : a->not_after;
-	r->renew = !is_due(a) ? a->renew : is_waiting(a) ? a->retry :
-	    env_wall(d->env);
+	r->renew = !is_due(a) ? a->renew : a->run == RUN_NONE &&
+	    is_waiting(a) ? a->retry : env_wall(d->env);
 	r->failed = a->failed;
 	r->text = slice_str(a->why);
 	rows_add(rows, &m);
@@ -450,6 +473,7 @@ dbacme_free(struct dbd *d)
 	buf_free(&a->leaf);
 	buf_free(&a->fresh);
 	buf_free(&a->run_names);
+	buf_free(&a->conf);
 	free(a);
 	d->acme = NULL;
 }
@@ -484,9 +508,18 @@ dbacme_conf(struct dbd *d)
 	struct dbacme *a = d->acme;
 	bool had = a->started && a->configured;
 
+	/* What was wrong may be right now; at the start that is not known. */
+	if (a->started && (a->failed != 0 || a->retry != 0) &&
+	    !slice_eq(buf_slice_of(&a->conf), buf_slice_of(&d->acme_conf))) {
+		a->failed = 0;
+		a->retry = 0;
+		a->why[0] = '\0';
+		save(a);
+	}
+	set(&a->conf, buf_slice_of(&d->acme_conf));
 	a->configured = d->conf.acme.names.count != 0;
 	if (!a->started)
-		timer_in(&a->tick, TICK_US);
+		arm(a);
 	a->started = true;
 	if (had != a->configured && a->good)
 		say_all(a);

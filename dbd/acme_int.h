@@ -77,6 +77,7 @@ struct dbacme {
 	bool			 good;	/* it is in force */
 	uint16_t		 key;
 	struct buf		 leaf;
+	char			 serial[65];
 	int64_t			 renew;
 	bool			 checked; /* by this keyd */
 	uint32_t		 chain_id; /* keyd is asked; 0: it is not */
@@ -85,6 +86,7 @@ struct dbacme {
 	bool			 revoke; /* and the old one revoked first */
 	bool			 started;
 	bool			 configured;
+	struct buf		 conf;	/* in force, as it was looked at */
 
 	/* The run. */
 	enum run_kind		 run;

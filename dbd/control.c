@@ -405,6 +405,7 @@ dbd_master_row(struct dbd *d, void *tag, const struct msg *row)
 	p->starts = r->starts;
 	p->streams = r->streams;
 	p->sessions = r->sessions;
+	p->conns = r->conns;
 	p->counts = r->counts;
 	a->rows++;
 	batch_reply(d, a->conn->link, &m);

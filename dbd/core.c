@@ -200,7 +200,7 @@ indexes_init(struct dbd *d)
 {
 	ix_init(&d->nodes_by_id, d->env);
 	ix_init(&d->nodes_by_key, d->env);
-	ix_init(&d->relay_keys, d->env);
+	relay_init(d);
 	ix_init(&d->nodes_by_machine, d->env);
 	ix_init(&d->users_by_id, d->env);
 	ix_init(&d->keys_by_id, d->env);
@@ -280,7 +280,7 @@ dbd_free(struct dbd *d)
 	makers_free(d);
 	ix_free(&d->nodes_by_id);
 	ix_free(&d->nodes_by_key);
-	ix_free(&d->relay_keys);
+	relay_end(d);
 	ix_free(&d->nodes_by_machine);
 	ix_free(&d->users_by_id);
 	ix_free(&d->keys_by_id);

@@ -30,6 +30,7 @@ struct dbd_conf {
 	uint32_t	 log_keep;
 	struct msg_list	 domains;	/* of r_text; copied */
 	bool		 verify_clients;	/* of the relay */
+	uint32_t	 relay_conns;	/* of a worker at most; 0: 1,000,000 */
 	bool		 policy_file;	/* the policy is in a file: */
 	struct slice	 policy_name;	/* its name; copied, as is */
 	struct slice	 policy_text;	/* what it says */

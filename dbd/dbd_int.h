@@ -35,6 +35,9 @@ TAILQ_HEAD(lite_list, lite_wait);
 struct reg_wait;
 TAILQ_HEAD(reg_list, reg_wait);
 struct relay_conn;
+struct relay_key;
+struct relay_old;
+struct relay_olds;
 #define SERIALS		4096
 /* Serials of relay tickets that were used: a window below the newest. */
 struct serials {
@@ -43,6 +46,7 @@ struct serials {
 	uint8_t		 bits[SERIALS / 8];
 };
 TAILQ_HEAD(relay_conn_list, relay_conn);
+TAILQ_HEAD(relay_key_list, relay_key);
 /* What a worker has said of the DERP map's relays (DB_DERP_NODE). */
 struct relays_said {
 	struct buf	 coming;	/* records derp_node, */
@@ -123,6 +127,8 @@ struct dbd {
 	struct index		 keys_by_hash;
 	struct index		 makers_by_machine;
 	struct index		 relay_keys;
+	struct relay_key_list	 relay_spent;	/* relay.c: of a moment ago */
+	struct relay_olds	*relay_olds;	/* relay_old.c's */
 	struct maker_list	 makers;	/* budget.c */
 	uint32_t		 nmakers;
 

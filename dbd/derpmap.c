@@ -403,7 +403,8 @@ static void
 start_all(struct dbd *d)
 {
 	struct source *s;
-	uint32_t spread = 0;
+	/* fetch may not have heard of the same reload yet. */
+	uint32_t spread = d->derpmap->started;
 	bool all = d->conf.derp_update_s != d->derpmap->update_s;
 
 	d->derpmap->started = true;

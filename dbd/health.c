@@ -9,6 +9,7 @@
 #include "dbd/out_int.h"
 
 #define EVERY_US	(60 * US_PER_S)	/* each relay is probed */
+#define FRESH_US	US_PER_S	/* at most, until all are known */
 #define PROBE_US	(90 * US_PER_S)	/* fetch gives up before */
 #define FLIGHT_MAX	48		/* under way: fewer than the credit */
 
@@ -128,6 +129,23 @@ say_all(struct health *h)
 }
 
 static void
+log_avoid(const struct health *h)
+{
+	char text[256] = " none";
+	uint16_t region;
+	size_t at, n = 0;
+
+	for (at = 0; at < h->avoid.n && n < sizeof(text) - 8;
+	    at += sizeof(region)) {
+		memcpy(&region, h->avoid.p + at, sizeof(region));
+		n += (size_t)snprintf(text + n, sizeof(text) - n, " %u",
+		    region);
+	}
+	log_info("DERP regions to avoid:%s%s", text,
+	    at < h->avoid.n ? " ..." : "");
+}
+
+static void
 look(struct health *h)
 {
 	struct buf now = { NULL, 0, 0 };
@@ -150,19 +168,41 @@ look(struct health *h)
 	}
 	buf_free(&h->avoid);
 	h->avoid = now;
-	log_info("DERP regions to avoid: %zu", now.n / sizeof(region));
+	log_avoid(h);
 	say_all(h);
 }
 
 /* Probes. */
 
+/* One of which nothing is known yet. */
+static struct peer *
+fresh(const struct health *h)
+{
+	size_t i;
+
+	for (i = 0; i < h->n; i++)
+		if (h->peer[i]->probed == 0 && h->peer[i]->req == NULL &&
+		    !h->peer[i]->r.stun_only)
+			return h->peer[i];
+	return NULL;
+}
+
+/* Another list may have it be sooner, never later. */
 static void
 arm(struct health *h)
 {
-	if (h->n == 0 || !outlink_is_up(h->d))
+	uint64_t us;
+
+	if (h->n == 0 || !outlink_is_up(h->d)) {
 		timer_stop(&h->timer);
-	else if (!timer_pending(&h->timer))
-		timer_in(&h->timer, EVERY_US / h->n);
+		return;
+	}
+	us = EVERY_US / h->n;
+	if (fresh(h) != NULL && us > FRESH_US)
+		us = FRESH_US;
+	if (!timer_pending(&h->timer) ||
+	    h->timer.at > env_now(h->d->env) + us)
+		timer_in(&h->timer, us);
 }
 
 static void
@@ -241,11 +281,15 @@ static void
 on_timer(void *arg)
 {
 	struct health *h = arg;
+	struct peer *p;
 
 	if (env_ended(h->d->env) || h->n == 0)
 		return;
-	h->next %= h->n;
-	probe(h, h->peer[h->next++]);
+	if ((p = fresh(h)) == NULL) {
+		h->next %= h->n;
+		p = h->peer[h->next++];
+	}
+	probe(h, p);
 	arm(h);
 }
 
@@ -314,7 +358,6 @@ set_list(struct health *h, struct msg_list it)
 	h->peer = list;
 	h->n = n;
 	look(h);
-	timer_stop(&h->timer);
 	arm(h);
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/child.h"
+#include "common/ids.h"
 #include "common/log.h"
 #include "common/memfd.h"
 #include "common/secret.h"
@@ -17,7 +18,6 @@
 #define ACCEPT_PAUSE_US	US_PER_S	/* descriptors ran out */
 #define STAT_US		US_PER_S
 #define POLICY_MAX	(1024 * 1024)	/* octets of the policy's file */
-#define FILE_POLICY	5		/* CFG_FILE's kind */
 
 struct dbd_main {
 	struct child		*child;

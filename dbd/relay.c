@@ -7,16 +7,19 @@
 #include "dbd/objects_int.h"
 #include "dbd/relay_int.h"
 
-/* Connections of one worker: more than it can have sockets for. */
-#define CONNS_MAX	65536
-#define OF_KEY_MAX	16	/* connections of a key: the oldest ends, */
-#define OF_WORKER_MAX	8	/* and at one worker, four of them live */
+/* Connections of one worker, if no other: limits.connections at its most. */
+#define CONNS_MAX	1000000
+#define OF_KEY_MAX	4	/* connections of a key, on this host; but */
+#define OF_WORKER_MAX	8	/* a worker's own CLOSE may be on its way */
 #define ACTIVE_US	(1 * US_PER_S)	/* it may have a key no more often */
+#define LOGINS		8	/* of a key at once, then */
+#define LOGIN_US	(500 * US_PER_MS)	/* one more each */
 
 enum relay_refusal {
 	RELAY_UNKNOWN = 1,	/* the numbers of DB_RELAY_NO */
 	RELAY_EXPIRED = 2,
-	RELAY_USED = 3
+	RELAY_USED = 3,
+	RELAY_BUSY = 4
 };
 
 struct relay_key;
@@ -38,6 +41,8 @@ struct relay_key {
 	struct ixlink		 by_key;	/* dbd */
 	struct relay_conn_list	 conns;
 	unsigned int		 nconns;
+	uint64_t		 full_at;	/* its bucket of logins is */
+	TAILQ_ENTRY(relay_key)	 spent;		/* without connections */
 	uint8_t			 key[KEY_LEN];
 	uint64_t		 tailnet;	/* 0: a guest */
 	uint64_t		 node;
@@ -78,6 +83,73 @@ conn_find(const struct worker *w, uint64_t gen, uint64_t serial)
 			return c;
 	}
 	return NULL;
+}
+
+static void
+key_free(struct dbd *d, struct relay_key *k)
+{
+	ix_del(&d->relay_keys, &k->by_key);
+	free(k);
+}
+
+/* Whose bucket is full again is like one that was never here. */
+static void
+spent_free(struct dbd *d)
+{
+	uint64_t now = env_now(d->env);
+	struct relay_key *k;
+
+	while ((k = TAILQ_FIRST(&d->relay_spent)) != NULL &&
+	    (k->full_at <= now || d->freeing)) {
+		TAILQ_REMOVE(&d->relay_spent, k, spent);
+		key_free(d, k);
+	}
+}
+
+/* Its last connection is gone; its bucket has to be kept. */
+static void
+key_spend(struct dbd *d, struct relay_key *k)
+{
+	spent_free(d);
+	if (d->freeing || k->full_at <= env_now(d->env))
+		key_free(d, k);
+	else
+		TAILQ_INSERT_TAIL(&d->relay_spent, k, spent);
+}
+
+static struct relay_key *
+key_get(struct dbd *d, const uint8_t key[KEY_LEN])
+{
+	struct relay_key *k;
+
+	spent_free(d);
+	if ((k = key_find(d, key)) != NULL) {
+		if (TAILQ_EMPTY(&k->conns))
+			TAILQ_REMOVE(&d->relay_spent, k, spent);
+		return k;
+	}
+	k = xcalloc(1, sizeof(*k));
+	memcpy(k->key, key, KEY_LEN);
+	TAILQ_INIT(&k->conns);
+	ix_add(&d->relay_keys, &k->by_key, k->key, KEY_LEN, k);
+	return k;
+}
+
+/* When the key's bucket would be full without another login. */
+static uint64_t
+full_at(const struct dbd *d, const struct relay_key *k)
+{
+	uint64_t now = env_now(d->env);
+
+	return k == NULL || k->full_at < now ? now : k->full_at;
+}
+
+/* Each login is told to all workers: one key must not make much of that. */
+static bool
+key_may(struct dbd *d, const uint8_t key[KEY_LEN])
+{
+	return full_at(d, key_find(d, key)) + LOGIN_US <=
+	    env_now(d->env) + LOGINS * LOGIN_US;
 }
 
 /* What workers are told. */
@@ -177,10 +249,8 @@ conn_del(struct relay_conn *c)
 	free(c);
 	if (had && !w->d->freeing)
 		publish(w->d, k);
-	if (!TAILQ_EMPTY(&k->conns))
-		return;
-	ix_del(&w->d->relay_keys, &k->by_key);
-	free(k);
+	if (TAILQ_EMPTY(&k->conns))
+		key_spend(w->d, k);
 }
 
 static void
@@ -190,20 +260,14 @@ conn_end(struct relay_conn *c)
 	conn_del(c);
 }
 
-static void
+static struct relay_key *
 conn_add(struct worker *w, const struct r_ticket *t, const struct node *n)
 {
 	struct serial s = { t->serial_gen, t->serial };
 	struct dbd *d = w->d;
 	struct relay_conn *c, *was;
-	struct relay_key *k;
+	struct relay_key *k = key_get(d, t->key);
 
-	if ((k = key_find(d, t->key)) == NULL) {
-		k = xcalloc(1, sizeof(*k));
-		memcpy(k->key, t->key, KEY_LEN);
-		TAILQ_INIT(&k->conns);
-		ix_add(&d->relay_keys, &k->by_key, k->key, KEY_LEN, k);
-	}
 	k->tailnet = n == NULL ? 0 : n->tn->id;
 	k->node = n == NULL ? 0 : n->r.id;
 	was = TAILQ_FIRST(&k->conns);
@@ -215,10 +279,10 @@ conn_add(struct worker *w, const struct r_ticket *t, const struct node *n)
 	ix_add(&w->relay_ix, &c->by_serial, &s, sizeof(s), c);
 	TAILQ_INSERT_TAIL(&w->relay, c, of_worker);
 	conn_place(k, c);
-	if (++k->nconns > OF_KEY_MAX)
-		conn_end(TAILQ_LAST(&k->conns, relay_conn_list));
+	k->nconns++;
 	if (TAILQ_FIRST(&k->conns) != was)
 		publish(d, k);
+	return k;
 }
 
 /*
@@ -231,6 +295,8 @@ admit(struct dbd *d, const uint8_t key[KEY_LEN], struct node **np,
 {
 	struct node *n = node_find_key(d, key);
 
+	if (n == NULL)
+		n = relay_old_node(d, key);
 	*why = 0;
 	if (n == NULL) {
 		if (d->conf.verify_clients)
@@ -242,9 +308,8 @@ admit(struct dbd *d, const uint8_t key[KEY_LEN], struct node **np,
 
 /* How many connections of the key this worker says to have. */
 static unsigned int
-held_here(const struct worker *w, const uint8_t key[KEY_LEN])
+held_here(const struct worker *w, const struct relay_key *k)
 {
-	const struct relay_key *k = key_find(w->d, key);
 	const struct relay_conn *c;
 	unsigned int n = 0;
 
@@ -254,22 +319,50 @@ held_here(const struct worker *w, const uint8_t key[KEY_LEN])
 	return n;
 }
 
+static void
+end_oldest(const struct worker *w, struct relay_key *k)
+{
+	struct relay_conn *c;
+
+	TAILQ_FOREACH_REVERSE(c, &k->conns, relay_conn_list, of_key)
+		if (c->worker == w)
+			break;
+	if (c != NULL)
+		conn_end(c);
+}
+
+/*
+ * The worker has one more of the key, and was told so before: an END for what
+ * is not live there yet would be in vain.  While all are its own it is left to
+ * it which goes, for it knows who was silent for how long.  But a client can
+ * log in faster than it learns that, and that is not the worker's fault.
+ */
+static void
+trim(const struct worker *w, struct relay_key *k)
+{
+	while (k->nconns > OF_KEY_MAX && held_here(w, k) <= OF_KEY_MAX)
+		conn_end(TAILQ_LAST(&k->conns, relay_conn_list));
+	while (held_here(w, k) > OF_WORKER_MAX)
+		end_oldest(w, k);
+}
+
 /* The ticket is a relay client's and this worker's, and is not in use. */
 static bool
 claim_ok(struct worker *w, const struct r_ticket *t)
 {
-	enum link_why why;
-
-	if (!ticket_check(t, secret_data(w->d->secret), TICKET_DERP, w->slot,
-	    w->generation) || conn_find(w, t->serial_gen, t->serial) != NULL)
-		why = LINK_FORGED;
-	else if (w->relay_ix.n >= CONNS_MAX ||
-	    held_here(w, t->key) >= OF_WORKER_MAX)
-		why = LINK_OVERFLOW;
-	else
+	if (ticket_check(t, secret_data(w->d->secret), TICKET_DERP, w->slot,
+	    w->generation) && conn_find(w, t->serial_gen, t->serial) == NULL)
 		return true;
-	link_violation(w->link, why);
+	link_violation(w->link, LINK_FORGED);
 	return false;
+}
+
+static uint32_t
+conns_max(const struct worker *w)
+{
+	uint32_t max = w->d->conf.relay_conns;
+
+	return max == 0 ? CONNS_MAX : max;
 }
 
 /*
@@ -311,7 +404,9 @@ on_relay_hold(struct worker *w, const struct msg *m)
 	enum relay_refusal why;
 	struct node *n;
 
-	if (++w->relay_holds > CONNS_MAX) {
+	/* Here it has all of them, four of a key at most. */
+	if (++w->relay_holds > conns_max(w) ||
+	    held_here(w, key_find(w->d, t->key)) >= OF_WORKER_MAX) {
 		link_violation(w->link, LINK_OVERFLOW);
 		return;
 	}
@@ -321,13 +416,14 @@ on_relay_hold(struct worker *w, const struct msg *m)
 	if (why != 0)
 		say_end(w, t->serial_gen, t->serial);
 	else
-		conn_add(w, t, n);
+		trim(w, conn_add(w, t, n));
 }
 
 void
 on_relay_open(struct worker *w, const struct msg *m)
 {
 	const struct r_ticket *t = &m->u.db_relay_open.ticket;
+	struct relay_key *k = NULL;
 	enum relay_refusal why;
 	struct node *n = NULL;
 	struct msg r;
@@ -338,12 +434,16 @@ on_relay_open(struct worker *w, const struct msg *m)
 		why = RELAY_USED;
 	else
 		admit(w->d, t->key, &n, &why);
+	if (why == 0 && (w->relay_ix.n >= conns_max(w) ||
+	    !key_may(w->d, t->key)))
+		why = RELAY_BUSY;
 	if (why != 0) {
-		w->d->counts.refused++;
+		w->d->counts.relay_refused++;
 		msg_init(&r, M_DB_RELAY_NO);
 		r.u.db_relay_no.why = (uint8_t)why;
 	} else {
-		conn_add(w, t, n);
+		k = conn_add(w, t, n);
+		k->full_at = full_at(w->d, k) + LOGIN_US;
 		w->d->counts.relay_logins++;
 		msg_init(&r, M_DB_RELAY_OK);
 		if (n != NULL) {
@@ -353,6 +453,8 @@ on_relay_open(struct worker *w, const struct msg *m)
 	}
 	r.id = m->id;
 	batch_reply(w->d, w->link, &r);
+	if (k != NULL)
+		trim(w, k);
 }
 
 /* One that we ended meanwhile is no fault. */
@@ -392,6 +494,8 @@ on_node_key(struct worker *w, const struct msg *m)
 	const struct node *n = node_find_key(w->d, m->u.db_node_key.key);
 	struct msg r;
 
+	if (n == NULL)
+		n = relay_old_node(w->d, m->u.db_node_key.key);
 	msg_init(&r, M_DB_NODE_KEY_OK);
 	r.id = m->id;
 	r.u.db_node_key_ok.allow = n != NULL &&
@@ -439,7 +543,7 @@ key_end(struct relay_key *k)
 {
 	struct relay_conn *c, *next;
 
-	/* With the last one the key itself goes. */
+	/* With the last one the key itself may go. */
 	for (c = TAILQ_FIRST(&k->conns); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, of_key);
 		conn_end(c);
@@ -459,6 +563,22 @@ relay_look(struct dbd *d, const uint8_t key[KEY_LEN])
 	/* Another node than it was let in for has to log in again, too. */
 	if (why != 0 || (n == NULL ? k->node != 0 : k->node != n->r.id))
 		key_end(k);
+}
+
+void
+relay_init(struct dbd *d)
+{
+	ix_init(&d->relay_keys, d->env);
+	TAILQ_INIT(&d->relay_spent);
+	relay_old_init(d);
+}
+
+void
+relay_end(struct dbd *d)
+{
+	spent_free(d);
+	relay_old_end(d);
+	ix_free(&d->relay_keys);
 }
 
 void

@@ -305,8 +305,10 @@ expiry_arm(struct node *n)
 	n->expired_said = n->r.expiry != 0 && left <= 0;
 	if (n->r.expiry == 0)
 		return;
-	if (left <= 0)
+	if (left <= 0) {
 		relay_look(n->tn->d, n->r.node_key);
+		relay_old_forget(n);
+	}
 	/* The wall clock may jump, also back: look again from time to time. */
 	if (left <= 0 || left > LOOK_S)
 		left = LOOK_S;

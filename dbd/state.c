@@ -439,17 +439,19 @@ void
 node_set(struct node *n, const struct r_node *r)
 {
 	struct r_node next = *r;
-	bool same = routes_same(&n->r, r);
+	bool same = routes_same(&n->r, r), expired;
 	uint8_t key[KEY_LEN];
 
 	next.online = n->r.online;
 	next.last_seen = n->r.last_seen;
 	memcpy(key, n->r.node_key, KEY_LEN);
+	expired = node_expired(n, env_wall(n->tn->d->env));
 	node_unindex(n);
 	node_take(n, &next);
 	if (!same)
 		routes_update(n);
 	if (memcmp(key, n->r.node_key, KEY_LEN) != 0) {
+		relay_rekeyed(n, key, expired);
 		relay_look(n->tn->d, key);
 		relay_look(n->tn->d, n->r.node_key);
 	}
@@ -474,6 +476,7 @@ node_free(struct node *n)
 	ix_del(&d->nodes_by_id, &n->by_id);
 	TAILQ_REMOVE(&n->tn->nodes, n, all);
 	n->tn->nnodes--;
+	relay_old_forget(n);
 	relay_look(d, n->r.node_key);
 	buf_free(&n->enc);
 	free(n);

@@ -84,6 +84,7 @@ struct node {
 	bool			 expired_said;	/* to peers and the log */
 
 	TAILQ_HEAD(, carrier)	 carries;	/* routes.c */
+	LIST_HEAD(, relay_old)	 relay_olds;	/* relay_old.c: newest first */
 	bool			 unsettled;	/* in the tailnet's list of */
 	TAILQ_ENTRY(node)	 settle;	/* primaries to look at */
 	struct msg_list		 refused;	/* routes.c: taken back */

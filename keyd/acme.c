@@ -260,7 +260,7 @@ put_identifiers(struct json *j, const struct acme *a)
 	json_end(j);
 }
 
-/* The payload of a form; false with the reason. */
+/* Appends the payload of a form; NULL, or what is wrong. */
 static const char *
 put_payload(struct buf *b, const struct acme *a, const struct m_acme_sign *m)
 {
@@ -539,6 +539,26 @@ covers(X509 *x, const struct acme *a)
 		    X509_check_host(x, a->name[i], 0, 0, NULL)) != 1)
 			return false;
 	return true;
+}
+
+void
+acme_serial(struct slice der, char dst[ACME_SERIAL])
+{
+	const unsigned char *p = (const unsigned char *)der.p;
+	BIGNUM *n = NULL;
+	char *text = NULL;
+	X509 *x;
+
+	dst[0] = '\0';
+	if ((x = d2i_X509(NULL, &p, (long)der.n)) != NULL &&
+	    (n = ASN1_INTEGER_to_BN(X509_get0_serialNumber(x), NULL)) !=
+	    NULL && (text = BN_bn2hex(n)) != NULL &&
+	    strlcpy(dst, text, ACME_SERIAL) >= ACME_SERIAL)
+		dst[0] = '\0';
+	OPENSSL_free(text);
+	BN_free(n);
+	X509_free(x);
+	ERR_clear_error();
 }
 
 static bool

@@ -15,6 +15,7 @@
 #define ACME_THUMBPRINT	43	/* octets of the account key's */
 #define ACME_BODY_MAX	60000
 #define ACME_NAMES_MAX	32
+#define ACME_SERIAL	65	/* octets of a number's text and a NUL */
 #define ACME_CONTACTS_MAX 8
 
 struct acme;
@@ -62,6 +63,8 @@ EVP_PKEY	*acme_alpn(const struct acme *, struct slice name,
 bool		 acme_chain(const struct acme *, struct slice pem,
 		    int64_t *from, int64_t *until, struct buf *leaf, char *why,
 		    size_t whylen);
+/* The number of a certificate in DER, in hexadecimal; "" if it is too long. */
+void		 acme_serial(struct slice der, char dst[ACME_SERIAL]);
 /* Makes a P-256 key; never NULL. */
 EVP_PKEY	*acme_key_make(void);
 

@@ -23,7 +23,7 @@ keyd_acme(struct keyd *k, struct acme *a, EVP_PKEY *cert)
 {
 	acme_free(k->acme);
 	k->acme = a;
-	signer_set(k->signer, SIGNER_ACME, cert);
+	signer_set(k->signer, TLSKEY_ACME, cert);
 	say_key(k);
 }
 
@@ -70,13 +70,13 @@ static void
 on_alpn(struct keyd *k, struct link *l, const struct msg *m)
 {
 	struct buf der = { NULL, 0, 0 };
-	unsigned int number = SIGNER_ALPN;
+	unsigned int number = TLSKEY_ALPN;
 	EVP_PKEY *key;
 	char why[128];
 	struct msg r;
 
 	while (signer_has(k->signer, number))
-		if (++number == SIGNER_ALPN + SIGNER_ALPNS) {
+		if (++number == TLSKEY_ALPN + TLSKEY_ALPNS) {
 			answer_no(l, m->id, "too many challenges at once");
 			return;
 		}
@@ -100,7 +100,7 @@ on_chain(struct keyd *k, struct link *l, const struct msg *m)
 {
 	struct buf leaf = { NULL, 0, 0 };
 	struct m_acme_chain_ok *ok;
-	char why[128];
+	char why[128], serial[ACME_SERIAL];
 	struct msg r;
 
 	msg_init(&r, M_ACME_CHAIN_OK);
@@ -110,8 +110,10 @@ on_chain(struct keyd *k, struct link *l, const struct msg *m)
 		answer_no(l, m->id, why);
 	else {
 		r.id = m->id;
-		ok->key = SIGNER_ACME;
+		ok->key = TLSKEY_ACME;
 		ok->leaf = buf_slice_of(&leaf);
+		acme_serial(ok->leaf, serial);
+		ok->serial = slice_str(serial);
 		link_reply(l, &r);
 	}
 	buf_free(&leaf);
@@ -122,7 +124,7 @@ on_over(struct keyd *k, const struct msg *m)
 {
 	unsigned int number = m->u.acme_alpn_over.key;
 
-	if (number < SIGNER_ALPN || number >= SIGNER_ALPN + SIGNER_ALPNS)
+	if (number < TLSKEY_ALPN || number >= TLSKEY_ALPN + TLSKEY_ALPNS)
 		return -1;
 	signer_set(k->signer, number, NULL);
 	return 0;

@@ -244,7 +244,7 @@ say_cert(struct worker *w)
 	struct msg m;
 
 	msg_init(&m, M_KEY_CERT);
-	m.u.key_cert.key = SIGNER_SELF;
+	m.u.key_cert.key = TLSKEY_SELF;
 	m.u.key_cert.der = buf_slice_of(&k->cert);
 	link_send(w->link, &m);
 }
@@ -288,7 +288,7 @@ keyd_signer(struct keyd *k, struct signer *s, uint32_t epoch,
 	k->before = k->signer;
 	k->before_epoch = k->epoch;
 	k->signer = s;
-	k->epoch = epoch & SIGNER_EPOCH_MASK;
+	k->epoch = epoch & TLSKEY_EPOCH_MASK;
 	k->next = NULL;
 	buf_clear(&k->cert);
 	buf_put(&k->cert, der, n);
@@ -461,10 +461,10 @@ on_hello(struct worker *w, const struct msg *m)
 static struct signer *
 signer_for(const struct keyd *k, unsigned int key, unsigned int *number)
 {
-	unsigned int epoch = key >> SIGNER_EPOCH_SHIFT;
+	unsigned int epoch = TLSKEY_EPOCH(key);
 
-	*number = key & ((1U << SIGNER_EPOCH_SHIFT) - 1);
-	if (*number > SIGNER_PAIRS)
+	*number = TLSKEY_NUMBER(key);
+	if (*number > TLSKEY_PAIRS)
 		return epoch == 0 ? k->signer : NULL;
 	if (epoch == k->epoch)
 		return k->signer;
@@ -477,7 +477,7 @@ void
 keyd_signer_next(struct keyd *k, struct signer *s, uint32_t epoch)
 {
 	k->next = s;
-	k->next_epoch = epoch & SIGNER_EPOCH_MASK;
+	k->next_epoch = epoch & TLSKEY_EPOCH_MASK;
 }
 
 int

@@ -50,7 +50,7 @@ bool		 keyd_relay(struct keyd *, struct secret *, const char **why);
 const uint8_t	*keyd_relay_public(const struct keyd *);
 /*
  * Takes over the keys that sign from now on, which came with this epoch, and
- * copies n octets of the certificate of SIGNER_SELF, which all workers are
+ * copies n octets of the certificate of TLSKEY_SELF, which all workers are
  * told; n 0: there is none.  Those before go on signing for whom names their
  * epoch (SIG_SIGN).
  */

@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 
 #include "common/child.h"
+#include "common/ids.h"
 #include "common/log.h"
 #include "common/noise.h"
 #include "common/secret.h"
@@ -15,18 +16,6 @@
 #include "keyd/keyd.h"
 #include "keyd/pairs.h"
 #include "keyd/store.h"
-
-/* CFG_FILE's kinds. */
-#define FILE_READ	1	/* the Noise key, or an empty file for it */
-#define FILE_MAKE	2
-#define RELAY_READ	6	/* the relay's */
-#define RELAY_MAKE	7
-#define FILE_KEY	8	/* of a certificate */
-#define FILE_CERT	9
-#define ACCOUNT_READ	10	/* of the ACME account */
-#define ACCOUNT_MAKE	11
-#define ACME_READ	12	/* of the certificate had by ACME */
-#define ACME_MAKE	13
 
 /* Octets for OpenSSL's private keys: locked like all our secrets. */
 #define OPENSSL_HEAP	(256 * 1024)
@@ -266,30 +255,30 @@ take_file(struct keyd_main *km, const struct msg *m)
 	const struct m_cfg_file *f = &m->u.cfg_file;
 
 	switch (f->kind) {
-	case FILE_READ:
-	case FILE_MAKE:
+	case FILE_KEY:
+	case FILE_KEY_NEW:
 		if (km->core == NULL && km->key == NULL)
-			km->key = take_key(km, m, f->kind == FILE_MAKE);
+			km->key = take_key(km, m, f->kind == FILE_KEY_NEW);
 		break;
-	case RELAY_READ:
-	case RELAY_MAKE:
+	case FILE_DERP_KEY:
+	case FILE_DERP_KEY_NEW:
 		if (km->relay == NULL && (km->core == NULL ||
 		    keyd_relay_public(km->core) == NULL))
-			km->relay = take_key(km, m, f->kind == RELAY_MAKE);
+			km->relay = take_key(km, m, f->kind == FILE_DERP_KEY_NEW);
 		break;
-	case FILE_KEY:
-	case FILE_CERT:
+	case FILE_TLS_KEY:
+	case FILE_TLS_CERT:
 		pairs_file(km->pairs, f, m->fd);
 		break;
-	case ACCOUNT_READ:
-	case ACCOUNT_MAKE:
+	case FILE_ACME_ACCOUNT:
+	case FILE_ACME_ACCOUNT_NEW:
 		if (km->account == NULL)
-			km->account = take_pem(km, m, f->kind == ACCOUNT_MAKE);
+			km->account = take_pem(km, m, f->kind == FILE_ACME_ACCOUNT_NEW);
 		break;
-	case ACME_READ:
-	case ACME_MAKE:
+	case FILE_ACME_KEY:
+	case FILE_ACME_KEY_NEW:
 		if (km->acme_cert == NULL)
-			km->acme_cert = take_pem(km, m, f->kind == ACME_MAKE);
+			km->acme_cert = take_pem(km, m, f->kind == FILE_ACME_KEY_NEW);
 		break;
 	default:
 		fatalx("file of kind %u", f->kind);

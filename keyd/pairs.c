@@ -12,22 +12,21 @@
 #include "keyd/signer.h"
 #include "keyd/store.h"
 
-#define FILE_KEY	8	/* CFG_FILE's kind; the other is 9 */
-#define NAME_MAX_	96	/* octets of a file's name in a message */
+#define SHOWN_MAX	96	/* octets of a file's name in a message */
 #define WHY_MAX		512
 #define DER_MAX		8192
 
 /* A certificate; its key is in the signer. */
 struct half {
-	char		 key[NAME_MAX_];	/* files; "" if missing */
-	char		 cert[NAME_MAX_];
+	char		 key[SHOWN_MAX];	/* files; "" if missing */
+	char		 cert[SHOWN_MAX];
 	char		*pem;
 	size_t		 n;
 };
 
 /* A certificate signed by itself. */
 struct self {
-	struct signer	*signer;	/* has SIGNER_SELF; NULL: none made */
+	struct signer	*signer;	/* has TLSKEY_SELF; NULL: none made */
 	char		 host[256];
 	uint8_t		 der[DER_MAX];
 	size_t		 nder;
@@ -35,7 +34,7 @@ struct self {
 
 struct pairs {
 	struct signer	*signer;	/* staged; NULL: nothing is */
-	struct half	 half[SIGNER_MAX];
+	struct half	 half[TLSKEY_MAX];
 	char		 why[WHY_MAX];	/* the first fault; "" if none */
 	char		 self[256];	/* host that was asked for */
 	struct self	 made;		/* in force; it may stay */
@@ -60,7 +59,7 @@ clear(struct pairs *p)
 {
 	size_t i;
 
-	for (i = 0; i < SIGNER_MAX; i++)
+	for (i = 0; i < TLSKEY_MAX; i++)
 		free(p->half[i].pem);
 	memset(p->half, 0, sizeof(p->half));
 	signer_free(p->signer);
@@ -103,7 +102,7 @@ take_key(struct pairs *p, unsigned int number, const char *name,
 	if (!signer_add(p->signer, number, pem, n, why, sizeof(why)))
 		fault(p, name, why);
 	else
-		(void)strlcpy(p->half[number].key, name, NAME_MAX_);
+		(void)strlcpy(p->half[number].key, name, SHOWN_MAX);
 }
 
 static void
@@ -116,20 +115,20 @@ take_cert(struct pairs *p, unsigned int number, const char *name,
 	h->pem = xmalloc(n);
 	memcpy(h->pem, pem, n);
 	h->n = n;
-	(void)strlcpy(h->cert, name, NAME_MAX_);
+	(void)strlcpy(h->cert, name, SHOWN_MAX);
 }
 
 void
 pairs_file(struct pairs *p, const struct m_cfg_file *f, int fd)
 {
 	struct secret *text;
-	char name[NAME_MAX_];
+	char name[SHOWN_MAX];
 	ssize_t n;
 
 	if (p->signer == NULL)
 		return;
 	(void)strlcpy(name, log_vis(f->name), sizeof(name));
-	if (f->number == 0 || f->number > SIGNER_PAIRS) {
+	if (f->number == 0 || f->number > TLSKEY_PAIRS) {
 		fault(p, name, "one pair too many");
 		return;
 	}
@@ -139,7 +138,7 @@ pairs_file(struct pairs *p, const struct m_cfg_file *f, int fd)
 		fault(p, name, strerror(errno));
 	else if (n > SIGNER_PEM_MAX)
 		fault(p, name, "more than 65536 octets");
-	else if (f->kind == FILE_KEY)
+	else if (f->kind == FILE_TLS_KEY)
 		take_key(p, f->number, name, (char *)secret_data(text),
 		    (size_t)n);
 	else
@@ -152,7 +151,7 @@ static void
 check_half(struct pairs *p, unsigned int number)
 {
 	const struct half *h = &p->half[number];
-	char why[128], both[2 * NAME_MAX_];
+	char why[128], both[2 * SHOWN_MAX];
 
 	if (h->key[0] == '\0' && h->cert[0] == '\0')
 		return;
@@ -203,7 +202,7 @@ pairs_check(struct pairs *p, int64_t now, char *why, size_t whylen)
 		(void)snprintf(why, whylen, "no configuration came");
 		return false;
 	}
-	for (i = 1; i <= SIGNER_PAIRS; i++)
+	for (i = 1; i <= TLSKEY_PAIRS; i++)
 		check_half(p, i);
 	make_self(p, now);
 	if (p->why[0] == '\0')

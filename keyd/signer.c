@@ -24,7 +24,7 @@
 #define VALID_DAYS	3650	/* longer than any keyd lives */
 
 struct signer {
-	EVP_PKEY	*key[SIGNER_MAX + 1];	/* by number */
+	EVP_PKEY	*key[TLSKEY_MAX + 1];	/* by number */
 };
 
 /* A SignatureScheme (RFC 8446 4.2.3) and the keys that it is for. */
@@ -55,7 +55,7 @@ signer_free(struct signer *s)
 
 	if (s == NULL)
 		return;
-	for (i = 0; i <= SIGNER_MAX; i++)
+	for (i = 0; i <= TLSKEY_MAX; i++)
 		EVP_PKEY_free(s->key[i]);
 	free(s);
 }
@@ -63,7 +63,7 @@ signer_free(struct signer *s)
 static EVP_PKEY *
 key_of(const struct signer *s, unsigned int number)
 {
-	return number <= SIGNER_MAX ? s->key[number] : NULL;
+	return number <= TLSKEY_MAX ? s->key[number] : NULL;
 }
 
 /* Nobody is there who could be asked. */
@@ -117,7 +117,7 @@ signer_add(struct signer *s, unsigned int number, const char *pem, size_t n,
 	EVP_PKEY *key;
 	BIO *b;
 
-	if (number == 0 || number > SIGNER_PAIRS || s->key[number] != NULL) {
+	if (number == 0 || number > TLSKEY_PAIRS || s->key[number] != NULL) {
 		(void)snprintf(why, whylen, "one key too many");
 		return false;
 	}
@@ -236,8 +236,8 @@ signer_self(struct signer *s, const char *host, int64_t now, uint8_t *der,
 		EVP_PKEY_free(key);
 		return 0;
 	}
-	EVP_PKEY_free(s->key[SIGNER_SELF]);
-	s->key[SIGNER_SELF] = key;
+	EVP_PKEY_free(s->key[TLSKEY_SELF]);
+	s->key[TLSKEY_SELF] = key;
 	return (size_t)n;
 }
 
@@ -255,7 +255,7 @@ share(const struct signer *from, struct signer *to, unsigned int number)
 void
 signer_share_self(const struct signer *from, struct signer *to)
 {
-	share(from, to, SIGNER_SELF);
+	share(from, to, TLSKEY_SELF);
 }
 
 void
@@ -263,7 +263,7 @@ signer_share_acme(const struct signer *from, struct signer *to)
 {
 	unsigned int i;
 
-	for (i = SIGNER_ALPN; i <= SIGNER_ACME; i++)
+	for (i = TLSKEY_ALPN; i <= TLSKEY_ACME; i++)
 		share(from, to, i);
 }
 

@@ -12,14 +12,8 @@
 
 #include <openssl/types.h>
 
-#define SIGNER_MAX	32		/* keys */
-#define SIGNER_PAIRS	26		/* highest number of a configured one */
-#define SIGNER_ALPN	27		/* the first of tls-alpn-01, */
-#define SIGNER_ALPNS	4		/* and how many there are */
-#define SIGNER_ACME	31		/* of the certificate had by ACME */
-#define SIGNER_SELF	32		/* of the one signed by itself */
-#define SIGNER_EPOCH_SHIFT 6		/* above the number in SIG_SIGN */
-#define SIGNER_EPOCH_MASK 0x3ff
+#include "common/ids.h"
+
 #define SIGNER_PEM_MAX	65536		/* octets of a file */
 #define SIGNER_SIG_MAX	1024
 
@@ -45,22 +39,22 @@ void		 signer_free(struct signer *);
 bool		 signer_add(struct signer *, unsigned int number,
 		    const char *pem, size_t n, char *why, size_t whylen);
 /*
- * Makes key SIGNER_SELF, P-256, and a certificate of it that it signed itself:
+ * Makes key TLSKEY_SELF, P-256, and a certificate of it that it signed itself:
  * for a host name or a literal address, from a day before now (Unix seconds)
  * on for a year.  Its DER goes to der, at most max octets; the length, or 0.
  */
 size_t		 signer_self(struct signer *, const char *host, int64_t now,
 		    uint8_t *der, size_t max);
-/* Gives key SIGNER_SELF of one to another as well. */
+/* Gives key TLSKEY_SELF of one to another as well. */
 void		 signer_share_self(const struct signer *from,
 		    struct signer *to);
 /*
- * Puts a key in the place of what has this number from SIGNER_ALPN to
- * SIGNER_ACME, and takes over its reference; NULL takes it away.
+ * Puts a key in the place of what has this number from TLSKEY_ALPN to
+ * TLSKEY_ACME, and takes over its reference; NULL takes it away.
  */
 void		 signer_set(struct signer *, unsigned int number, EVP_PKEY *);
 bool		 signer_has(const struct signer *, unsigned int number);
-/* Gives what another has from SIGNER_ALPN to SIGNER_ACME. */
+/* Gives what another has from TLSKEY_ALPN to TLSKEY_ACME. */
 void		 signer_share_acme(const struct signer *from,
 		    struct signer *to);
 /* The first certificate of a PEM text is this key's: false with the reason. */

@@ -63,6 +63,7 @@ struct conf_users {
 
 struct conf_limits {
 	uint32_t	 connections;	/* a worker */
+	uint32_t	 per_source;	/* of them; 0: any number */
 	uint32_t	 header_max;
 	uint32_t	 body_max;
 	uint32_t	 nodes;

@@ -88,11 +88,14 @@ check_limits(struct check *c)
 
 	l->connections = check_ranged(c, "limits[0]|connections", 16, 1000000,
 	    "");
+	l->per_source = check_ranged(c, "limits[0]|per_source", 0, 1000000,
+	    "");
 	l->header_max = check_ranged(c, "limits[0]|request_header", 8192, 65536,
 	    " octets");
 	l->body_max = check_ranged(c, "limits[0]|request_body", 65536, 16777216,
 	    " octets");
-	l->nodes = check_ranged(c, "limits[0]|max_nodes", 1, 1000000, "");
+	/* A map names them all, and a client takes 1 GiB of it at most. */
+	l->nodes = check_ranged(c, "limits[0]|max_nodes", 1, 100000, "");
 	l->handshakes = check_ranged(c, "limits[0]|handshakes", 16, 65536, "");
 	l->node_burst = check_ranged(c, "limits[0]|node_burst", 1, 1000000, "");
 	/* A client gives a request up after about two minutes. */

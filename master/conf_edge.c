@@ -15,6 +15,7 @@
 #define TITLE_MAX	64
 /* The longest frame: with less in the bucket it would never be read. */
 #define BURST_MIN	65568
+#define HTTPS_PORT	443
 
 #define SERVER		"derp[0]|server[0]|"
 
@@ -41,13 +42,54 @@ is_loopback(const struct ip *ip)
 	    memcmp(ip->b, one, sizeof(one)) == 0;
 }
 
+/* An address or a prefix of the list that is called key. */
+static bool
+check_prefix(struct check *c, const char *key, const char *text,
+    struct prefix *p)
+{
+	struct ip ip;
+
+	memset(p, 0, sizeof(*p));
+	if (ip_parse(&ip, slice_str(text))) {
+		p->addr = ip;
+		p->bits = ip.family == 4 ? 32 : 128;
+	} else if (!prefix_parse(p, slice_str(text))) {
+		check_fail(c, key, "'%s' is neither an address nor a prefix, "
+		    "with no bits set behind its length", text);
+		return false;
+	}
+	return true;
+}
+
+static void
+check_verify(struct check *c)
+{
+	static const char key[] = "derp[0]|verify_from";
+	struct conf_derp *d = &c->conf->derp;
+	cfg_t *sec = cfg_getsec(c->cfg, "derp");
+	const char *text;
+	struct prefix *p;
+	unsigned int i;
+
+	if (cfg_size(sec, "verify_from") > CONF_VERIFY_MAX)
+		check_fail(c, key, "more than %d in verify_from",
+		    CONF_VERIFY_MAX);
+	for (i = 0; i < cfg_size(sec, "verify_from") && !c->failed; i++) {
+		text = cfg_getnstr(sec, "verify_from", i);
+		p = &d->verify_from[d->nverify_from++];
+		/* Who is named may ask as often as he wants. */
+		if (check_prefix(c, key, text, p) && p->bits == 0)
+			check_fail(c, key, "%s: everybody may ask if "
+			    "verify_from is left out", text);
+	}
+}
+
 static void
 check_proxies(struct check *c)
 {
 	struct conf *conf = c->conf;
 	const char *text;
 	struct prefix p;
-	struct ip ip;
 	unsigned int i;
 
 	if (cfg_size(c->cfg, "proxies") > CONF_PROXIES_MAX)
@@ -55,16 +97,8 @@ check_proxies(struct check *c)
 		    CONF_PROXIES_MAX);
 	for (i = 0; i < cfg_size(c->cfg, "proxies") && !c->failed; i++) {
 		text = cfg_getnstr(c->cfg, "proxies", i);
-		memset(&p, 0, sizeof(p));
-		if (ip_parse(&ip, slice_str(text))) {
-			p.addr = ip;
-			p.bits = ip.family == 4 ? 32 : 128;
-		} else if (!prefix_parse(&p, slice_str(text))) {
-			check_fail(c, "proxies", "'%s' is neither an address "
-			    "nor a prefix, with no bits set behind its length",
-			    text);
+		if (!check_prefix(c, "proxies", text, &p))
 			return;
-		}
 		/* Anybody could then say that he is anybody else. */
 		if (p.bits == 0)
 			check_fail(c, "proxies", "%s: not everybody is a "
@@ -280,9 +314,11 @@ check_open(struct check *c, cfg_t *sec)
 {
 	struct conf *conf = c->conf;
 	const struct conf_derp *d = &conf->derp;
-	bool tls = false, outside = false;
+	bool tls = false, outside;
 	unsigned int i;
 
+	/* A proxy on this host, or a port that it maps, lets others in. */
+	outside = !conf->local || conf->nproxies != 0;
 	for (i = 0; i < conf->naddrs; i++) {
 		tls = tls || speaks_tls(&conf->addrs[i]);
 		outside = outside || !is_loopback(&conf->addrs[i].at.addr);
@@ -303,6 +339,30 @@ check_open(struct check *c, cfg_t *sec)
 	if (d->insecure && !conf->local)
 		check_warn(c, SERVER "insecure_for_tests", "clients do not "
 		    "look at the relay's certificate: for tests only");
+}
+
+/* What works, but worse than who has set it up may think (derp.md 15). */
+static void
+check_reach(struct check *c)
+{
+	const struct conf *conf = c->conf;
+	const struct conf_derp *d = &conf->derp;
+
+	/* Clients on a private network need none of it. */
+	if (!d->in_map || conf->local)
+		return;
+	if (d->port != HTTPS_PORT)
+		check_warn(c, "server_url", "clients dial the relay on port "
+		    "%u: browsers measure it, and clients without DNS ask it, "
+		    "on port %d alone", d->port, HTTPS_PORT);
+	if (d->nstun == 0)
+		check_warn(c, SERVER "stun_listen", "without STUN clients find "
+		    "no direct way to each other, or make another region "
+		    "their home");
+	if (conf->files.derp_map == NULL && conf->fetch.nurls == 0)
+		check_warn(c, SERVER "enabled", "the only region: clients do "
+		    "not learn what NAT they are behind, which takes a second "
+		    "one (map_file, urls)");
 }
 
 static void
@@ -343,6 +403,8 @@ check_relay(struct check *c)
 	d->port = relay_port(conf);
 	d->port80 = has_port80(conf);
 	check_open(c, sec);
+	if (!c->failed)
+		check_reach(c);
 }
 
 void
@@ -351,6 +413,8 @@ check_edge(struct check *c)
 	if (c->failed)
 		return;
 	check_proxies(c);
+	if (!c->failed)
+		check_verify(c);
 	if (!c->failed)
 		check_pairs(c);
 	if (!c->failed)

@@ -33,8 +33,12 @@ struct conf_pair {
 	char		*key;
 };
 
+#define CONF_VERIFY_MAX	64	/* CFG_CONF_WORKER's verify_from */
+
 /* derp { server { ... } } */
 struct conf_derp {
+	struct prefix	 verify_from[CONF_VERIFY_MAX];	/* derp's own: who */
+	unsigned int	 nverify_from;	/* may ask /verify; 0: everybody */
 	bool		 enabled;
 	bool		 plain;
 	bool		 insecure;	/* insecure_for_tests */

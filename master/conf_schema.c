@@ -155,6 +155,7 @@ static cfg_opt_t fetch[] = {
 
 static cfg_opt_t limits[] = {
 	NUMBER("connections", 16384),
+	NUMBER("per_source", 256),
 	NUMBER("request_header", 16384),
 	NUMBER("request_body", 1048576),
 	NUMBER("max_nodes", 10000),
@@ -204,6 +205,7 @@ schema_new(void)
 		LIST("urls"),
 		SECONDS("update", 10800),
 		SECONDS("avoid_after", 0),
+		LIST("verify_from"),
 		CFG_SEC("server", server, CFGF_NONE),
 		CFG_END()
 	};

@@ -12,24 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/ids.h"
 #include "master/conf.h"
-
-/* CFG_FILE's kinds. */
-enum file_kind {
-	FILE_KEY = 1,
-	FILE_KEY_NEW,
-	FILE_DERP_MAP,
-	FILE_RECORDS,
-	FILE_POLICY,
-	FILE_DERP_KEY,
-	FILE_DERP_KEY_NEW,
-	FILE_TLS_KEY,
-	FILE_TLS_CERT,
-	FILE_ACME_ACCOUNT,
-	FILE_ACME_ACCOUNT_NEW,
-	FILE_ACME_KEY,
-	FILE_ACME_KEY_NEW
-};
 
 struct files;
 

@@ -95,6 +95,7 @@ prepare(struct master *ms)
 	ms->epoch = ms->last_epoch = 1;
 	master_warn(ms->conf);
 	master_say_out(ms);
+	master_say_relay(ms);
 }
 
 static void

@@ -113,7 +113,7 @@ static void
 send_worker(const struct target *t, const struct conf *c)
 {
 	struct buf resolvers = { 0 }, search = { 0 }, split = { 0 };
-	struct buf proxies = { 0 };
+	struct buf proxies = { 0 }, askers = { 0 };
 	struct m_cfg_conf_worker *w;
 	struct msg m;
 
@@ -128,6 +128,7 @@ send_worker(const struct target *t, const struct conf *c)
 	add_texts(&w->search, &search, c->search, c->nsearch);
 	add_splits(&w->split, &split, c);
 	w->max_conns = c->limits.connections;
+	w->per_source = c->limits.per_source;
 	w->handshake_s = c->times.handshake_s;
 	w->idle_s = c->times.idle_s;
 	w->header_max = c->limits.header_max;
@@ -141,7 +142,10 @@ send_worker(const struct target *t, const struct conf *c)
 	set_relay(&w->relay, c);
 	add_prefixes(&w->proxies, &proxies, c->proxies, c->nproxies);
 	w->hsts = c->hsts;
+	add_prefixes(&w->verify_from, &askers, c->derp.verify_from,
+	    c->derp.nverify_from);
 	send(t, &m);
+	buf_free(&askers);
 	buf_free(&proxies);
 	buf_free(&resolvers);
 	buf_free(&search);
@@ -428,6 +432,16 @@ master_say_out(const struct master *ms)
 		log_info("fetch out connects to others for%s%s%s",
 		    cert ? " a certificate," : "", maps ? " DERP maps," : "",
 		    " the health of relays");
+}
+
+void
+master_say_relay(const struct master *ms)
+{
+	const struct conf_derp *d = &ms->conf->derp;
+
+	if (d->enabled)
+		log_info("relay: region %u, %s", d->region, d->verify ?
+		    "nodes of ours only" : "open to everybody");
 }
 
 static void

@@ -83,6 +83,8 @@ void	master_request(struct master *, struct proc *, const struct msg *);
 void	master_look(struct master *);
 /* Logs what a process connects out for, if there is one. */
 void	master_say_out(const struct master *);
+/* Says in the log whom the relay serves, if there is one. */
+void	master_say_relay(const struct master *);
 /* Logs warnings of a configuration. */
 void	master_warn(const struct conf *);
 

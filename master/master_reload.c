@@ -154,6 +154,7 @@ master_outcome(uint32_t epoch, bool ok, const char *why, void *arg)
 	}
 	master_warn(ms->conf);
 	master_say_out(ms);
+	master_say_relay(ms);
 	answer(ms, true, "the new configuration is in force");
 }
 

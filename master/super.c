@@ -213,7 +213,7 @@ super_spawn(struct proc *p, uint32_t epoch)
 	p->starts++;
 	p->was_ready = p->excused = p->staging = p->staged = false;
 	p->paused = false;
-	p->streams = p->sessions = 0;
+	p->streams = p->sessions = p->conns = 0;
 	memset(&p->counts, 0, sizeof(p->counts));
 	p->state = PROC_STARTING;
 	if (!s->ops.spawn(p, s->ops.arg)) {
@@ -483,7 +483,7 @@ super_died(struct super *s, struct proc *p, const char *how)
 	p->state = PROC_DOWN;
 	timer_stop(&p->timer);
 	alive_stop(p);
-	p->streams = p->sessions = 0;
+	p->streams = p->sessions = p->conns = 0;
 	memset(&p->counts, 0, sizeof(p->counts));
 	if (s->stopping) {
 		if (all_down(s))
@@ -641,6 +641,7 @@ send_row(struct proc *to, uint32_t id, const struct proc *p)
 	m.u.cfg_ctl_row.starts = p->starts;
 	m.u.cfg_ctl_row.streams = p->streams;
 	m.u.cfg_ctl_row.sessions = p->sessions;
+	m.u.cfg_ctl_row.conns = p->conns;
 	m.u.cfg_ctl_row.counts = p->counts;
 	if (p->state == PROC_RUN)
 		m.u.cfg_ctl_row.state = 2;
@@ -697,6 +698,7 @@ super_msg(struct super *s, struct proc *p, const struct msg *m)
 	case M_CFG_STAT:
 		p->streams = m->u.cfg_stat.streams;
 		p->sessions = m->u.cfg_stat.sessions;
+		p->conns = m->u.cfg_stat.conns;
 		p->paused = m->u.cfg_stat.paused;
 		p->counts = m->u.cfg_stat.counts;
 		super_look_away(p);

@@ -38,6 +38,7 @@ struct proc {
 	/* Workers only. */
 	uint32_t	 streams;
 	uint32_t	 sessions;
+	uint32_t	 conns;
 	bool		 paused;
 	bool		 away;		/* siblings were told that it is down */
 	struct timer	 away_timer;

@@ -83,16 +83,26 @@ do_policy() {
 do_rights() {
 	"$out/b/rights" "$out" || return 1
 }
-do_sim() { timeout 1200 "$out/b/sim" -n "${SEEDS:-2000}"; }
+do_sim() {
+	timeout 1200 "$out/b/sim" -n "${SEEDS:-2000}" &&
+	timeout 300 "$out/b/sim" -r 25 && timeout 300 "$out/b/sim" -r 1 -f 80
+}
 do_fuzz() { T=${T:-3} bash regress/fuzz/run.sh "$out-fuzz"; }
 do_ctl() { bash regress/scenario/ctl.sh "$out"; }
 do_scenario() {
-	local rc=0
+	local rc=0 other
 	bash regress/scenario/diskfull.sh "$out" || rc=1
 	bash regress/scenario/rogue.sh "$out" || rc=1
 	bash regress/scenario/hang.sh "$out" || rc=1
 	bash regress/scenario/stun.sh "$out" || rc=1
+	bash regress/scenario/counters.sh "$out" || rc=1
 	bash regress/scenario/acme_pebble.sh "$out" || rc=1
+	# Both wait for most of the time.
+	bash regress/scenario/health.sh "$out" >"$log/health.log" 2>&1 &
+	other=$!
+	bash regress/scenario/acme.sh "$out" || rc=1
+	wait $other || rc=1
+	cat "$log/health.log"
 	bash regress/scenario/tls.sh "$out" || rc=1
 	bash regress/scenario/derp.sh "$out" || rc=1
 	bash regress/scenario/browser.sh "$out" || rc=1
@@ -110,6 +120,7 @@ do_lab() {
 	bash regress/lab/all.sh "$out" || rc=1
 	bash regress/lab/policy.sh "$out" || rc=1
 	bash regress/lab/derp.sh "$out" || rc=1
+	bash regress/lab/tls.sh "$out" || rc=1
 	return $rc
 }
 do_chaos() { bash regress/lab/chaos.sh "$out"; }

@@ -15,6 +15,7 @@
 #include "worker/net/sock.h"
 #include "worker/sig.h"
 #include "worker/staged.h"
+#include "worker/stat.h"
 
 #define SLOTS		65	/* of workers, from 1 */
 #define STAT_US		US_PER_S
@@ -61,13 +62,14 @@ on_pause(bool paused, void *arg)
 static void
 stat_counts(const struct worker *w, struct r_counters *to)
 {
-	const struct net_counters *n = net_counters(control_net(w->control));
+	const struct net *net = control_net(w->control);
+	const struct net_counters *n = net_counters(net);
 	const struct control_counters *c = control_counters(w->control);
 	const struct relay *r = control_relay(w->control);
 
 	to->handshakes = n->upgrades;
 	to->confirmed = n->sessions;
-	to->failed = n->noise_no + n->key_lost + n->late;
+	to->failed = n->noise_no + n->key_lost;
 	to->refused = c->refused;
 	to->held = c->held;
 	to->registers = c->registers;
@@ -75,14 +77,9 @@ stat_counts(const struct worker *w, struct r_counters *to)
 	to->lites = c->lites;
 	to->bytes_out = n->octets_out;
 	to->pauses = w->pauses;
-	if (r == NULL)
-		return;
-	to->relay_logins = relay_counters(r)->accepts;
-	to->relay_packets = relay_counters(r)->packets_in;
-	to->relay_mesh = relay_counters(r)->mesh_out;
-	to->relay_dropped = relay_counters(r)->dropped_unknown +
-	    relay_counters(r)->dropped_dup + relay_counters(r)->dropped_head +
-	    relay_counters(r)->dropped_gone + relay_counters(r)->dropped_mesh;
+	stat_edge(n, net_edge_counters(net), to);
+	if (r != NULL)
+		stat_relay(relay_counters(r), to);
 }
 
 static bool
@@ -150,7 +147,6 @@ sig_down(bool bad, void *arg)
 		ev_fd_del(w->sig_fd);
 	w->sig_fd = NULL;
 	hold(w);
-	log_info("signatures are not to be had: TLS handshakes wait");
 	if (bad)
 		env_end(w->env, 1, "keyd sent what makes no sense");
 	/* If keyd lives master makes the link again. */

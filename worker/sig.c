@@ -53,7 +53,7 @@ sig_free(struct sig *s)
 static void
 down(struct sig *s, bool bad, const char *why)
 {
-	log_info("no signatures: %s", why);
+	log_info("no signatures: %s; TLS handshakes wait", why);
 	drop(s);
 	s->on_down(bad, s->arg);
 }

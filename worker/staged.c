@@ -6,14 +6,12 @@
 #include <unistd.h>
 
 #include "common/compat/compat.h"
+#include "common/ids.h"
 #include "common/log.h"
 #include "worker/staged.h"
 #include "worker/tailnet/derpmap.h"
 #include "worker/tailnet/dns.h"
 
-#define FILE_DERPMAP	3	/* CFG_FILE's kinds for a worker */
-#define FILE_RECORDS	4
-#define FILE_CERT	9
 #define FILE_MAX	(4 << 20)
 
 /* What came of an epoch. */
@@ -98,23 +96,13 @@ slurp(int fd, size_t *n)
 	return NULL;
 }
 
-/*
- * As SIG_SIGN names its key: keyd may be at another configuration, where the
- * same number is another file's.
- */
-static unsigned int
-key_of(const struct m_cfg_file *f)
-{
-	return (f->epoch & 0x3ff) << 6 | (f->number & 0x3f);
-}
-
 static void
 take(struct staged *s, struct parts *to, const struct m_cfg_file *f,
     const char *p, size_t n, const char *name)
 {
 	char why[sizeof(to->why)] = "";
 
-	if (f->kind == FILE_DERPMAP) {
+	if (f->kind == FILE_DERP_MAP) {
 		derpmap_free(to->derpmap);
 		to->derpmap = derpmap_parse(p, n, name, why, sizeof(why));
 		to->has_derpmap = to->derpmap != NULL;
@@ -122,11 +110,14 @@ take(struct staged *s, struct parts *to, const struct m_cfg_file *f,
 		records_free(to->records);
 		to->records = records_parse(p, n, name, why, sizeof(why));
 		to->has_records = to->records != NULL;
-	} else if (f->kind == FILE_CERT) {
+	} else if (f->kind == FILE_TLS_CERT && to != &s->next) {
+		(void)snprintf(why, sizeof(why), "%.150s: a certificate comes "
+		    "with a configuration only", name);
+	} else if (f->kind == FILE_TLS_CERT) {
 		if (to->tls == NULL)
 			to->tls = control_tls_new(s->control);
-		(void)tls_add(to->tls, key_of(f), p, n, name, why,
-		    sizeof(why));
+		(void)tls_add(to->tls, TLSKEY_OF(f->epoch, f->number), p, n,
+		    name, why, sizeof(why));
 	} else
 		(void)snprintf(why, sizeof(why), "file of kind %u", f->kind);
 	if (why[0] != '\0' && to->why[0] == '\0')
@@ -174,7 +165,7 @@ staged_file(struct staged *s, const struct m_cfg_file *f, int fd)
 void
 staged_nofile(struct staged *s, const struct m_cfg_nofile *f)
 {
-	if (f->kind == FILE_DERPMAP)
+	if (f->kind == FILE_DERP_MAP)
 		s->next.has_derpmap = true;
 	else
 		s->next.has_records = true;

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 #include <sys/queue.h>
 #include <sys/tree.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,6 +37,13 @@
  * errno set if there are none.
  */
 void	*compat_secret_map(size_t n);
+
+/*
+ * Where the allocator can be told: n octets can be allocated from now on
+ * without a system call, and what is freed stays with the process.  false: no
+ * memory.
+ */
+bool	 compat_heap_keep(size_t n);
 
 /* Octets that wait in the queue of an imsgbuf; an estimate where libutil. */
 size_t	 imsgbuf_queued(struct imsgbuf *);

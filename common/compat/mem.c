@@ -1,6 +1,11 @@
 #include <sys/mman.h>
+#include <limits.h>
 
 #include "common/compat/compat.h"
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #ifndef MAP_CONCEAL
 #define MAP_CONCEAL	0
@@ -23,4 +28,22 @@ compat_secret_map(size_t n)
 	(void)madvise(p, n, MADV_WIPEONFORK);
 #endif
 	return p;
+}
+
+bool
+compat_heap_keep(size_t n)
+{
+#ifdef __GLIBC__
+	void *p;
+
+	/* No block of its own for a large piece; nothing goes back. */
+	if (mallopt(M_MMAP_MAX, 0) != 1 ||
+	    mallopt(M_TRIM_THRESHOLD, INT_MAX) != 1 ||
+	    (p = malloc(n)) == NULL)
+		return false;
+	free(p);
+#else
+	(void)n;
+#endif
+	return true;
 }

@@ -43,3 +43,15 @@ compat_tcp_tune(int fd, const struct compat_tcp *t)
 	(void)t;
 	return rc;
 }
+
+int
+compat_tcp_user(int fd, int ms)
+{
+#ifdef TCP_USER_TIMEOUT
+	return set(fd, TCP_USER_TIMEOUT, ms);
+#else
+	(void)fd;
+	(void)ms;
+	return 0;
+#endif
+}

@@ -17,5 +17,7 @@ struct compat_tcp {
  * one that it has.
  */
 int	compat_tcp_tune(int fd, const struct compat_tcp *);
+/* Sets user_ms alone, likewise. */
+int	compat_tcp_user(int fd, int ms);
 
 #endif

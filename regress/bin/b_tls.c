@@ -1,14 +1,15 @@
 /*
  * What TLS costs a worker: handshakes a second with the key in the process
- * and with a signer at the other end of a socketpair, by the clock and by the
- * processors' time (which others on the machine disturb less); octets of heap
- * for an idle client; sealing and opening.
+ * and with the key in headscaled-keyd, the program beside the folder of this
+ * one, by the clock and by the processors' time (which others on the machine
+ * disturb less), by turns, and of three turns the one whose ratio is in the
+ * middle; octets of heap for an idle client; sealing and opening.
  *
  *	b_tls [seconds a measurement [clients]]
  */
 
-#include <sys/socket.h>
-#include <sys/resource.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <malloc.h>
@@ -22,20 +23,18 @@
 #include <openssl/ssl.h>
 
 #include "common/compat/compat.h"
+#include "common/ids.h"
 #include "common/log.h"
-#include "common/msg.h"
+#include "common/sandbox.h"
 #include "regress/lib/certkit.h"
+#include "regress/lib/keydkit.h"
 #include "regress/lib/networld.h"
 #include "worker/net/tlsrec.h"
 #include "worker/sig.h"
 
 #define OCTETS	1200
-
-struct world {
-	struct networld	*w;
-	struct certkit	*kit;
-	struct tls	*tls;
-};
+#define ROUNDS	3
+#define WARM	20		/* handshakes before a turn counts */
 
 static double	server;		/* seconds spent in it */
 static double	cpu;		/* of a processor's */
@@ -73,43 +72,6 @@ on_down(bool bad, void *arg)
 	fatalx("the signer is gone bad=%d", bad);
 }
 
-/* The signer's process: as keyd, without its checks. */
-static void
-serve(struct certkit *kit, int fd)
-{
-	struct tls_signer s = certkit_signer(kit);
-	struct imsgbuf b;
-	struct imsg imsg;
-	struct ibuf body;
-	struct msg m, r;
-	struct buf out = { 0 };
-	uint8_t sig[TLS_SIG_MAX];
-	int n;
-
-	if (imsgbuf_init(&b, fd) == -1)
-		fatal("imsgbuf");
-	while (imsgbuf_read(&b) == 1)
-		while (imsgbuf_get(&b, &imsg) == 1) {
-			if (imsg_get_ibuf(&imsg, &body) == -1 ||
-			    msg_decode(&m, M_SIG_SIGN, ibuf_data(&body),
-			    ibuf_size(&body)) == -1)
-				fatalx("bad question");
-			n = s.sign(m.u.sig_sign.key, m.u.sig_sign.scheme,
-			    (const uint8_t *)m.u.sig_sign.octets.p,
-			    m.u.sig_sign.octets.n, sig, sizeof(sig), s.arg);
-			msg_init(&r, M_SIG_OK);
-			r.u.sig_ok.signature = slice_mem(sig, (size_t)n);
-			buf_clear(&out);
-			msg_encode(&out, &r);
-			imsg_compose(&b, M_SIG_OK, imsg_get_id(&imsg), 0, -1,
-			    out.p, out.n);
-			imsg_free(&imsg);
-			if (imsgbuf_write(&b) == -1)
-				fatal("write");
-		}
-	_exit(0);
-}
-
 static struct tlsclient *
 connect_one(struct networld *w, struct conn **c)
 {
@@ -137,81 +99,210 @@ connect_one(struct networld *w, struct conn **c)
 	return t;
 }
 
-struct sum {
+/* One kind of key, here or there, for one turn. */
+struct turn {
 	double		 n, server, cpu;
+	double		 signer;	/* seconds of CPU, keyd's */
 };
 
+struct figures {
+	struct turn	 here[ROUNDS];
+	struct turn	 there[ROUNDS];
+};
+
+static const struct {
+	enum ck_kind	 kind;
+	const char	*name;
+} kinds[] = {
+	{ CK_P256, "ECDSA P-256" },
+	{ CK_P384, "ECDSA P-384" },
+	{ CK_ED25519, "Ed25519" },
+	{ CK_RSA2048, "RSA-2048" },
+	{ CK_RSA4096, "RSA-4096" }
+};
+
+#define KINDS	(sizeof(kinds) / sizeof(kinds[0]))
+
 static void
-handshakes(struct networld *w, double seconds, struct sum *sum)
+handshake(struct networld *w)
 {
 	struct tlsclient *t;
 	struct conn *c;
 
-	server = cpu = 0;
-	while (server < seconds) {
-		t = connect_one(w, &c);
-		tlsclient_free(t);
-		conn_free(c);
-		sum->n++;
-	}
-	sum->server += server;
-	sum->cpu += cpu;
+	t = connect_one(w, &c);
+	tlsclient_free(t);
+	conn_free(c);
 }
 
+/* The first ones, which make what all others find, are not counted. */
 static void
-one(struct networld *w, struct certkit *kit, const struct tls_signer *signer,
-    enum ck_kind kind, double seconds, struct sum *sum)
+take_turn(struct networld *w, struct certkit *kit,
+    const struct tls_signer *signer, clockid_t keyd, enum ck_kind kind,
+    double seconds, struct turn *turn)
 {
 	struct tls *t = tls_new(signer);
+	int i;
 
 	certkit_add(kit, t, kind, "DNS:a.example");
 	net_tls(w->net, t);
 	tls_free(t);
-	handshakes(w, seconds, sum);
+	for (i = 0; i < WARM; i++)
+		handshake(w);
+	server = cpu = 0;
+	turn->signer = clock_s(keyd);
+	while (server < seconds) {
+		handshake(w);
+		turn->n++;
+	}
+	turn->signer = clock_s(keyd) - turn->signer;
+	turn->server = server;
+	turn->cpu = cpu;
+	net_tls(w->net, NULL);
+}
+
+/* The number as a worker says it, with that of the configuration. */
+static int
+ask_keyd(unsigned int key, unsigned int scheme, const uint8_t *octets,
+    size_t n, uint8_t *sig, size_t max, void *arg)
+{
+	return sig_sign(TLSKEY_OF(KEYDKIT_EPOCH, key), scheme, octets, n, sig,
+	    max, arg);
+}
+
+/* From here on the process may what a worker may, and its calls cost that. */
+static void
+become_worker(struct networld *w, struct certkit *kit, const char *folder)
+{
+	struct sandbox_conf conf;
+	struct tls_signer here = certkit_signer(kit);
+	struct tls *t = tls_new(&here);
+
+	/* The client's library looks for its configuration. */
+	certkit_add(kit, t, CK_P256, "DNS:a.example");
+	net_tls(w->net, t);
+	tls_free(t);
+	handshake(w);
+	memset(&conf, 0, sizeof(conf));
+	conf.role = ROLE_WORKER;
+	conf.drop = geteuid() == 0;
+	conf.uid = conf.gid = KEYDKIT_NOBODY;
+	conf.dir = folder;
+	sandbox_fds();
+	sandbox_enter(&conf);
 }
 
 static void
-both(struct networld *w, enum ck_kind kind, const char *name, double seconds)
+worker(struct networld *w, struct certkit *kit, const char *folder, int fd,
+    pid_t pid, double seconds, struct figures *f)
 {
-	struct certkit *kit = certkit_new();
-	struct tls_signer here = certkit_signer(kit), there = { sig_sign,
+	struct tls_signer here = certkit_signer(kit), there = { ask_keyd,
 	    NULL };
-	struct sum a = { 0 }, b = { 0 };
-	struct rusage ru;
-	struct sig *s;
-	double signer;
-	int fd[2], i;
-	pid_t pid;
+	struct sig *s = sig_new(on_down, NULL);
+	clockid_t keyd;
+	size_t i, j;
 
-	free(certkit_pem(kit, kind, "DNS:a.example"));	/* makes the key */
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == -1 ||
-	    (pid = fork()) == -1)
-		fatal("signer");
-	if (pid == 0) {
-		close(fd[0]);
-		serve(kit, fd[1]);
-	}
-	close(fd[1]);
-	s = sig_new(on_down, NULL);
-	sig_set_fd(s, fd[0]);
+	if (clock_getcpuclockid(pid, &keyd) != 0)
+		fatalx("keyd's time cannot be told");
+	if (dup2(fd, 3) == -1)
+		fatal("dup2");
+	become_worker(w, kit, folder);
+	sig_set_fd(s, 3);
 	there.arg = s;
-	for (i = 0; i < 3; i++) {	/* by turns */
-		one(w, kit, &here, kind, seconds / 3, &a);
-		one(w, kit, &there, kind, seconds / 3, &b);
+	for (i = 0; i < KINDS; i++)
+		for (j = 0; j < ROUNDS; j++) {
+			take_turn(w, kit, &here, keyd, kinds[i].kind, seconds,
+			    &f[i].here[j]);
+			take_turn(w, kit, &there, keyd, kinds[i].kind, seconds,
+			    &f[i].there[j]);
+		}
+	_exit(0);
+}
+
+/* Of the rate with the key here. */
+static double
+share(const struct figures *f, size_t round)
+{
+	const struct turn *a = &f->here[round], *b = &f->there[round];
+
+	return 100 * b->n / b->server * a->server / a->n;
+}
+
+static void
+say(const char *name, const struct figures *f)
+{
+	struct turn a = { 0 }, b = { 0 };
+	size_t i, j, less, mid = 0;
+
+	for (i = 0; i < ROUNDS; i++) {
+		for (j = less = 0; j < ROUNDS; j++)
+			less += share(f, j) < share(f, i) ||
+			    (share(f, j) <= share(f, i) && j < i);
+		if (less == ROUNDS / 2)
+			mid = i;
+		a.n += f->here[i].n;
+		a.cpu += f->here[i].cpu;
+		b.n += f->there[i].n;
+		b.cpu += f->there[i].cpu;
+		b.signer += f->there[i].signer;
 	}
-	net_tls(w->net, NULL);
-	sig_free(s);
-	if (wait4(pid, NULL, 0, &ru) == -1)
-		fatal("wait4");
-	signer = (double)ru.ru_utime.tv_sec + (double)ru.ru_utime.tv_usec /
-	    1e6 + (double)ru.ru_stime.tv_sec + (double)ru.ru_stime.tv_usec /
-	    1e6;
 	printf("%s: %.0f handshakes/s with the key here, %.0f with it there: "
-	    "%.0f %%\n", name, a.n / a.server, b.n / b.server,
-	    100 * b.n / b.server * a.server / a.n);
-	printf("    %.0f us of CPU here, %.0f there and %.0f the signer's: "
-	    "%.0f %%\n", 1e6 * a.cpu / a.n, 1e6 * b.cpu / b.n,
-	    1e6 * signer / b.n, 100 * a.cpu / a.n * b.n / (b.cpu + signer));
+	    "%.0f %%\n", name, f->here[mid].n / f->here[mid].server,
+	    f->there[mid].n / f->there[mid].server, share(f, mid));
+	printf("    %.0f us of CPU here, %.0f there and %.0f keyd's: %.0f %%; "
+	    "rounds:", 1e6 * a.cpu / a.n, 1e6 * b.cpu / b.n,
+	    1e6 * b.signer / b.n, 100 * a.cpu / a.n * b.n /
+	    (b.cpu + b.signer));
+	for (i = 0; i < ROUNDS; i++)
+		printf(" %.0f %%", share(f, i));
+	printf("\n");
+}
+
+/*
+ * keyd is the program itself; the worker is a process of its own with the
+ * rights of one.
+ */
+static void
+signing(struct networld *w, const char *program, double seconds)
+{
+	char folder[] = "/tmp/b_tls.XXXXXXXXXX";
+	struct certkit *kit = certkit_new();
+	struct keydkit_pair pairs[CK_KINDS];
+	struct figures *f;
+	struct keydkit *k;
+	int status;
+	pid_t pid;
+	size_t i;
+
+	/* The numbers are those that certkit_add() gives. */
+	for (i = 0; i <= CK_RSA4096; i++) {
+		pairs[i].key = certkit_key_pem(kit, (enum ck_kind)i);
+		pairs[i].cert = certkit_pem(kit, (enum ck_kind)i,
+		    "DNS:a.example");
+	}
+	f = mmap(NULL, KINDS * sizeof(*f), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (f == MAP_FAILED || mkdtemp(folder) == NULL ||
+	    chmod(folder, 0755) == -1)
+		fatal("%s", folder);
+	if ((k = keydkit_start(program, folder, pairs, i)) == NULL)
+		fatal("%s", program);
+	if ((pid = fork()) == -1)
+		fatal("fork");
+	if (pid == 0)
+		worker(w, kit, folder, keydkit_sig(k), keydkit_pid(k),
+		    seconds / ROUNDS, f);
+	if (waitpid(pid, &status, 0) == -1 || status != 0)
+		fatalx("the worker failed status=%d", status);
+	(void)close(keydkit_sig(k));
+	keydkit_stop(k);
+	(void)rmdir(folder);
+	for (i = 0; i < KINDS; i++)
+		say(kinds[i].name, &f[i]);
+	for (i = 0; i <= CK_RSA4096; i++) {
+		free(pairs[i].key);
+		free(pairs[i].cert);
+	}
+	(void)munmap(f, KINDS * sizeof(*f));
 	certkit_free(kit);
 }
 
@@ -348,6 +439,8 @@ main(int argc, char **argv)
 	size_t clients = argc > 2 ? strtoul(argv[2], NULL, 10) : 2000;
 	static const struct net_conf conf = { 10, 300, 60, 16384, 1 << 20,
 	    100000 };
+	char program[1024];
+	const char *slash;
 	struct networld *w;
 
 	(void)signal(SIGPIPE, SIG_IGN);
@@ -356,9 +449,12 @@ main(int argc, char **argv)
 		fatalx("libraries");
 	w = networld_new(&conf);
 	w->on_req = on_req;
-	both(w, CK_P256, "ECDSA P-256", seconds);
-	both(w, CK_ED25519, "Ed25519", seconds);
-	both(w, CK_RSA2048, "RSA-2048", seconds);
+	/* out/b/b_tls, and out/headscaled-keyd */
+	slash = strrchr(argv[0], '/');
+	(void)snprintf(program, sizeof(program), "%.*s/../headscaled-keyd",
+	    slash == NULL ? 1 : (int)(slash - argv[0]),
+	    slash == NULL ? "." : argv[0]);
+	signing(w, program, seconds);
 	idle(w, clients);
 	records(0x1301, "AES-128-GCM", 1, seconds / 3);
 	records(0x1301, "AES-128-GCM", 1000, seconds / 3);

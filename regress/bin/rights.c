@@ -1,7 +1,8 @@
 /*
  * trust.md 7, as a table: each role tries each call and argument, once as it
  * runs when master is root (own user, chroot) and once as it runs when master
- * is an ordinary user.  A process of its own for each try.
+ * is an ordinary user.  A process of its own for each try.  stun is tried a
+ * second time as it is once it answers, when far less is left.
  *
  *	rights
  */
@@ -63,15 +64,22 @@ static const enum role roles[NROLES] = {
 	ROLE_OUT
 };
 
+/* All that stun may call once it has started, besides what ends it. */
+static const char *const answering[] = {
+	"poll", "ppoll", "recvmsg", "sendmsg", "read", "write", "close",
+	"clock_gettime", "gettimeofday", "time", "restart_syscall"
+};
+
 static unsigned int passed, failed, skipped;
 static bool has_landlock;
+static bool started;		/* that is what is tried */
 
 static void
 say(bool good, const struct mode *m, enum role role, const char *what,
     const char *how)
 {
-	printf("%s %s %s: %s: %s\n", good ? "ok" : "FAIL", m->name,
-	    role_name(role), what, how);
+	printf("%s %s %s%s: %s: %s\n", good ? "ok" : "FAIL", m->name,
+	    role_name(role), started ? ", started" : "", what, how);
 	if (good)
 		passed++;
 	else
@@ -193,6 +201,8 @@ enter(const struct mode *m, enum role role)
 	conf.gid = m->drop ? NOBODY : getgid();
 	conf.dir = role == ROLE_DBD ? m->own : m->empty;
 	sandbox_enter(&conf);
+	if (started)
+		sandbox_started(role);
 }
 
 static void
@@ -363,7 +373,114 @@ run_row(const struct mode *m, size_t k, const struct row *row)
 		say(true, m, roles[k], what, how);
 }
 
+/* The same table, for stun that has started. */
+
+static bool
+is_left(const char *call)
+{
+	size_t i;
+
+	for (i = 0; i < NITEMS(answering); i++)
+		if (strcmp(answering[i], call) == 0)
+			return true;
+	return false;
+}
+
+static void
+run_started(const struct mode *m, size_t k, const struct row *row)
+{
+	char want[NROLES + 1];
+	struct row r = *row;
+
+	/* What is no single call has rows of its own. */
+	if (row->call == NULL || row->want[k] == '-')
+		return;
+	(void)snprintf(want, sizeof(want), "%s", row->want);
+	if (want[k] != 'x' && !is_left(row->call))
+		want[k] = 'p';
+	r.want = want;
+	run_row(m, k, &r);
+}
+
+/* What a reload and a line of the log want, and no system call more. */
+static long
+answer_memory(const struct world *w, enum role role, bool drop)
+{
+	unsigned char *p[8];
+	unsigned int i, k;
+
+	(void)w;
+	(void)role;
+	(void)drop;
+	for (i = 0; i < 100; i++) {
+		for (k = 0; k < NITEMS(p); k++) {
+			if ((p[k] = malloc(100000 + 1000 * k)) == NULL)
+				return -1;
+			memset(p[k], (int)i, 100000);
+		}
+		for (k = 0; k < NITEMS(p); k++)
+			free(p[k]);
+	}
+	return time(NULL) > 0 ? 0 : -1;
+}
+
+/* ... and there is an end of it. */
+static long
+answer_no_more(const struct world *w, enum role role, bool drop)
+{
+	int i;
+
+	for (i = 0; i < 3; i++)
+		if (malloc(4 * 1024 * 1024) != NULL || errno != ENOMEM)
+			return -1;
+	/* The C library sees an end that is below all there is. */
+	return syscall(SYS_brk, 0) == 0 && answer_memory(w, role, drop) == 0 ?
+	    0 : -1;
+}
+
+static const struct row started_rows[] = {
+	{ NULL, "a heap that is set aside", "----y-", 0, { 0 }, NULL,
+	    answer_memory, NULL },
+	{ NULL, "no other memory", "----y-", 0, { 0 }, NULL, answer_no_more,
+	    NULL },
+	{ "seccomp", "", "----p-", 0, { 0 }, NULL, NULL, NULL }
+};
+
 /* What the kernel says of a child from outside. */
+
+static bool
+limit_reads(pid_t pid, const char *name, const char *value)
+{
+	char path[64], line[256];
+	bool good = false;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%ld/limits", (long)pid);
+	if ((f = fopen(path, "r")) == NULL)
+		err(1, "%s", path);
+	while (fgets(line, sizeof(line), f) != NULL)
+		if (strncmp(line, name, strlen(name)) == 0)
+			good = strncmp(line + strlen(name) + strspn(line +
+			    strlen(name), " "), value, strlen(value)) == 0;
+	(void)fclose(f);
+	return good;
+}
+
+/* stun cannot ask for its own. */
+static void
+check_limits(const struct mode *m, enum role role, pid_t pid)
+{
+	const char *size = role == ROLE_DBD ? "unlimited " :
+	    role == ROLE_KEYD ? "4096 " : "0 ";
+
+	say(limit_reads(pid, "Max file size", size), m, role,
+	    "length of a file", size);
+	say(limit_reads(pid, "Max core file size", "0 "), m, role, "core",
+	    "0");
+	if (m->drop)
+		say(limit_reads(pid, "Max processes", "0 "), m, role,
+		    "processes", "0");
+}
 
 static void
 check_status(const struct mode *m, enum role role, pid_t pid)
@@ -412,6 +529,9 @@ sleeper(const struct mode *m, enum role role, int out, bool orphan)
 		become_user();
 	if (dup2(out, RESULT_FD) == -1)
 		_exit(9);
+	/* The log in a file would want another limit. */
+	if (dup2(open("/dev/null", O_RDWR), STDERR_FILENO) == -1)
+		_exit(9);
 	sandbox_fds();
 	enter(m, role);
 	pid = getpid();
@@ -448,10 +568,28 @@ check_life(const struct mode *m, enum role role, bool orphan)
 		    "dies with its parent", rc == 1 ? "end of file" : "lives");
 	} else {
 		check_status(m, role, pid);
+		check_limits(m, role, pid);
 		(void)kill(pid, SIGKILL);
 	}
 	(void)waitpid(mid, NULL, 0);
 	(void)close(p[0]);
+}
+
+static void
+run_answering(const struct mode *m)
+{
+	const struct row *rows;
+	size_t i, k = 0, n;
+
+	while (roles[k] != ROLE_STUN)
+		k++;
+	started = true;
+	rows = rights_rows(&n);
+	for (i = 0; i < n; i++)
+		run_started(m, k, &rows[i]);
+	for (i = 0; i < NITEMS(started_rows); i++)
+		run_row(m, k, &started_rows[i]);
+	started = false;
 }
 
 static void
@@ -475,6 +613,7 @@ run_mode(const struct mode *m)
 		for (i = 0; i < n; i++)
 			run_row(m, k, &rows[i]);
 	}
+	run_answering(m);
 }
 
 static void

@@ -1,8 +1,11 @@
 /*
- * Plaintext of a confirmed session, after the client's preface and SETTINGS.
- * First octet: what control does, second: size of the pieces.
+ * Plaintext of a confirmed session, after the client's preface and SETTINGS; or
+ * what a client of TLS says that agreed on h2, from the preface on.  First
+ * octet: which of them (32), and what control does; second: size of the
+ * pieces.
  */
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "regress/lib/networld.h"
@@ -17,6 +20,8 @@ on_req(struct req *r, struct networld *w)
 {
 	struct slice body = req_body(r);
 
+	if ((req_session(r) == NULL) != ((mood & 32) != 0))
+		abort();
 	switch ((mood ^ body.n) & 7) {
 	case 0:
 		reply_status(r, 404, "no");
@@ -53,8 +58,13 @@ open_session(struct networld *w)
 	uint8_t key[NOISE_KEY] = { 1 };
 
 	c = conn_new(w->net, &peer, CONN_K_PLAIN, false, NULL);
+	if ((mood & 32) != 0) {
+		conn_speak_h2(c);
+		return c;
+	}
 	http1_free(c);
 	c->state = CONN_OPEN;
+	c->confirmed = true;
 	w->net->nsessions++;
 	noise_key_set(&c->tx, key, 0);
 	h2_new(c, &first);
@@ -86,9 +96,11 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	mood = p[0];
 	piece = p[1] == 0 ? n : p[1];
 	c = open_session(w);
-	for (at = 2; at < n && c->state == CONN_OPEN; at += part) {
+	for (at = 2; at < n && conn_is_h2(c); at += part) {
 		part = n - at < piece ? n - at : piece;
-		if (h2_input(c, p + at, part) == -1)
+		if (c->state == CONN_H2)
+			conn_input(c, p + at, part);
+		else if (h2_input(c, p + at, part) == -1)
 			conn_fail(c, NULL, "broken");
 		net_settle(w->net);
 		if ((mood & 64) == 0)

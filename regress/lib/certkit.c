@@ -94,22 +94,41 @@ cert_of(struct certkit *k, enum ck_kind kind, const char *names)
 	return x;
 }
 
+/* Frees it. */
+static char *
+text_of(BIO *b)
+{
+	char *p, *text;
+	long n;
+
+	n = BIO_get_mem_data(b, &p);
+	text = xmalloc((size_t)n + 1);
+	memcpy(text, p, (size_t)n);
+	text[n] = '\0';
+	BIO_free(b);
+	return text;
+}
+
 char *
 certkit_pem(struct certkit *k, enum ck_kind kind, const char *names)
 {
 	X509 *x = cert_of(k, kind, names);
 	BIO *b = BIO_new(BIO_s_mem());
-	char *p, *pem;
-	long n;
 
 	PEM_write_bio_X509(b, x);
-	n = BIO_get_mem_data(b, &p);
-	pem = xmalloc((size_t)n + 1);
-	memcpy(pem, p, (size_t)n);
-	pem[n] = '\0';
-	BIO_free(b);
 	X509_free(x);
-	return pem;
+	return text_of(b);
+}
+
+char *
+certkit_key_pem(struct certkit *k, enum ck_kind kind)
+{
+	BIO *b = BIO_new(BIO_s_mem());
+
+	if (PEM_write_bio_PrivateKey(b, key_of(k, kind), NULL, NULL, 0, NULL,
+	    NULL) != 1)
+		fatalx("no key in PEM");
+	return text_of(b);
 }
 
 void

@@ -25,7 +25,9 @@ void		 certkit_free(struct certkit *);
  * names ("DNS:a.example,IP:1.2.3.4").  Freed by the caller.
  */
 char		*certkit_pem(struct certkit *, enum ck_kind, const char *names);
-/* The same in DER, appended. */
+/* The kind's private key in PEM; freed by the caller. */
+char		*certkit_key_pem(struct certkit *, enum ck_kind);
+/* A certificate in DER, appended. */
 void		 certkit_der(struct certkit *, enum ck_kind, const char *names,
 		    struct buf *);
 /* Signs with the key of kind number - 1 (tls_add()'s number). */
@@ -45,7 +47,7 @@ struct tlsclient;
 
 struct tlsclient_conf {
 	const char	*host;		/* SNI, or NULL */
-	const char	*alpn;		/* one protocol, or NULL */
+	const char	*alpn;		/* protocols, with commas; or NULL */
 	const char	*suite;		/* one TLS 1.3 suite, or NULL */
 	const char	*sigalgs;	/* or NULL */
 	const char	*groups;	/* or NULL */

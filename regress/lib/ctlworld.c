@@ -102,7 +102,6 @@ ctlworld_new(void)
 	w->fake = fakeenv_new(1);
 	w->env = fakeenv_env(w->fake);
 	w->c = control_new(w->env, &ops);
-	net_per_source(control_net(w->c), 0);	/* all come from one */
 	conf(w, 5000);
 	w->net = networld_around(w->fake, control_net(w->c));
 	ctlworld_db(w, true);

@@ -9,6 +9,7 @@
 #include "regress/lib/h2_client.h"
 #include "regress/lib/noise_client.h"
 
+#define NV_MAX	128	/* fields of a request */
 #define HEAD_MAX	8192
 #define EARLY_MAX	(64 * 1024)
 
@@ -87,6 +88,10 @@ h2_client_record(struct h2_client *c, const void *p, size_t n)
 {
 	uint8_t rec[NOISE_RECORD];
 
+	if (c->conf.bare) {
+		send_raw(c, p, n);
+		return;
+	}
 	send_raw(c, rec, noise_seal(c->noise, &c->nc.tx, rec, p, n));
 }
 
@@ -300,7 +305,7 @@ h2_client_request(struct h2_client *c, const char *method, const char *path,
 {
 	nghttp2_data_provider data = { .read_callback = read_body };
 	struct body *b;
-	nghttp2_nv nv[64];
+	nghttp2_nv nv[NV_MAX];
 	size_t i, k = 0;
 	int32_t id;
 
@@ -309,7 +314,7 @@ h2_client_request(struct h2_client *c, const char *method, const char *path,
 	nv_set(&nv[k++], ":authority", "unused");
 	nv_set(&nv[k++], ":path", path);
 	nv_set(&nv[k++], "accept-encoding", "gzip");
-	for (i = 0; fields != NULL && fields[i] != NULL && k < 64; i += 2)
+	for (i = 0; fields != NULL && fields[i] != NULL && k < NV_MAX; i += 2)
 		nv_set(&nv[k++], fields[i], fields[i + 1]);
 	b = xcalloc(1, sizeof(*b));
 	buf_put(&b->b, p, n);
@@ -508,6 +513,10 @@ h2_client_input(struct h2_client *c, const void *p, size_t n)
 {
 	if (c->state == H2C_DEAD)
 		return;
+	if (c->conf.bare) {
+		plain(c, p, n);
+		return;
+	}
 	buf_put(&c->in, p, n);
 	if (c->state == H2C_HTTP && !http_head(c))
 		return;
@@ -532,6 +541,12 @@ h2_client_new(struct env *env, const struct h2_client_conf *conf)
 	c->env = env;
 	c->conf = *conf;
 	TAILQ_INIT(&c->bodies);
+	if (conf->bare) {
+		c->state = H2C_OPEN;
+		c->early_done = true;
+		h2_begin(c);
+		return c;
+	}
 	c->noise = noise_new();
 	env_random(env, eph, sizeof(eph));
 	noise_clamp(eph);

@@ -1,6 +1,7 @@
 /*
  * The transport of a stock client for tests and the simulator: POST /ts2021
- * or its WebSocket form, Noise, HTTP/2.  Octets in and out, no sockets.
+ * or its WebSocket form, Noise, HTTP/2; or the latter alone.  Octets in and
+ * out, no sockets.
  */
 
 #ifndef REGRESS_LIB_H2_CLIENT_H
@@ -24,6 +25,7 @@ struct h2_client_conf {
 	uint8_t		 machine[NOISE_KEY];	/* private key */
 	uint16_t	 capver;
 	bool		 websocket;
+	bool		 bare;			/* HTTP/2 and nothing before */
 	/*
 	 * 0: what a Go client has, 4 MB a stream and 2^30, refunded at once.
 	 * Else the window of each stream, given back by h2_client_read() only.
@@ -73,7 +75,10 @@ void		 h2_client_cancel(struct h2_client *, int32_t stream);
 /* Gives back n octets of window. */
 void		 h2_client_read(struct h2_client *, int32_t stream, size_t n);
 
-/* For bad clients: n octets of plaintext as one record, or raw octets. */
+/*
+ * For bad clients: n octets of plaintext as one record (bare: as they are), or
+ * raw octets.
+ */
 void		 h2_client_record(struct h2_client *, const void *, size_t);
 void		 h2_client_raw(struct h2_client *, const void *, size_t);
 /* Writes what HTTP/2 has to say into records now (before the two above). */

@@ -217,9 +217,9 @@ on_open(struct rkworker *w, struct link *l, const struct msg *m)
 	rk->question = *m;
 	if (rk->dbd_mute)
 		return;
-	if (tailnet == RK_REFUSE) {
+	if (tailnet == RK_REFUSE || rk->dbd_busy) {
 		msg_init(&r, M_DB_RELAY_NO);
-		r.u.db_relay_no.why = 1;
+		r.u.db_relay_no.why = rk->dbd_busy ? 4 : 1;
 	} else {
 		rk_publish(rk, add_conn(w, t, tailnet, ++rk->order));
 		msg_init(&r, M_DB_RELAY_OK);
@@ -479,8 +479,8 @@ rk_connect(struct rkworker *w, uint32_t who)
 	memset(x->priv, 0x40, sizeof(x->priv));
 	memcpy(x->priv + 4, &who, sizeof(who));	/* past what is clamped */
 	(void)crypto_scalarmult_base(x->pub, x->priv);
-	if ((x->c = relay_client_new(w->relay, &w->rk->from,
-	    x)) == NULL) {
+	if ((x->c = relay_client_new(w->relay,
+	    w->rk->from.addr.family == 0 ? NULL : &w->rk->from, x)) == NULL) {
 		free(x);
 		return NULL;
 	}

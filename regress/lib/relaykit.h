@@ -69,8 +69,9 @@ struct rk {
 	uint64_t	 serial, order;
 	uint64_t	 (*tailnet)(uint32_t who);	/* NULL: RK_TAILNET */
 	bool		 keyd_mute, dbd_mute;		/* they do not answer */
+	bool		 dbd_busy;	/* refuses: too many with that key */
 	uint8_t		 nonce[24];	/* of the next ServerInfo */
-	struct ipport	 from;		/* of the next clients */
+	struct ipport	 from;		/* of the next; family 0: NULL */
 	unsigned int	 hellos, opens, holds, closes, actives;
 	struct link	*asked;		/* the last question of that kind */
 	struct msg	 question;

@@ -313,6 +313,20 @@ server_delete(struct server *s, uint64_t node)
 	return r != NULL && r->type == M_CTL_OK;
 }
 
+bool
+server_approve(struct server *s, uint64_t node, const struct msg_list *routes)
+{
+	const struct msg *r;
+	struct msg m;
+
+	msg_init(&m, M_CTL_NODE_ROUTES);
+	m.u.ctl_node_routes.id = node;
+	m.u.ctl_node_routes.approve = true;
+	m.u.ctl_node_routes.routes = *routes;
+	r = admin_ask(s->admin, &m);
+	return r != NULL && r->type == M_CTL_OK;
+}
+
 /* Connections. */
 
 static struct tcp *

@@ -52,6 +52,9 @@ const char	*server_key(struct server *, bool reusable, bool ephemeral);
 bool		 server_node(struct server *, const char *node_key,
 		    struct truth *);
 bool		 server_delete(struct server *, uint64_t node);
+/* An administrator approves these routes of the node; false if refused. */
+bool		 server_approve(struct server *, uint64_t node,
+		    const struct msg_list *routes);
 
 /* A connection: raw octets, or a client (then client is not NULL). */
 struct tcp {

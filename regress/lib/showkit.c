@@ -40,6 +40,7 @@ showkit_status(struct out *o, unsigned int tailnets, const char *refused)
 	p->starts = 4;
 	p->streams = 500;
 	p->sessions = 510;
+	p->conns = 520;
 	p->counts.handshakes = 1;
 	p->counts.bytes_out = 1ULL << 53;
 	p->counts.pauses = 3;

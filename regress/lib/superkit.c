@@ -73,6 +73,7 @@ on_send(struct proc *p, const struct msg *m, void *arg)
 		s->value = m->u.cfg_ctl_row.pid;
 		s->flag = m->u.cfg_ctl_row.state == 2;
 		s->generation = m->u.cfg_ctl_row.streams;
+		s->conns = m->u.cfg_ctl_row.conns;
 		s->counts = m->u.cfg_ctl_row.counts;
 		break;
 	default:

@@ -20,6 +20,7 @@ struct su_sent {
 	uint64_t	 generation;	/* CFG_LINK's */
 	int		 fd;
 	struct r_counters counts;
+	uint32_t	 conns;
 };
 
 struct su_world {

@@ -38,12 +38,28 @@ own(char dst[TEXT], const char *text)
 	return dst;
 }
 
+static void
+offer(SSL *ssl, const char *protocols)
+{
+	struct buf b = { 0 };
+	size_t n;
+
+	while (*protocols != '\0') {
+		n = strcspn(protocols, ",");
+		buf_u8(&b, (uint8_t)n);
+		buf_put(&b, protocols, n);
+		protocols += n + (protocols[n] == ',');
+	}
+	if (SSL_set_alpn_protos(ssl, b.p, (unsigned int)b.n) != 0)
+		fatalx("bad protocols");
+	buf_free(&b);
+}
+
 struct tlsclient *
 tlsclient_new(const struct tlsclient_conf *conf)
 {
 	static const struct tlsclient_conf none;
 	struct tlsclient *c;
-	unsigned char alpn[64];
 	char text[TEXT];
 
 	if (conf == NULL)
@@ -66,11 +82,8 @@ tlsclient_new(const struct tlsclient_conf *conf)
 	SSL_set_app_data(c->ssl, c);
 	if (conf->host != NULL)
 		SSL_set_tlsext_host_name(c->ssl, own(text, conf->host));
-	if (conf->alpn != NULL) {
-		alpn[0] = (unsigned char)strlen(conf->alpn);
-		memcpy(alpn + 1, conf->alpn, alpn[0]);
-		SSL_set_alpn_protos(c->ssl, alpn, alpn[0] + 1U);
-	}
+	if (conf->alpn != NULL)
+		offer(c->ssl, conf->alpn);
 	c->in = BIO_new(BIO_s_mem());
 	c->out = BIO_new(BIO_s_mem());
 	SSL_set_bio(c->ssl, c->in, c->out);

@@ -8,14 +8,13 @@
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 2
 . regress/scenario/lib.sh
-pebble=$(sh regress/lab/pebble) || { echo "skipped: pebble cannot be built"; exit 0; }
 begin
+. regress/scenario/pebble_kit.sh
 bin=$t/bin
 mkdir "$bin"
 cp "$out/headscaled-fetch" "$out/b/fetchdrive" "$bin" || exit 2
 chmod 755 "$bin"/*
 
-servers=()
 undo() { for p in "${servers[@]}"; do kill "$p" 2>/dev/null; done; }
 
 # The folder that master prepares: copies of three files.
@@ -23,16 +22,11 @@ chroot=$t/chroot
 mkdir -p "$chroot/etc/ssl" "$t/keys"
 chmod 755 "$chroot" "$chroot/etc" "$chroot/etc/ssl"
 printf '127.0.0.1 localhost acme.test other.test\n::1 six.test\n' >"$chroot/etc/hosts"
-openssl req -x509 -newkey rsa:2048 -nodes -keyout "$t/ca.key" -out "$t/ca.pem" \
-    -days 2 -subj /CN=ca 2>/dev/null
-openssl req -newkey rsa:2048 -nodes -keyout "$t/tls.key" -out "$t/tls.csr" -subj /CN=x 2>/dev/null
-echo 'subjectAltName=DNS:localhost,DNS:acme.test,DNS:host.dns.test,IP:127.0.0.1' >"$t/san"
-openssl x509 -req -in "$t/tls.csr" -CA "$t/ca.pem" -CAkey "$t/ca.key" -CAcreateserial \
-    -days 2 -extfile "$t/san" -out "$t/tls.pem" 2>/dev/null
+authority
+certify pebble rsa:2048 DNS:localhost,DNS:acme.test,DNS:host.dns.test,IP:127.0.0.1
 cp "$t/ca.pem" "$chroot/etc/ssl/cert.pem"
 
 user=()
-dns=$(spare)
 if [ "$(id -u)" = 0 ]; then
 	user=(-u "$(id -u nobody)")
 	resolver=127.0.0.9
@@ -56,29 +50,12 @@ says() { # says TEXT ARGUMENT ...: the last line has it
 	"$@"
 	tail -1 "$t/drive.last" | grep -qF -- "$want"
 }
-answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 # The servers.
-http=$(spare) tls=$(spare) manage=$(spare) acme=$(spare) admin=$(spare)
-"$pebble/pebble-challtestsrv" -defaultIPv6 "" -defaultIPv4 127.0.0.1 \
-    -dns01 "127.0.0.1:$dns${resolver:+,$resolver:53}" -doh "" -https01 "" \
-    -http01 "127.0.0.1:$http" -tlsalpn01 "127.0.0.1:$tls" \
-    -management "127.0.0.1:$manage" >"$t/challtest.log" 2>&1 &
-servers+=($!)
-cat >"$t/pebble.json" <<JSON
-{ "pebble": { "listenAddress": "127.0.0.1:$acme",
-  "managementListenAddress": "127.0.0.1:$admin",
-  "certificate": "$t/tls.pem", "privateKey": "$t/tls.key",
-  "httpPort": $http, "tlsPort": $tls, "ocspResponderURL": "",
-  "externalAccountBindingRequired": false,
-  "domainBlocklist": ["blocked.example"],
-  "retryAfter": { "authz": 1, "order": 1 },
-  "profiles": { "default": { "description": "", "validityPeriod": 7776000 } } } }
-JSON
-PEBBLE_WFE_NONCEREJECT=50 PEBBLE_VA_SLEEPTIME=3 PEBBLE_AUTHZREUSE=0 \
-    "$pebble/pebble" -config "$t/pebble.json" -dnsserver "127.0.0.1:$dns" \
-    >"$t/pebble.log" 2>&1 &
-servers+=($!)
+nameserver -dns01 "127.0.0.1:$dns${resolver:+,$resolver:53}" \
+    -http01 "127.0.0.1:$http" -tlsalpn01 "127.0.0.1:$tls"
+ca acme 7776000
+acme=${ca_port[acme]}
 cat >"$t/bad.py" <<'PY'
 import http.server, socketserver, ssl, sys
 class H(http.server.BaseHTTPRequestHandler):
@@ -113,13 +90,13 @@ s.socket = c.wrap_socket(s.socket, server_side=True)
 s.serve_forever()
 PY
 bad=$(spare)
-python3 "$t/bad.py" "$bad" "$t/tls.pem" "$t/tls.key" >"$t/bad.log" 2>&1 &
+python3 "$t/bad.py" "$bad" "$t/pebble.pem" "$t/pebble.key" >"$t/bad.log" 2>&1 &
 servers+=($!)
 old=$(spare)
-openssl s_server -quiet -accept "$old" -cert "$t/tls.pem" -key "$t/tls.key" -www \
+openssl s_server -quiet -accept "$old" -cert "$t/pebble.pem" -key "$t/pebble.key" -www \
     -tls1_1 -cipher DEFAULT@SECLEVEL=0 >"$t/old.log" 2>&1 &
 servers+=($!)
-for p in $acme $admin $bad $old $manage; do
+for p in $acme "${ca_admin[acme]}" $bad $old $manage; do
 	ok "port $p is served" within 100 answers "$p"
 done
 
@@ -169,8 +146,7 @@ fi
 # Certificates.
 label="acme: "
 dir=https://acme.test:$acme/dir
-curl -s --cacert "$t/ca.pem" "https://localhost:$admin/roots/0" >"$t/root.pem"
-curl -s --cacert "$t/ca.pem" "https://localhost:$admin/intermediates/0" >"$t/mid.pem"
+ask_ca acme roots/0 >"$t/root.pem"
 chain_good() { # chain_good NAME ...: it verifies, has the names, fits the key
 	local n
 	openssl verify -CAfile "$t/root.pem" -untrusted "$t/keys/chain.pem" "$t/keys/chain.pem" || return 1
@@ -180,7 +156,6 @@ chain_good() { # chain_good NAME ...: it verifies, has the names, fits the key
 	[ "$(openssl x509 -in "$t/keys/chain.pem" -noout -pubkey)" = "$(openssl pkey -in "$t/keys/key.pem" -pubout)" ]
 }
 serial() { openssl x509 -in "$t/keys/chain.pem" -noout -serial | cut -d= -f2; }
-status() { curl -s --cacert "$t/ca.pem" "https://localhost:$admin/cert-status-by-serial/$1"; }
 ok "issued, http-01, two names" fetch issue "$dir" http-01 a.example b.example
 ok "the chain is good" chain_good a.example b.example
 ok "each challenge was put up and taken down" test "$(grep -c '^challenge' "$t/drive.last")" = 4
@@ -193,15 +168,15 @@ ok "issued, tls-alpn-01" fetch issue "$dir" tls-alpn-01 c.example
 ok "the chain is good" chain_good c.example
 last=$(serial)
 ok "revoked" fetch revoke "$dir"
-ok "the server says so" grep -q '"Revoked"' <(status "$last")
+ok "the server says so" grep -q '"Revoked"' <(ask_ca acme "cert-status-by-serial/$last")
 ok "revoked again: it is" fetch revoke "$dir"
-ok "nonces were rejected meanwhile" test "$(grep -c 'badNonce\|Invalid anti-replay nonce\|reject' "$t/pebble.log")" -gt 0
+ok "nonces were rejected meanwhile" test "$(grep -c 'badNonce\|Invalid anti-replay nonce\|reject' "$t/ca-acme.log")" -gt 0
 echo "https://acme.test:$acme/my-account/none" >"$t/keys/account"
 printf %s "$(cat "$t/keys/account")" >"$t/keys/account"
 ok "an account that is gone is found by its key" fetch issue "$dir" http-01 a.example
 ok "and is the old one" test "$(cat "$t/keys/account")" = "$account"
 ok "a name that the server does not want" says "blocked" fetch issue "$dir" http-01 blocked.example
-curl -s -d '{"host":"d.example","addresses":["127.0.0.77"]}' "http://127.0.0.1:$manage/add-a" >/dev/null
+name_at d.example 127.0.0.77
 ok "a challenge that fails" says "authorization of d.example: invalid: connection" fetch issue "$dir" http-01 d.example
 ok "is taken down all the same" grep -q '^challenge down d.example' "$t/drive.last"
 ok "no directory" says "directory: HTTP 404" fetch issue "https://acme.test:$acme/none" http-01 a.example

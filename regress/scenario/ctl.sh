@@ -50,7 +50,7 @@ start() {
 	exit 1
 }
 own_server() {
-	config "$t/run"
+	config "$t/run" 'derp { server { enabled = true plain = true stun_listen = "none" } }'
 	socket=$t/s
 	start
 	stop
@@ -105,7 +105,7 @@ users_and_keys() {
 	want "keys list" 0 'has reusable,ephemeral' 'line " $u "' \
 	    '! has "${key##*-}"'
 	call keys expire "$id"
-	want "keys expire asks, and there is nobody" 1 'says "say -y"'
+	want "keys expire: nobody to ask, it is done" 0 quiet
 	call -y keys expire "$id"
 	want "keys expire" 0 quiet
 	call keys list
@@ -151,6 +151,134 @@ the_server() {
 	want "reload" 0 'has "configuration read"'
 }
 
+# Reads the text of metrics as strictly as it is meant to be written; says what
+# is wrong.  With the text of before: no counter has gone down.
+prom() {
+	cat >"$dir/prom.py" <<-'PROM'
+	import re, sys
+	NAME = r'[a-zA-Z_:][a-zA-Z0-9_:]*'
+	LABEL = r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\\\|\\"|\\n)*)"'
+	SAMPLE = re.compile(r'(%s)\{(%s(?:,%s)*)\} ([0-9]+(?:\.[0-9]+)?)' % (NAME, LABEL, LABEL))
+	def read(path):
+	    text = open(path, newline="", encoding="ascii").read()
+	    if not text.endswith("\n# EOF\n"): sys.exit("no end")
+	    types, values, at, samples = {}, {}, None, 1
+	    lines = iter(text[:-len("# EOF\n")].split("\n")[:-1])
+	    for line in lines:
+	        if line.startswith("# HELP "):
+	            m = re.fullmatch(r"# HELP (%s) ([^\\]+)" % NAME, line)
+	            if not m or m[1] in types: sys.exit("bad or twice: " + line)
+	            if not samples: sys.exit("without samples: " + at)
+	            at, samples, line = m[1], 0, next(lines)
+	            m = re.fullmatch(r"# TYPE (%s) (counter|gauge)" % NAME, line)
+	            if not m or m[1] != at: sys.exit("no TYPE of " + at)
+	            types[at] = m[2]
+	            continue
+	        m = SAMPLE.fullmatch(line)
+	        if not m or m[1] != at: sys.exit("no sample of %s: %s" % (at, line))
+	        labels = re.findall(LABEL, m[2])
+	        if len(dict(labels)) != len(labels): sys.exit("label twice: " + line)
+	        key = at, tuple(sorted(labels))
+	        if key in values: sys.exit("sample twice: " + line)
+	        values[key] = m[m.lastindex]
+	        if types[at] == "counter" and not values[key].isdigit(): sys.exit("no whole number: " + line)
+	        if at.startswith("headscaled_") and at.endswith("_total") != (types[at] == "counter"):
+	            sys.exit("type and name of " + at)
+	        samples += 1
+	    if not samples: sys.exit("without samples: " + at)
+	    return types, values
+	types, values = read(sys.argv[1])
+	for key, was in (read(sys.argv[2])[1] if len(sys.argv) > 2 else {}).items():
+	    if key not in values: sys.exit("gone: %s" % (key,))
+	    if types[key[0]] == "counter" and int(values[key]) < int(was): sys.exit("down: %s" % (key,))
+	PROM
+	python3 "$dir/prom.py" "$@" >"$dir/prom" 2>&1 && return
+	sed 's/^/      prom: /' "$dir/prom"
+	return 1
+}
+# value LINE-UP-TO-THE-NUMBER [FILE]
+value() { awk -v l="$1" '$1 == l { print $2 }' "${2-$dir/out}"; }
+# of all workers
+total() { awk -v n="$1{" 'index($0, n) == 1 { s += $2 } END { print s + 0 }' "$2"; }
+grown() { # grown METRIC: since $dir/before, which may be a second old
+	for _ in $(seq 40); do
+		call metrics
+		[ "$(total "$1" "$dir/out")" -ge $(($(total "$1" "$dir/before") + 3)) ] &&
+		    return
+		sleep 0.1
+	done
+	return 1
+}
+in_the_manual() {
+	local n bad=0
+	for n in $(sed -n 's/^# TYPE \([^ ]*\) .*/\1/p' "$dir/out"); do
+		grep -qE "^\.(Li|It) .*\b$n\b" man/headscalectl.8 && continue
+		n=${n#headscaled_}
+		grep -qx ".It Va ${n%_total}" man/headscalectl.8 && continue
+		echo "      not there: $n"
+		bad=1
+	done
+	"$ctl" -s "$socket" status -v | awk '$3 == "COUNTER" { f = 1; next } f { print $3 }' |
+	    sort -u >"$dir/names"
+	[ -s "$dir/names" ] || bad=1
+	while read -r n; do
+		grep -qx ".It Va $n" man/headscalectl.8 && continue
+		echo "      not there: $n"
+		bad=1
+	done <"$dir/names"
+	return $bad
+}
+the_metrics() {
+	call metrics
+	want "metrics: a strict reader takes them" 0 quiet 'prom "$dir/out"' \
+	    'has "headscaled_process_up{role=\"master\",slot=\"0\"} 1"' \
+	    'has "headscaled_process_up{role=\"worker\",slot=\"1\"} 1"' \
+	    'has "headscaled_tailnet_policy_refused{tailnet=\"default\"} 0"'
+	cp "$dir/out" "$dir/before"
+	want "metrics: the manual has all of them" 0 in_the_manual
+	call -j metrics
+	want "metrics -j" 2 'says "not as JSON"' '[ ! -s "$dir/out" ]'
+	call metrics all
+	want "metrics: nothing more" 2 'says "nothing more is expected"'
+}
+counters_of_the_edge() {
+	local name
+	call derp list
+	want "derp list: our own relay, which nobody probes" 0 \
+	    'line " (own)  served  *-  *-  *-$"' quiet
+	call -j derp list
+	want "derp list -j" 0 'has "\"own\": true"' 'has "\"probed\": null"' \
+	    'has "\"ok\": false"'
+	call metrics
+	want "metrics: no word of it as down" 0 \
+	    'line "^headscaled_derp_node_avoid{region=\"999\",.*} 0$"' \
+	    '! has headscaled_derp_node_up' '! has headscaled_certificate' \
+	    '[ "$(value "headscaled_tailnet_nodes{tailnet=\"default\"}")" -gt 100 ]'
+	for name in headscaled_conns_total headscaled_http_bad_total \
+	    derp_accepts headscaled_relay_bad_total; do
+		call metrics
+		cp "$dir/out" "$dir/before"
+		for _ in 1 2 3; do bad_thing $name; done
+		grown $name
+		rc=$?
+		want "metrics: $name moves" 0 'prom "$dir/out" "$dir/before"'
+	done
+}
+bad_thing() { # what this counter is for
+	exec 5<>"/dev/tcp/127.0.0.1/$port" || return
+	case $1 in
+	headscaled_conns_total) ;;
+	headscaled_http_bad_total)
+		printf 'GET / HTTP/1.1\r\nHost x\r\n\r\n' >&5
+		timeout 3 cat <&5 >/dev/null ;;
+	*)	printf 'GET /derp HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: DERP\r\n\r\n' >&5
+		# A frame of 4 GB, before it says who it is.
+		printf '\4\377\377\377\377' >&5
+		timeout 3 cat <&5 >/dev/null ;;
+	esac
+	exec 5>&-
+}
+
 lists_of_nodes() {
 	call nodes list
 	want "nodes list: all of them" 0 "lines seed- $nodes_seeded" quiet
@@ -170,6 +298,7 @@ lists_of_nodes() {
 }
 
 changes_of_nodes() {
+	local id other
 	call nodes rename seed-4 printer
 	want "nodes rename" 0 'has "renamed to printer"'
 	call nodes rename seed-5 printer
@@ -191,7 +320,7 @@ changes_of_nodes() {
 	call -j nodes show printer
 	want "it never expires" 0 'has "\"expires\": null"'
 	call nodes expire printer
-	want "nodes expire now asks" 1 'says "say -y"'
+	want "nodes expire now: nobody to ask, it is done" 0 quiet
 	call -y nodes expire printer
 	want "nodes expire now" 0 quiet
 	call -y nodes logout seed-6
@@ -199,6 +328,20 @@ changes_of_nodes() {
 	call nodes list
 	want "both have expired" 0 'line "printer.*expired"' \
 	    'line "seed-6 .*expired"'
+	# seed-11 is called like the id of seed-12.
+	call -j nodes show seed-11
+	other=$(sed -n 's/^  "id": \([0-9]*\).*/\1/p' "$dir/out")
+	call -j nodes show seed-12
+	id=$(sed -n 's/^  "id": \([0-9]*\).*/\1/p' "$dir/out")
+	call nodes rename seed-11 "$id"
+	want "nodes rename to a number" 0 quiet
+	call -y nodes delete "$id"
+	want "nodes delete: the id of one, the name of another" 1 \
+	    'says "$id: which node: id:$id (seed-12), or id:$other ("'
+	call nodes show "id:$id"
+	want "nodes show by id:" 0 'line "^name  *seed-12$"'
+	call nodes rename "id:$other" seed-11
+	want "nodes rename by id:" 0 'has "node $id renamed to seed-11"'
 	call -y nodes delete seed-7
 	want "nodes delete" 0 'has "node seed-7 deleted"'
 	call -y nodes delete seed-7
@@ -298,10 +441,11 @@ shells() {
 	    try() { COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
 	    _headscalectl; echo "${COMPREPLY[*]}"; }
 	    try headscalectl no; try headscalectl keys create --re
+	    try headscalectl met
 	    try headscalectl -s "$2" nodes show pri' - "$out" "$socket" \
 	    >"$dir/out" 2>"$dir/err"
 	rc=$?
-	want "completion in bash" 0 'line "^nodes$"' 'line "^--reusable$"' \
+	want "completion in bash" 0 'line "^nodes$"' 'line "^metrics$"' 'line "^--reusable$"' \
 	    'line "^printer$"' quiet
 }
 
@@ -320,8 +464,10 @@ no_server
 [ -n "$socket" ] || own_server
 users_and_keys
 the_server
+the_metrics
 if [ -n "$pid" ]; then
 	lists_of_nodes
+	counters_of_the_edge
 	changes_of_nodes
 	roles_and_routes
 	policies

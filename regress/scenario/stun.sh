@@ -97,6 +97,7 @@ kept=$(spare)
 relay "stun_listen = \"0.0.0.0:$udp\""
 ok "start" serve
 ok "it says where" logged "STUN on 0.0.0.0:$udp"
+ok "and for whom the relay is" logged "relay: region 999, nodes of ours only"
 ok "and has a row of its own" test "$(ctl status | grep -c '^stun ')" = 1
 
 ok "an answer on IPv4: 32 octets, family 1" said "1 32 127.0.0.1 127.0.0.1 yes" 127.0.0.1 "$udp"
@@ -110,8 +111,8 @@ ok "each of 200 requests is answered once" said "200 32 127.0.0.1 127.0.0.1 yes"
 for what in garbage checksum cookie long empty; do
 	ok "no answer to $what" said "0 0 - - yes" 127.0.0.1 "$udp" $what 20
 done
-ok "what was answered is counted" within 30 counts relay_packets $((202 + ${six:+1}))
-ok "and what was not" within 30 counts relay_dropped 100
+ok "what was answered is counted" within 30 counts stun_answered $((202 + ${six:+1}))
+ok "and what was not" within 30 counts stun_malformed 100
 
 p=$(children stun)
 if [ "$(id -u)" = 0 ]; then
@@ -120,6 +121,15 @@ if [ "$(id -u)" = 0 ]; then
 fi
 ok "it holds nothing but sockets" only_sockets "$p"
 ok "under a filter" grep -q '^Seccomp:[[:space:]]*2' "/proc/$p/status"
+if grep -q '^Seccomp_filters:' "/proc/$p/status"; then
+	ok "and a third one since it has started" grep -q '^Seccomp_filters:[[:space:]]*3' "/proc/$p/status"
+fi
+# Its wait goes on afterwards by a call of its own.
+kill -STOP "$p"
+sleep 0.2
+kill -CONT "$p"
+ok "stopped and gone on: it answers" said "1 32 127.0.0.1 127.0.0.1 yes" 127.0.0.1 "$udp"
+ok "as the same process" test "$(children stun)" = "$p"
 
 # Its socket is master's: what comes while it is dead waits.
 kill -STOP "$p"
@@ -140,9 +150,19 @@ ok "the new port answers" within 20 said "1 32 127.0.0.1 127.0.0.1 yes" 127.0.0.
 ok "the old one does not" said "0 0 - - yes" 127.0.0.1 "$udp"
 ok "by the same process" test "$(children stun)" = "$p"
 ok "no more than its rate for a source" within_rate 5 20 127.0.0.1 "$udp2" request 200
-ok "what was too much is counted" within 30 many refused 150
+ok "what was too much is counted" within 30 many stun_limited 150
 sleep 1.2
 ok "it comes back with time" said "1 32 127.0.0.1 127.0.0.1 yes" 127.0.0.1 "$udp2"
+# It gets no more memory than it has: this must not use any up.
+for k in $(seq 30); do
+	[ $((k % 2)) = 0 ] && at=127.0.0.1 || at=127.0.0.9
+	relay "stun_listen = \"$at:$udp2\" stun_rate = 1000"
+	ctl reload || break
+done
+ok "30 reloads, each with another socket" test "$k" = 30
+ok "the last one answers" within 20 said "1 32 127.0.0.1 127.0.0.1 yes" 127.0.0.1 "$udp2"
+ok "nobody at the address before" said "0 0 - - yes" 127.0.0.9 "$udp2"
+ok "still by the same process" test "$(children stun)" = "$p"
 relay 'stun_listen = "none"'
 ok "to have none wants a restart" not ctl reload
 ok "and the reason has its place" logged "derp|server|stun_listen changes only with a restart"

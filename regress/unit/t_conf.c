@@ -205,6 +205,10 @@ static const struct {
 	    "c:3: keepalive must be between 5 and 100 seconds" },
 	{ GOOD "timeouts { keepalive = 101 }\n",
 	    "c:3: keepalive must be between 5 and 100 seconds" },
+	{ GOOD "limits { per_source = 1000001 }\n",
+	    "c:3: per_source must be between 0 and 1000000" },
+	{ GOOD "limits { max_nodes = 100001 }\n",
+	    "c:3: max_nodes must be between 1 and 100000" },
 	{ GOOD "limits { node_refill = 60001ms }\n",
 	    "c:3: node_refill must be between 1 and 60000 ms" },
 	{ GOOD "timeouts { keepalive = soon }\n", "c:3: keepalive: 'soon' is "
@@ -374,6 +378,7 @@ test_defaults(void **state)
 	assert_string_equal(c->users.policyc, "_hspolicy");
 	assert_string_equal(c->users.keyd, "_hskeyd");
 	assert_string_equal(c->users.group, "_headscaled");
+	assert_int_equal(c->limits.per_source, 256);
 	assert_int_equal(c->limits.header_max, 16384);
 	assert_int_equal(c->limits.body_max, 1 << 20);
 	assert_int_equal(c->limits.worker_queue, 64 << 20);
@@ -417,7 +422,7 @@ test_everything(void **state)
 	    "domains = { \"Example.com\", \"x.org\" }\n"
 	    "client { taildrop = no logtail = yes randomize_port = on }\n"
 	    "log { level = debug target = stderr }\n"
-	    "limits { connections = 100 change_log = 500 }\n"
+	    "limits { connections = 100 per_source = 0 change_log = 500 }\n"
 	    "timeouts { grace = 250ms node_expiry = 180d overload = 2s }\n");
 	assert_string_equal(c->server_url, "http://localhost");
 	assert_string_equal(c->base_domain, "tail.example.com");

@@ -18,9 +18,15 @@
 #define GOOD	URL LISTEN		/* two lines */
 #define HTTPS	"server_url = \"https://hs.example.org\"\n" \
 		"listen \"a\" { address = \"*\" port = 443 tls = true }\n"
+#define PORT(n)	"server_url = \"https://hs.example.org:" n "\"\n" \
+		"listen \"a\" { address = \"*\" port = " n " tls = true }\n"
 #define PAIR	"tls { keypair \"p\" { certificate = \"c.pem\" key = " \
 		"\"/k/k.pem\" } }\n"
 #define RELAY	"derp { server { enabled = true\n"
+#define TEN	"1.1.1.1, 1.1.1.1, 1.1.1.1, 1.1.1.1, 1.1.1.1, " \
+		"1.1.1.1, 1.1.1.1, 1.1.1.1, 1.1.1.1, 1.1.1.1, "
+/* ... and not the only one */
+#define RELAYS	"derp { map_file = m server { enabled = true\n"
 
 static struct conf *
 parse(const char *text, char *why, size_t whylen)
@@ -84,6 +90,14 @@ static const struct {
 	    "1.1.1.6, 1.1.1.7, 1.1.1.8, 1.1.1.9, 1.1.2.1, 1.1.2.2, 1.1.2.3, "
 	    "1.1.2.4, 1.1.2.5, 1.1.2.6, 1.1.2.7, 1.1.2.8 }\n",
 	    "c:3: more than 16 proxies" },
+	{ GOOD "derp { verify_from = { \"10.0.0.1/8\" } }\n",
+	    "c:3: '10.0.0.1/8' is neither an address nor a prefix, with no "
+	    "bits set behind its length" },
+	{ GOOD "derp {\nverify_from = { \"10.0.0.1\", \"::/0\" } }\n",
+	    "c:4: ::/0: everybody may ask if verify_from is left out" },
+	{ GOOD "derp { verify_from = { " TEN TEN TEN TEN TEN TEN
+	    "1.1.1.1, 1.1.1.1, 1.1.1.1, 1.1.1.1, 1.1.1.1 } }\n",
+	    "c:3: more than 64 in verify_from" },
 	{ URL "listen \"b\" {\naddress = \"*\" port = 80\nproxy_protocol = on "
 	    "}\n", "c:4: proxy_protocol wants proxies: who may say for whom it "
 	    "speaks" },
@@ -112,6 +126,16 @@ static const struct {
 	    "plain = true } }\n", "c:4: plain is for private networks: the "
 	    "host of server_url is not a private address" },
 	{ HTTPS PAIR RELAY "verify_clients = false } }\n", "c:5: without "
+	    "verify_clients anybody may use the relay: say open_relay = true "
+	    "if that is meant" },
+	/* Loopback is no bound where the rest of the world has a way to it. */
+	{ "server_url = \"https://hs.example.org\"\nlisten \"a\" { address = "
+	    "\"127.0.0.1\" port = 8443 tls = true }\n" PAIR RELAY
+	    "verify_clients = false } }\n", "c:5: without verify_clients "
+	    "anybody may use the relay: say open_relay = true if that is "
+	    "meant" },
+	{ GOOD "proxies = { 127.0.0.1 }\n" RELAY
+	    "plain = true verify_clients = false } }\n", "c:5: without "
 	    "verify_clients anybody may use the relay: say open_relay = true "
 	    "if that is meant" },
 	{ HTTPS PAIR RELAY "rate_burst = 65567 } }\n", "c:5: rate_burst must "
@@ -175,7 +199,7 @@ test_defaults(void **state)
 	assert_string_equal(c->users.stun, "_hsstun");
 	conf_free(c);
 	/* As little as is needed: Headscale's defaults. */
-	c = good(HTTPS PAIR RELAY "} }\n");
+	c = good(HTTPS PAIR RELAYS "} }\n");
 	assert_int_equal(c->nwarnings, 0);
 	assert_true(c->hsts);
 	assert_int_equal(c->naddrs, 2);
@@ -221,7 +245,8 @@ test_everything(void **state)
 	    "listen \"c\" { address = \"::1\" port = 9 tls = either }\n"
 	    "tls { hsts = off keypair \"a\" { certificate = a key = b }\n"
 	    "keypair \"b\" { certificate = c key = d } }\n"
-	    "derp { map_file = \"m\" server { enabled = yes region_id = 17\n"
+	    "derp { map_file = \"m\" verify_from = { 192.0.2.5, "
+	    "\"2001:db8::/32\" } server { enabled = yes region_id = 17\n"
 	    "region_code = x region_name = \"X Y\" in_map = no\n"
 	    "verify_clients = no open_relay = yes ipv4 = \"192.0.2.10\"\n"
 	    "ipv6 = \"none\" stun_listen = \"[2001:db8::1]:99\"\n"
@@ -237,6 +262,10 @@ test_everything(void **state)
 	assert_false(c->hsts);
 	assert_int_equal(c->npairs, 2);
 	assert_string_equal(c->pairs[1].certificate, "/etc/x/c");
+	assert_int_equal(c->derp.nverify_from, 2);
+	assert_int_equal(c->derp.verify_from[0].bits, 32);
+	assert_int_equal(c->derp.verify_from[1].bits, 32);
+	assert_int_equal(c->derp.verify_from[1].addr.family, 6);
 	assert_int_equal(c->derp.region, 17);
 	assert_string_equal(c->derp.name, "X Y");
 	assert_false(c->derp.in_map);
@@ -341,12 +370,30 @@ test_warnings(void **state)
 		{ "server_url = \"http://192.168.1.1\"\n" LISTEN RELAY
 		    "plain = true verify_clients = false } }\n",
 		    "c:4: anybody who can reach the relay may use it" },
-		{ HTTPS PAIR RELAY "insecure_for_tests = true } }\n",
+		{ HTTPS PAIR RELAYS "insecure_for_tests = true } }\n",
 		    "c:5: clients do not look at the relay's certificate: for "
 		    "tests only" },
-		{ HTTPS PAIR RELAY "plain = true insecure_for_tests = true } "
+		{ HTTPS PAIR RELAYS "plain = true insecure_for_tests = true } "
 		    "}\n", "c:5: clients do not look at the relay's "
 		    "certificate: for tests only" },
+		/* derp.md 15: traps 20, 24 and 25. */
+		{ PORT("8443") PAIR RELAYS "} }\n", "c:1: clients dial the "
+		    "relay on port 8443: browsers measure it, and clients "
+		    "without DNS ask it, on port 443 alone" },
+		{ PORT("8443") PAIR RELAYS "in_map = false } }\n", NULL },
+		{ HTTPS PAIR RELAYS "stun_listen = \"none\" } }\n", "c:5: "
+		    "without STUN clients find no direct way to each other, or "
+		    "make another region their home" },
+		{ HTTPS PAIR RELAYS "stun_listen = \"none\" in_map = no } }\n",
+		    NULL },
+		{ HTTPS PAIR RELAY "} }\n", "c:4: the only region: clients do "
+		    "not learn what NAT they are behind, which takes a second "
+		    "one (map_file, urls)" },
+		{ HTTPS PAIR RELAY "in_map = no } }\n", NULL },
+		{ HTTPS PAIR "derp { urls = { \"https://a.example/m\" } server "
+		    "{ enabled = true } }\n", NULL },
+		{ GOOD RELAY "plain = true stun_listen = \"none\" } }\n",
+		    NULL },
 		{ HTTPS "tls {\nself_signed = true }\n", "c:4: clients do not "
 		    "believe a self-signed certificate" },
 		{ GOOD PAIR, "c:3: no listener speaks TLS: the certificates "
@@ -358,9 +405,11 @@ test_warnings(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
 		c = good(t[i].text);
-		assert_int_equal(c->nwarnings, t[i].warning != NULL);
-		if (t[i].warning != NULL)
+		if (t[i].warning != NULL && c->nwarnings != 0)
 			assert_string_equal(c->warnings[0], t[i].warning);
+		if (c->nwarnings != (t[i].warning != NULL))
+			fail_msg("case %zu: %u warnings: %s", i, c->nwarnings,
+			    c->nwarnings == 0 ? "" : c->warnings[0]);
 		conf_free(c);
 	}
 }

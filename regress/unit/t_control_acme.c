@@ -283,11 +283,23 @@ t_alpn(void **state)
 	say_cert(CK_P384 + 1, a);
 	assert_true(shows("a.example", "acme-tls/1", "acme.example"));
 	assert_true(shows("a.example", NULL, "a.example"));
+	/* An address is asked for by its name in the reverse tree. */
+	(void)challenge(w, true, 2, "192.0.2.7", "u", buf_slice_of(&der));
+	assert_true(shows("7.2.0.192.in-addr.arpa", "acme-tls/1",
+	    "acme.example"));
+	assert_false(shows("192.0.2.7", "acme-tls/1", "acme.example"));
+	(void)challenge(w, true, 2, "2001:db8::a7", "u", buf_slice_of(&der));
+	assert_true(shows("7.a.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0."
+	    "8.b.d.0.1.0.0.2.ip6.arpa", "acme-tls/1", "acme.example"));
+	(void)challenge(w, false, 2, "192.0.2.7", "u", nothing);
+	(void)challenge(w, false, 2, "2001:db8::a7", "u", nothing);
+	assert_false(shows("7.2.0.192.in-addr.arpa", "acme-tls/1",
+	    "acme.example"));
 	/* A reload keeps it; it goes when dbd says so. */
 	control_tls(w->c, NULL);
 	assert_true(shows("a.example", "acme-tls/1", "acme.example"));
 	assert_int_equal(challenge(w, false, 2, "a.example", "t", nothing),
-	    3);
+	    7);
 	assert_false(shows("a.example", "acme-tls/1", "acme.example"));
 	assert_true(shows("a.example", NULL, "a.example"));
 	free(a);
@@ -404,6 +416,45 @@ t_maps(void **state)
 	assert_string_equal(relays(), "");
 }
 
+/*
+ * derp.md 14, S16: what a URL says of certificates and tests is not believed,
+ * and what it was before stays; what it says of scores has no effect.
+ */
+static void
+t_untrusted_maps(void **state)
+{
+#define WITH(host, field)	"{\"Regions\":{\"1\":{\"RegionID\":1," \
+    "\"Nodes\":[{\"Name\":\"1a\",\"RegionID\":1,\"HostName\":\"" host \
+    "\"," field "}]}}}"
+	static const char *const bad[] = {
+	    WITH("evil.example", "\"InsecureForTests\":true"),
+	    WITH("evil.example", "\"STUNTestIP\":\"203.0.113.1\""),
+	    WITH("evil.example", "\"CertName\":\"c.example\"") };
+	static const char score[] = "{\"HomeParams\":{\"RegionScore\":{\"1\":"
+	    "0.01}},\"omitDefaultRegions\":true,\"Regions\":{\"1\":{"
+	    "\"RegionID\":1,\"Nodes\":[{\"Name\":\"1a\",\"RegionID\":1,"
+	    "\"HostName\":\"b.example\"}]}}}";
+	char why[200];
+	uint32_t i;
+
+	w = *state;
+	assert_int_equal(whole(1, 0, 1, URL1, MAP("1", "a.example")), 0);
+	assert_string_equal(said(), "1/0/1 ");
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(whole(2, 0, 1, URL1, bad[i]), 0);
+		assert_string_equal(relays(), "1 a.example ");
+		assert_non_null(strstr(said(), "2/0/0 "));
+		assert_int_equal(cw_count(w, M_DB_DERPMAP_SAID), i + 2);
+	}
+	assert_int_equal(whole(3, 0, 1, URL1, score), 0);
+	assert_string_equal(relays(), "1 b.example ");
+	/* Of the file all is believed. */
+	control_derpmap(w->c, derpmap_parse(bad[0], strlen(bad[0]), "f", why,
+	    sizeof(why)));
+	ctlworld_run(w);
+	assert_string_equal(relays(), "1 evil.example ");
+}
+
 /* What dbd may not say; in between, what was is in force. */
 static void
 t_bad_parts(void **state)
@@ -455,7 +506,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(t_http), T(t_bounds), T(t_cert), T(t_alpn), T(t_maps),
-		T(t_bad_parts), T(t_avoid)
+		T(t_bad_parts), T(t_avoid), T(t_untrusted_maps)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "regress/lib/ctlworld.h"
+#include "worker/tailnet/derpmap.h"
 
 #define KEY	"nodekey:79a631eede1bf9c98f12032cdeadd0e7" \
     "a079398fc786b88cc846ec89af85a51a"
@@ -40,10 +41,13 @@ begins(const char *text, const char *with)
 
 /* The relay of record relay, in the configuration of ctlworld. */
 static void
-enable(struct ctlworld *w, bool plain)
+enable_from(struct ctlworld *w, bool plain, struct msg_list proxies,
+    struct msg_list verify_from)
 {
 	struct m_cfg_conf_worker c = { 0 };
 
+	c.proxies = proxies;
+	c.verify_from = verify_from;
 	c.server_url = slice_str("https://hs.example.org");
 	c.base_domain = slice_str("ts.example");
 	c.max_conns = 1000;
@@ -60,6 +64,14 @@ enable(struct ctlworld *w, bool plain)
 	c.relay.ip4 = slice_str("192.0.2.7");
 	c.relay.ip6 = slice_str("none");
 	control_conf(w->c, &c);
+}
+
+static void
+enable(struct ctlworld *w, bool plain)
+{
+	struct msg_list none = { 0 };
+
+	enable_from(w, plain, none, none);
 }
 
 static void
@@ -180,6 +192,77 @@ t_bootstrap(void **state)
 	    "\r\n\r\n{\"hs.example.org\":[\"192.0.2.7\"]}"));
 }
 
+#define NODE(name, id, host, more)	"{\"Name\":\"" name "\",\"RegionID\":" \
+    id ",\"HostName\":\"" host "\"" more "}"
+
+/* Every host of the map whose addresses are in it, ours first; each once. */
+static void
+t_bootstrap_map(void **state)
+{
+	static const char map[] = "{\"Regions\":{"
+	    "\"2\":{\"RegionID\":2,\"Nodes\":[" NODE("2b", "2", "b.example",
+	    ",\"IPv6\":\"2001:db8::2\",\"IPv4\":\"192.0.2.2\"") ","
+	    NODE("2n", "2", "dns.example", ",\"IPv6\":\"none\"") ","
+	    NODE("2x", "2", "192.0.2.99", ",\"IPv4\":\"192.0.2.99\"") ","
+	    NODE("2c", "2", "b.example", ",\"DERPPort\":8443,\"IPv4\":"
+	    "\"192.0.2.2\"") "]},\"3\":{\"RegionID\":3,\"Nodes\":["
+	    NODE("3a", "3", "a.example", ",\"IPv4\":\"192.0.2.3\",\"STUNOnly\":"
+	    "false") "," NODE("3b", "3", "b.example", ",\"IPv4\":"
+	    "\"192.0.2.1\"") "]}}}";
+	struct ctlworld *w = *state;
+	char why[200];
+	const char *a;
+
+	enable(w, false);
+	control_derpmap(w->c, derpmap_parse(map, strlen(map), "m", why,
+	    sizeof(why)));
+	a = ask(w, "GET /bootstrap-dns?q=b.example", "", "");
+	assert_true(begins(a, "HTTP/1.1 200 "));
+	assert_non_null(strstr(a, "\r\n\r\n{\"hs.example.org\":[\"192.0.2.7\"],"
+	    "\"a.example\":[\"192.0.2.3\"],\"b.example\":[\"192.0.2.1\","
+	    "\"192.0.2.2\",\"2001:db8::2\"]}"));
+	control_derpmap(w->c, NULL);
+	a = ask(w, "GET /bootstrap-dns?q=b.example", "", "");
+	assert_non_null(strstr(a,
+	    "\r\n\r\n{\"hs.example.org\":[\"192.0.2.7\"]}"));
+}
+
+/* Of a huge map, not all: the answer is for anybody who asks. */
+static void
+t_bootstrap_bound(void **state)
+{
+	struct ctlworld *w = *state;
+	struct buf b = { NULL, 0, 0 };
+	struct derpmap *d;
+	char why[200];
+	const char *a;
+	unsigned int i, k;
+
+	enable(w, false);
+	buf_str(&b, "{\"Regions\":{");
+	for (i = 1; i <= 80; i++) {
+		buf_printf(&b, "%s\"%u\":{\"RegionID\":%u,\"Nodes\":[",
+		    i == 1 ? "" : ",", i, i);
+		for (k = 0; k < 40; k++)
+			buf_printf(&b, "%s{\"Name\":\"%u.%u\",\"RegionID\":%u,"
+			    "\"HostName\":\"h%u.r%u.example\",\"IPv4\":"
+			    "\"192.0.2.1\"}", k == 0 ? "" : ",", i, k, i, k, i);
+		buf_str(&b, "]}");
+	}
+	buf_str(&b, "}}");
+	d = derpmap_parse(b.p, b.n, "m", why, sizeof(why));
+	if (d == NULL)
+		fail_msg("%s", why);
+	control_derpmap(w->c, d);
+	a = ask(w, "GET /bootstrap-dns", "", "");
+	assert_non_null(strstr(a, "\r\n\r\n{\"hs.example.org\":[\"192.0.2.7\"],"
+	    "\"h0.r1.example\":[\"192.0.2.1\"],"));
+	i = (unsigned int)strtoul(strcasestr(a, "content-length:") + 15, NULL,
+	    10);
+	assert_in_range(i, 65000, 66000);
+	buf_free(&b);
+}
+
 static void
 answer(struct ctlworld *w, size_t k, bool allow)
 {
@@ -284,6 +367,103 @@ t_verify_lost(void **state)
 	assert_int_equal(verify_again(w, x), 200);
 }
 
+static void
+add_prefix(struct msg_list *list, struct buf *b, const char *text)
+{
+	struct r_route r;
+
+	assert_true(prefix_parse(&r.v, slice_str(text)));
+	msg_list_add(list, b, MR_ROUTE, &r);
+	msg_list_close(list, b);
+}
+
+/* The answer to the question of a client that a proxy speaks for. */
+static unsigned int
+verify_for(struct ctlworld *w, struct wire *x, const char *who)
+{
+	size_t asked = cw_count(w, M_DB_NODE_KEY);
+	struct buf b = { 0 };
+	char text[4] = "";
+
+	buf_clear(&x->from);
+	buf_printf(&b, "POST /verify HTTP/1.1\r\nHost: h\r\n"
+	    "X-Forwarded-For: %s\r\nContent-Length: 90\r\n\r\n"
+	    "{\"NodePublic\":\"" KEY "\"} ", who);
+	buf_u8(&b, 0);
+	wire_send(x, (const char *)b.p);
+	buf_free(&b);
+	ctlworld_run(w);
+	if (cw_count(w, M_DB_NODE_KEY) != asked)
+		answer(w, asked, true);
+	assert_true(x->from.n > 12);
+	memcpy(text, x->from.p + 9, 3);
+	return (unsigned int)strtoul(text, NULL, 10);
+}
+
+/* Who asks too much is refused, and nobody else is. */
+static void
+t_verify_sources(void **state)
+{
+	struct ctlworld *w = *state;
+	struct msg_list proxies = { 0 }, none = { 0 };
+	struct buf b = { 0 };
+	struct wire *x = wire_raw(w->net);
+	unsigned int i, refused = 0;
+	char who[32];
+
+	add_prefix(&proxies, &b, "192.0.2.1/32");
+	enable_from(w, false, proxies, none);
+	for (i = 0; i < 300; i++)
+		refused += verify_for(w, x, "198.51.100.1") == 429;
+	assert_true(refused >= 40);
+	assert_int_equal(verify_for(w, x, "198.51.100.1"), 429);
+	assert_int_equal(verify_for(w, x, "198.51.100.2"), 200);
+	/* A /64 is one. */
+	for (i = 0; i < 300; i++) {
+		(void)snprintf(who, sizeof(who), "2001:db8::%x", i + 1);
+		(void)verify_for(w, x, who);
+	}
+	assert_int_equal(verify_for(w, x, "2001:db8::1"), 429);
+	assert_int_equal(verify_for(w, x, "2001:db8:0:1::1"), 200);
+	/* This host's own relays have no bound. */
+	for (i = 0; i < 600; i++)
+		assert_int_equal(verify_for(w, x, "127.0.0.1"), 200);
+	/* Many at once, each of whom has asked but once. */
+	for (i = 0; i < 2000; i++) {
+		(void)snprintf(who, sizeof(who), "10.7.%u.%u", i / 256,
+		    i % 256);
+		assert_int_equal(verify_for(w, x, who), 200);
+	}
+	ctlworld_pass(w, US_PER_S);
+	assert_int_equal(verify_for(w, x, "198.51.100.1"), 200);
+	buf_free(&b);
+}
+
+/* If some are named nobody else may ask, and they as much as they like. */
+static void
+t_verify_from(void **state)
+{
+	struct ctlworld *w = *state;
+	struct msg_list proxies = { 0 }, from = { 0 }, none = { 0 };
+	struct buf b = { 0 }, b2 = { 0 };
+	struct wire *x = wire_raw(w->net);
+	unsigned int i;
+
+	add_prefix(&proxies, &b, "192.0.2.1/32");
+	add_prefix(&from, &b2, "198.51.100.0/24");
+	enable_from(w, false, proxies, from);
+	for (i = 0; i < 600; i++)
+		assert_int_equal(verify_for(w, x, "198.51.100.9"), 200);
+	assert_int_equal(verify_for(w, x, "198.51.101.9"), 403);
+	assert_int_equal(verify_for(w, x, "127.0.0.1"), 403);
+	assert_int_equal(cw_count(w, M_DB_NODE_KEY), 600);
+	/* A reload takes it back. */
+	enable_from(w, false, proxies, none);
+	assert_int_equal(verify_for(w, x, "198.51.101.9"), 200);
+	buf_free(&b);
+	buf_free(&b2);
+}
+
 #define TEST(f) \
 	cmocka_unit_test_setup_teardown(f, ctlworld_setup, ctlworld_teardown)
 
@@ -296,10 +476,13 @@ main(void)
 		TEST(t_made_early),
 		TEST(t_probe),
 		TEST(t_generate_204),
-		TEST(t_bootstrap),
+		TEST(t_bootstrap), TEST(t_bootstrap_map),
+		TEST(t_bootstrap_bound),
 		TEST(t_verify),
 		TEST(t_verify_bad),
-		TEST(t_verify_lost)
+		TEST(t_verify_lost),
+		TEST(t_verify_sources),
+		TEST(t_verify_from)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,7 @@
 #include "common/json_read.h"
 #include "common/version.h"
 #include "regress/lib/ctlworld.h"
+#include "regress/lib/tlsh2.h"
 
 #define CLIENT		148
 
@@ -151,6 +152,148 @@ t_unknown(void **state)
 	assert_int_equal(cw_count(w, M_DB_HELLO_DONE), 1);
 }
 
+/* As ctlworld's configuration, with these of TLS and the relay. */
+static void
+configure(struct ctlworld *w, bool hsts)
+{
+	struct m_cfg_conf_worker c = { 0 };
+
+	c.server_url = slice_str("https://hs.example.org");
+	c.base_domain = slice_str("ts.example");
+	c.max_conns = 1000;
+	c.handshake_s = 10;
+	c.idle_s = 300;
+	c.header_max = 16384;
+	c.body_max = 1 << 20;
+	c.keepalive_s = 50;
+	c.stall_s = 60;
+	c.overload_ms = 5000;
+	c.relay.enabled = true;
+	c.relay.host = slice_str("hs.example.org");
+	c.relay.ip4 = slice_str("192.0.2.7");
+	c.relay.ip6 = slice_str("none");
+	c.hsts = hsts;
+	control_conf(w->c, &c);
+}
+
+static struct tlsworld *
+tls_new_around(struct ctlworld *w)
+{
+	struct tlsworld *x = calloc(1, sizeof(*x));
+	struct tls_signer s;
+
+	x->w = w->net;
+	x->kit = certkit_new();
+	s = certkit_signer(x->kit);
+	x->tls = tls_new(&s);
+	certkit_add(x->kit, x->tls, CK_ED25519, "DNS:hs.example.org");
+	net_tls(control_net(w->c), x->tls);
+	return x;
+}
+
+/*
+ * By HTTP/2 over TLS: the same answers, but for what needs an upgrade; and as
+ * little of what is served inside of Noise.
+ */
+static void
+t_h2(void **state)
+{
+	static const struct {
+		const char	*method, *path;
+		unsigned int	 status;
+		const char	*text;
+	} v[] = {
+		{ "GET", "/key?v=148", 200, "\"publicKey\":\"mkey:" },
+		{ "GET", "/key", 400, "v=" },
+		{ "POST", "/key?v=148", 405, "GET, HEAD" },
+		{ "GET", "/health", 200, "pass" },
+		{ "GET", "/version", 200, HEADSCALED_VERSION },
+		{ "GET", "/derp/probe", 200, "" },
+		{ "HEAD", "/derp/latency-check", 200, "" },
+		{ "GET", "/generate_204", 204, "" },
+		{ "GET", "/bootstrap-dns", 200,
+		    "{\"hs.example.org\":[\"192.0.2.7\"]}" },
+		{ "POST", "/verify", 400, "JSON" },
+		{ "GET", "/.well-known/acme-challenge/x", 404, "challenge" },
+		{ "GET", "/derp", 426, "HTTP/1.1" },
+		{ "POST", "/ts2021", 426, "HTTP/1.1" },
+		{ "GET", "/ts2021", 426, "HTTP/1.1" },
+		{ "POST", "/machine/register", 404, "no such page" },
+		{ "POST", "/machine/map", 404, "no such page" },
+		{ "POST", "/machine/update-health", 404, "no such page" },
+		{ "GET", "/machine/whoami", 404, "no such page" },
+		{ "GET", "/", 404, "no such page" }
+	};
+	struct ctlworld *w = *state;
+	struct tlsworld *x = tls_new_around(w);
+	struct th_answer *a;
+	struct tlsh2 *h;
+	size_t i;
+
+	configure(w, false);
+	h = th_dial(x, 0);
+	for (i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		a = th_ask(h, v[i].method, v[i].path, NULL, "{}",
+		    strcmp(v[i].method, "POST") == 0 ? 1 : 0);
+		assert_true(a->ended && a->error == 0);
+		assert_int_equal(a->status, v[i].status);
+		assert_true(v[i].text[0] == '\0' ? a->body.n == 0 :
+		    memmem(a->body.p, a->body.n, v[i].text,
+		    strlen(v[i].text)) != NULL);
+		assert_false(th_has(a, "strict-transport-security"));
+	}
+	configure(w, true);
+	assert_true(th_has(th_ask(h, "GET", "/health", NULL, NULL, 0),
+	    "strict-transport-security: max-age=31536000\n"));
+	assert_null(strcasestr(plain(w, "GET /health"),
+	    "strict-transport-security"));
+	assert_int_equal(w->ngot, 1);		/* the hello alone */
+	th_free(h);
+	net_tls(control_net(w->c), NULL);
+	tls_free(x->tls);
+	certkit_free(x->kit);
+	free(x);
+}
+
+/* What dbd has to say comes later, and then not to whoever is gone. */
+static void
+t_h2_verify(void **state)
+{
+	static const char body[] = "{\"NodePublic\":\"nodekey:79a631eede1bf9c9"
+	    "8f12032cdeadd0e7a079398fc786b88cc846ec89af85a51a\"}";
+	struct ctlworld *w = *state;
+	struct tlsworld *x = tls_new_around(w);
+	struct tlsh2 *h = th_dial(x, 0);
+	struct th_answer *a[3];
+	struct msg m;
+	size_t i;
+
+	for (i = 0; i < 3; i++)
+		a[i] = th_ask(h, "POST", "/verify", NULL, body,
+		    sizeof(body) - 1);
+	h2_client_cancel(h->c, 3);
+	th_run(h);
+	ctlworld_run(w);
+	assert_int_equal(cw_count(w, M_DB_NODE_KEY), 3);
+	for (i = 0; i < 3; i++) {
+		msg_init(&m, M_DB_NODE_KEY_OK);
+		m.u.db_node_key_ok.allow = i != 0;
+		cw_say(w, &m, cw_got(w, M_DB_NODE_KEY, i));
+	}
+	ctlworld_run(w);
+	th_run(h);
+	assert_true(a[0]->ended && a[0]->status == 200);
+	assert_true(slice_eqs(buf_slice_of(&a[0]->body),
+	    "{\"Allow\":false}"));
+	assert_true(a[1]->ended && a[1]->status == 0 && a[1]->error == 8);
+	assert_true(slice_eqs(buf_slice_of(&a[2]->body), "{\"Allow\":true}"));
+	th_free(h);
+	net_tls(control_net(w->c), NULL);
+	tls_free(x->tls);
+	certkit_free(x->kit);
+	free(x);
+}
+
 /* /machine/...: built, not yet built, and none. */
 static void
 t_machine(void **state)
@@ -264,7 +407,8 @@ main(void)
 		    ctlworld_teardown)
 	const struct CMUnitTest tests[] = {
 		T(t_key), T(t_key_without_keyd), T(t_health), T(t_version),
-		T(t_unknown), T(t_machine), cmocka_unit_test(t_conf_check)
+		T(t_unknown), T(t_h2), T(t_h2_verify), T(t_machine),
+		cmocka_unit_test(t_conf_check)
 	};
 #undef T
 

@@ -168,6 +168,10 @@ static const struct {
 	{ "status", "CTL_STATUS id=0 flags=0" },
 	{ "status -v", "CTL_STATUS id=0 flags=40" },
 	{ "-j status --verb", "CTL_STATUS id=0 flags=41" },
+	{ "metrics", "CTL_STATUS id=0 flags=0" },
+	{ "m", "CTL_STATUS id=0 flags=0" },
+	{ "metrics all", "error: metrics: nothing more is expected: all" },
+	{ "metrics -v", "error: metrics: no such option: -v" },
 	{ "nodes list -v", "error: nodes list: no such option: -v" },
 	{ "worker exposure", "CTL_EXPOSURE id=0 slot=0 generation=0 "
 	    "revoke=false flags=0" },
@@ -201,12 +205,14 @@ static const struct {
 	    "flags=0" },
 	/* What is wrong. */
 	{ "", "error: a command is missing: users, keys, nodes, routes, "
-	    "policy, derp, cert, status, worker, reload, log, version or "
+	    "policy, derp, cert, status, metrics, worker, reload, log, "
+	    "version or "
 	    "help" },
 	{ "noeds list", "error: no such command: noeds; did you mean "
 	    "nodes?" },
 	{ "frobnicate", "error: no such command: frobnicate; there is users,"
-	    " keys, nodes, routes, policy, derp, cert, status, worker, "
+	    " keys, nodes, routes, policy, derp, cert, status, metrics, "
+	    "worker, "
 	    "reload, log, version or help" },
 	{ "nodes lsit", "error: nodes: no such command: lsit; did you mean "
 	    "list?" },
@@ -325,6 +331,7 @@ test_help_and_names(void **state)
 	buf_free(&b);
 	assert_string_equal(grammar_name(A_NODE_DELETE), "nodes delete");
 	assert_string_equal(grammar_name(A_STATUS), "status");
+	assert_string_equal(grammar_name(A_METRICS), "metrics");
 	assert_string_equal(grammar_name(A_LOG_BRIEF), "log brief");
 	assert_string_equal(grammar_name(A_NONE), "?");
 }
@@ -357,7 +364,7 @@ test_completion(void **state)
 {
 	(void)state;
 	completes("''", "users keys nodes routes policy derp cert "
-	    "status worker reload "
+	    "status metrics worker reload "
 	    "log version help ", ARG_NONE);
 	completes("policy ''", "set get check test diff why history "
 	    "rollback ", ARG_NONE);
@@ -365,6 +372,8 @@ test_completion(void **state)
 	completes("routes approve n ''", "", ARG_NONE);
 	completes("policy set --r", "--reason ", ARG_NONE);
 	completes("n", "nodes ", ARG_NONE);
+	completes("met", "metrics ", ARG_NONE);
+	completes("metrics ''", "", ARG_NONE);
 	completes("nodes ''", "list show rename tag move expire logout "
 	    "delete ", ARG_NONE);
 	completes("nodes l", "list logout ", ARG_NONE);

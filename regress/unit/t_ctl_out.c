@@ -466,32 +466,7 @@ test_refused(void **state)
 	buf_free(&o.text);
 }
 
-static void
-test_status(void **state)
-{
-	struct out o = showkit_out(false, 0);
-
-	(void)state;
-	showkit_status(&o, 1, NULL);
-	prints(&o,
-"PROCESS  SLOT   PID  STATE      UP  STARTS  STREAMS  SESSIONS\n"
-"master      -   100  ready      2h       1        -         -\n"
-"worker      1  1043  starting  59s       4      500       510\n"
-"\n"
-"12 nodes, 10 online, 1 user, seq 345, policy allow-all\n");
-	o = showkit_out(false, 0);
-	showkit_status(&o, 2, NULL);
-	prints(&o,
-"PROCESS  SLOT   PID  STATE      UP  STARTS  STREAMS  SESSIONS\n"
-"master      -   100  ready      2h       1        -         -\n"
-"worker      1  1043  starting  59s       4      500       510\n"
-"\n"
-"TAILNET  NODES  ONLINE  USERS  SEQ  POLICY\n"
-"default     12      10      1  345  allow-all\n"
-"default     12      10      1  345  allow-all\n");
-	o = showkit_out(true, 0);
-	showkit_status(&o, 1, NULL);
-	prints(&o,
+static const char status_json[] =
 "{\n"
 "  \"processes\": [\n"
 "    {\n"
@@ -504,6 +479,7 @@ test_status(void **state)
 "      \"starts\": 1,\n"
 "      \"streams\": 0,\n"
 "      \"sessions\": 0,\n"
+"      \"connections\": 0,\n"
 "      \"counters\": {}\n"
 "    },\n"
 "    {\n"
@@ -516,6 +492,7 @@ test_status(void **state)
 "      \"starts\": 4,\n"
 "      \"streams\": 500,\n"
 "      \"sessions\": 510,\n"
+"      \"connections\": 520,\n"
 "      \"counters\": {\n"
 "        \"handshakes\": 1,\n"
 "        \"confirmed\": 0,\n"
@@ -527,10 +504,59 @@ test_status(void **state)
 "        \"lites\": 0,\n"
 "        \"bytes_out\": 9007199254740992,\n"
 "        \"pauses\": 3,\n"
+"        \"conns\": 0,\n"
+"        \"conns_full\": 0,\n"
+"        \"crowded\": 0,\n"
+"        \"proxied\": 0,\n"
+"        \"proxy_bad\": 0,\n"
+"        \"late\": 0,\n"
+"        \"http_bad\": 0,\n"
+"        \"sessions_bad\": 0,\n"
+"        \"stalled\": 0,\n"
+"        \"tls\": 0,\n"
+"        \"tls_done\": 0,\n"
+"        \"tls_h2\": 0,\n"
+"        \"tls_failed\": 0,\n"
+"        \"tls_pushed\": 0,\n"
+"        \"tls_record_bad\": 0,\n"
+"        \"relay_upgrades\": 0,\n"
 "        \"relay_logins\": 0,\n"
+"        \"relay_refused\": 0,\n"
+"        \"relay_limited\": 0,\n"
+"        \"relay_evicted\": 0,\n"
+"        \"relay_warned\": 0,\n"
+"        \"relay_bad\": 0,\n"
+"        \"relay_stalled\": 0,\n"
+"        \"relay_waits\": 0,\n"
 "        \"relay_packets\": 0,\n"
+"        \"relay_bytes_in\": 0,\n"
+"        \"relay_disco\": 0,\n"
+"        \"relay_packets_out\": 0,\n"
+"        \"relay_bytes_out\": 0,\n"
 "        \"relay_mesh\": 0,\n"
-"        \"relay_dropped\": 0\n"
+"        \"relay_mesh_in\": 0,\n"
+"        \"relay_mesh_bad\": 0,\n"
+"        \"relay_dropped\": 0,\n"
+"        \"drop_unknown\": 0,\n"
+"        \"drop_fwd\": 0,\n"
+"        \"drop_gone\": 0,\n"
+"        \"drop_head\": 0,\n"
+"        \"drop_dup\": 0,\n"
+"        \"drop_mesh\": 0,\n"
+"        \"drop_source\": 0,\n"
+"        \"drop_memory\": 0,\n"
+"        \"relay_notices\": 0,\n"
+"        \"relay_gone\": 0,\n"
+"        \"relay_not_here\": 0,\n"
+"        \"relay_pings\": 0,\n"
+"        \"relay_pongs\": 0,\n"
+"        \"relay_home_in\": 0,\n"
+"        \"relay_home_out\": 0,\n"
+"        \"relay_unknown\": 0,\n"
+"        \"relay_clients\": 0,\n"
+"        \"relay_home\": 0,\n"
+"        \"relay_dup_keys\": 0,\n"
+"        \"relay_dup_conns\": 0\n"
 "      }\n"
 "    }\n"
 "  ],\n"
@@ -545,7 +571,34 @@ test_status(void **state)
 "      \"policy\": \"allow-all\"\n"
 "    }\n"
 "  ]\n"
-"}\n");
+"}\n";
+
+static void
+test_status(void **state)
+{
+	struct out o = showkit_out(false, 0);
+
+	(void)state;
+	showkit_status(&o, 1, NULL);
+	prints(&o,
+"PROCESS  SLOT   PID  STATE      UP  STARTS  STREAMS  SESSIONS  CONNS\n"
+"master      -   100  ready      2h       1        -         -      -\n"
+"worker      1  1043  starting  59s       4      500       510    520\n"
+"\n"
+"12 nodes, 10 online, 1 user, seq 345, policy allow-all\n");
+	o = showkit_out(false, 0);
+	showkit_status(&o, 2, NULL);
+	prints(&o,
+"PROCESS  SLOT   PID  STATE      UP  STARTS  STREAMS  SESSIONS  CONNS\n"
+"master      -   100  ready      2h       1        -         -      -\n"
+"worker      1  1043  starting  59s       4      500       510    520\n"
+"\n"
+"TAILNET  NODES  ONLINE  USERS  SEQ  POLICY\n"
+"default     12      10      1  345  allow-all\n"
+"default     12      10      1  345  allow-all\n");
+	o = showkit_out(true, 0);
+	showkit_status(&o, 1, NULL);
+	prints(&o, status_json);
 }
 
 static void

@@ -28,6 +28,8 @@ static struct {
 	bool		 dies;		/* in the middle of an answer */
 	const char	*no;		/* refuses changes */
 	bool		 no_lists;
+	enum msg_type	 only;		/* it refuses no other; 0: all */
+	bool		 rows;		/* status and lists of the edge */
 	bool		 bad;		/* a policy is refused */
 	bool		 alarm;
 	uint32_t	 line;
@@ -80,11 +82,11 @@ static void
 send_nodes(void (*fn)(const struct msg *, void *), void *arg)
 {
 	static const char *const name[] = { "laptop", "laptop-1", "phone",
-	    "la\033" };
+	    "la\033", "13", "14", "id:14" };
 	struct msg m;
 	size_t i;
 
-	for (i = 0; i < 4; i++) {
+	for (i = 0; i < sizeof(name) / sizeof(name[0]); i++) {
 		msg_init(&m, M_CTL_NODE);
 		m.u.ctl_node.node.id = 10 + i;
 		m.u.ctl_node.node.stable_id = slice_str("n");
@@ -106,6 +108,26 @@ send_keys(void (*fn)(const struct msg *, void *), void *arg)
 		msg_init(&m, M_CTL_KEY);
 		m.u.ctl_key.id = 20 + i;
 		m.u.ctl_key.prefix = slice_str(name[i]);
+		fn(&m, arg);
+	}
+}
+
+static void
+send_edge(enum msg_type to, void (*fn)(const struct msg *, void *), void *arg)
+{
+	struct msg m;
+
+	if (to == M_CTL_STATUS) {
+		msg_init(&m, M_CTL_PROC);
+		m.u.ctl_proc.role = ROLE_KEYD;
+		m.u.ctl_proc.state = 2;
+		fn(&m, arg);
+	} else if (to == M_CTL_DERP_LIST) {
+		msg_init(&m, M_CTL_DERP);
+		fn(&m, arg);
+	} else if (to == M_CTL_CERT_LIST) {
+		msg_init(&m, M_CTL_CERT);
+		m.u.ctl_cert.failed = 6;
 		fn(&m, arg);
 	}
 }
@@ -202,15 +224,18 @@ client_call(struct client *c, const struct msg *m,
 		send_nodes(fn, arg);
 	else if (m->type == M_CTL_KEY_LIST)
 		send_keys(fn, arg);
-	else
-		list = m->type == M_CTL_EXPOSURE || m->type == M_CTL_STATUS;
+	else if ((list = m->type == M_CTL_EXPOSURE ||
+	    m->type == M_CTL_STATUS || m->type == M_CTL_DERP_LIST ||
+	    m->type == M_CTL_CERT_LIST) && srv.rows)
+		send_edge(m->type, fn, arg);
 	if (srv.dies) {
 		(void)strlcpy(why, "it died", n);
 		return -1;
 	}
 	if (srv.bad || (srv.no == NULL && is_policy_list(m->type)))
 		send_policy(m, fn, arg);
-	else if (srv.no != NULL && (!list || srv.no_lists))
+	else if (srv.no != NULL && (!list || srv.no_lists) &&
+	    (srv.only == 0 || srv.only == m->type))
 		send_end(M_CTL_NO, fn, arg);
 	else
 		send_end(list ? M_CTL_END : m->type == M_CTL_KEY_CREATE ?
@@ -323,6 +348,23 @@ test_names(void **state)
 		    "0|node phone: routes not approved any more\n|" },
 		{ "nodes tag 12 a", "CTL_NODE_TAG id=0 id=12 tags=[1 ",
 		    "0|node phone tagged\n|" },
+		/* Who is called 13 has the id 14. */
+		{ "nodes delete -y 13", NULL, "1||13: which node: id:13 "
+		    "(la\\033), or id:14 (whose name it is)?" },
+		{ "nodes delete -y id:13", "CTL_NODE_DELETE id=0 id=13",
+		    "0|node la\\033 deleted\n|" },
+		{ "nodes rename la\033 x", "CTL_NODE_RENAME id=0 id=13 ",
+		    "0|node la\\033 renamed to x\n|" },
+		{ "nodes delete -y 14", NULL, "1||14: which node: id:14 "
+		    "(13), or id:15 (whose name it is)?" },
+		{ "nodes delete -y id:14", NULL, "1||id:14: which node: "
+		    "id:14 (13), or id:16 (whose name it is)?" },
+		{ "nodes delete -y id:16", "CTL_NODE_DELETE id=0 id=16",
+		    "0|node id:14 deleted\n|" },
+		{ "nodes delete -y id:99", NULL, "1||id:99: no such node" },
+		{ "nodes delete -y id:", NULL, "1||id:: no such node" },
+		{ "users delete -y 4", "CTL_USER_DELETE id=0 id=4",
+		    "0|user 17 deleted\n|" },
 		{ "nodes expire phone never", "CTL_NODE_EXPIRE id=0 id=12 "
 		    "at=0", "0|node phone: expiry set\n|" },
 		{ "keys delete -y 21", "CTL_KEY_DELETE id=0 id=21",
@@ -401,6 +443,45 @@ test_lists(void **state)
 	assert_string_equal(run("worker exposure", false), "0||");
 	assert_string_equal(run("status -j", false), "0|{\n"
 	    "  \"processes\": [],\n  \"tailnets\": []\n}\n|");
+}
+
+/* Three questions; what lacks one of them is not passed off as the whole. */
+static void
+test_metrics(void **state)
+{
+	static const enum msg_type ask[] = { M_CTL_STATUS, M_CTL_DERP_LIST,
+	    M_CTL_CERT_LIST };
+	const char *got;
+	unsigned int i;
+
+	(void)state;
+	srv.rows = true;
+	got = run("metrics", false);
+	assert_ptr_equal(strstr(got, "0|# HELP headscaled_process_up 1 if the "
+	    "process is ready.\n# TYPE headscaled_process_up gauge\n"
+	    "headscaled_process_up{role=\"keyd\",slot=\"0\"} 1\n"), got);
+	assert_non_null(strstr(got, "\nheadscaled_derp_node_avoid{"));
+	assert_non_null(strstr(got, "\nheadscaled_certificate_failures"
+	    "{names=\"\"} 6\n"));
+	assert_non_null(strstr(got, "\n# EOF\n|"));
+	assert_string_equal(asked(), "CTL_STATUS id=0; CTL_DERP_LIST id=0; "
+	    "CTL_CERT_LIST id=0");
+	srv.no = "the \033 store";
+	srv.no_lists = true;
+	for (i = 0; i < 3; i++) {
+		srv.only = ask[i];
+		assert_string_equal(run("metrics", false),
+		    "1||metrics: the \\033 store");
+		assert_int_equal(srv.calls, i + 1);
+	}
+	srv.no = NULL;
+	srv.dies = true;
+	assert_string_equal(run("metrics", false), "1||it died");
+	assert_int_equal(srv.calls, 1);
+	srv.absent = true;
+	assert_string_equal(run("metrics", false), "1||nobody there");
+	assert_memory_equal(run("metrics -j", false),
+	    "2||metrics: not as JSON: ", 25);
 }
 
 static void
@@ -509,7 +590,8 @@ test_without_server(void **state)
 	assert_string_equal(run("complete nodes show ''", false), "0||");
 	srv.absent = false;
 	assert_string_equal(run("complete nodes show ''", false),
-	    "0|laptop\t\nlaptop-1\t\nphone\t\nla\\033\t\n|");
+	    "0|laptop\t\nlaptop-1\t\nphone\t\nla\\033\t\n13\t\n14\t\n"
+	    "id:14\t\n|");
 	assert_string_equal(run("complete keys create --user ''", false),
 	    "0|alice\t\nBob\t\nbobby\t\n17\t\n|");
 	assert_string_equal(run("complete keys delete ''", false),
@@ -630,8 +712,8 @@ main(void)
 #define T(f)	cmocka_unit_test_setup(f, setup)
 	const struct CMUnitTest tests[] = {
 		T(test_names), T(test_changes), T(test_lists),
-		T(test_asking), T(test_failures), T(test_without_server),
-		T(test_policy), T(test_policy_rows),
+		T(test_metrics), T(test_asking), T(test_failures),
+		T(test_without_server), T(test_policy), T(test_policy_rows),
 		T(test_many),
 	};
 

@@ -23,6 +23,7 @@ static struct dbdworld *w;
 static struct dbdworker *k, *k2;
 static struct edge *e;
 static struct buf names;
+static int64_t life = LIFE;
 
 static void
 conf(const char *a, const char *b, uint8_t challenge)
@@ -149,7 +150,8 @@ chain_ok(const char *chain, uint16_t key)
 	m.id = q->id;
 	m.u.acme_chain_ok.key = key;
 	m.u.acme_chain_ok.not_before = dw_now(w);
-	m.u.acme_chain_ok.not_after = dw_now(w) + LIFE;
+	m.u.acme_chain_ok.not_after = dw_now(w) + life;
+	m.u.acme_chain_ok.serial = slice_str("0A");
 	m.u.acme_chain_ok.leaf = slice_str("leaf");
 	edge_send(e, EDGE_KEYD, &m);
 }
@@ -235,6 +237,8 @@ shown(void)
 		    0);
 		got = m.u.ctl_cert;
 		got.text = slice_str(got.text.n == 0 ? "" : "some");
+		got.serial = slice_str(slice_eqs(got.serial, "0A") ? "0A" :
+		    got.serial.n == 0 ? "" : "another");
 	}
 	buf_free(&b);
 	return got;
@@ -280,6 +284,7 @@ t_first(void **state)
 	assert_int_equal(dw_got(k, M_DB_CERT, dw_count(k, M_DB_CERT) -
 	    1)->u.db_cert.key, 40);
 	assert_int_equal(shown().not_after, dw_now(w) + LIFE);
+	assert_true(slice_eqs(shown().serial, "0A"));
 	assert_in_range(shown().renew, dw_now(w) + 57 * DAY, dw_now(w) +
 	    60 * DAY);
 	assert_int_equal(dw_counts(w)->certs, 1);
@@ -324,6 +329,32 @@ t_renewal(void **state)
 	fakeenv_set_wall(dw_env(w), dw_now(w) + 1000 * DAY);
 	edge_pass(e, 61 * US_PER_S);
 	assert_null(run_asked());
+}
+
+/* One that lives for minutes is renewed when it is due, not a minute later. */
+static void
+t_short_life(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	life = 45;
+	conf("a.example", NULL, 1);
+	have("chain 1");
+	for (i = 0; i < 5; i++) {
+		edge_pass(e, 28 * US_PER_S);
+		assert_null(run_asked());
+		edge_pass(e, 3 * US_PER_S);
+		have("chain 1");
+	}
+	life = LIFE;
+	/* So is what has failed tried again: the wait is 60 to 76 s. */
+	conf("b.example", NULL, 1);
+	run_failed(run(), 0);
+	edge_pass(e, 59 * US_PER_S);
+	assert_null(run_asked());
+	edge_pass(e, 17 * US_PER_S);
+	have("chain 2");
 }
 
 /* A minute, two, ... a day; what the CA says counts if it is longer. */
@@ -608,7 +639,7 @@ t_deaths(void **state)
 	assert_int_equal(shown().failed, 1);
 	edge_up(e, EDGE_OUT);
 	assert_null(run_asked());
-	edge_pass(e, 140 * US_PER_S);
+	edge_pass(e, 80 * US_PER_S);
 	(void)run();
 	challenge(true, "a.example", "t0ken");
 	edge_restart(e, false);
@@ -657,6 +688,13 @@ t_reload(void **state)
 	chain_ok("chain 2", 40);
 	have("chain 3");
 	assert_string_equal(cert(k), "chain 3");
+	/* What an administrator has put right is tried at once. */
+	conf("bad.example", NULL, 1);
+	run_failed(run(), 3600);
+	conf("bad.example", NULL, 1);
+	assert_null(run_asked());
+	conf("d.example", NULL, 1);
+	have("chain 4");
 	/* None wanted any more. */
 	conf(NULL, NULL, 1);
 	assert_string_equal(cert(k), "");
@@ -735,7 +773,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(t_none), T(t_first), T(t_renewal), T(t_backoff),
+		T(t_none), T(t_first), T(t_renewal), T(t_short_life),
+		T(t_backoff),
 		T(t_account_gone), T(t_bad_chain), T(t_sign),
 		T(t_sign_revoke), T(t_challenge), T(t_challenge_refused),
 		T(t_alpn), T(t_deaths), T(t_reload), T(t_admin),

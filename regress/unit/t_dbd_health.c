@@ -105,15 +105,21 @@ answer(const char *down, uint32_t us)
 }
 
 static unsigned int
-minutes(unsigned int n, const char *down, uint32_t us)
+seconds(unsigned int n, const char *down, uint32_t us)
 {
 	unsigned int i, sum = 0;
 
-	for (i = 0; i < 60 * n; i++) {
+	for (i = 0; i < n; i++) {
 		edge_pass(e, US_PER_S);
 		sum += answer(down, us);
 	}
 	return sum;
+}
+
+static unsigned int
+minutes(unsigned int n, const char *down, uint32_t us)
+{
+	return seconds(60 * n, down, us);
 }
 
 /* What headscalectl would show of a host. */
@@ -170,6 +176,10 @@ t_probes(void **state)
 	(void)state;
 	usual(k);
 	assert_int_equal(shown("a.example").probed, 0);
+	/* Nobody waits a minute for the first word on a relay. */
+	assert_int_equal(seconds(4, "", 20000), 4);
+	assert_true(shown("a.example").probed != 0);
+	assert_true(shown("own.example").probed != 0);
 	n = minutes(3, "", 20000);
 	/* Each once a minute, but that for STUN alone; spread. */
 	assert_in_range(n, 11, 12);
@@ -263,6 +273,27 @@ t_avoid_off(void **state)
 	dw_reconf(w);
 	edge_run(e);
 	assert_string_equal(avoided(k), "");
+}
+
+/* A map that changes all the time: what is in it is asked all the same. */
+static void
+t_changing(void **state)
+{
+	unsigned int i, n = 0;
+	char host[32];
+
+	(void)state;
+	usual(k);
+	(void)seconds(10, "", 20000);
+	for (i = 0; i < 36; i++) {
+		node(k, "a.example", 1, false);
+		node(k, "c.example", 2, false);
+		(void)snprintf(host, sizeof(host), "s%u.example", i);
+		node(k, host, 3, true);
+		nodes(k, 3);
+		n += seconds(5, "", 20000);
+	}
+	assert_in_range(n, 5, 7);
 }
 
 /* The lowest slot's list counts; another takes over when it dies. */
@@ -365,7 +396,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(t_probes), T(t_down), T(t_avoid), T(t_avoid_off),
-		T(t_lists), T(t_bad_lists), T(t_many), T(t_fetch_dies)
+		T(t_changing), T(t_lists), T(t_bad_lists), T(t_many),
+		T(t_fetch_dies)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,6 +44,15 @@ log_in(struct dbdworker *who, uint32_t n, uint64_t serial)
 }
 
 static void
+refused(struct dbdworker *who, uint32_t n, uint64_t serial, unsigned int why)
+{
+	const struct msg *m = log_in(who, n, serial);
+
+	assert_int_equal(m->type, M_DB_RELAY_NO);
+	assert_int_equal(m->u.db_relay_no.why, why);
+}
+
+static void
 hold(struct dbdworker *who, uint32_t n, uint64_t serial)
 {
 	struct msg m;
@@ -215,7 +224,7 @@ t_expired(void **state)
 	assert_int_equal(dw_count(k, M_DB_RELAY_END), 0);
 	dw_pass(w, 40 * US_PER_S);
 	expect_end(k, 10);
-	assert_int_equal(log_in(k, 1, 12)->u.db_relay_no.why, 2);
+	refused(k, 1, 12, 2);
 	/* At once: a logout. */
 	dw_forget(k);
 	assert_int_equal(op_node_expire(dw_dbd(w), two, dw_now(w), 0, why,
@@ -224,23 +233,102 @@ t_expired(void **state)
 	expect_end(k, 11);
 }
 
-/* The key that it had before is nobody's now. */
+static void
+rekey(uint32_t machine, uint64_t serial, uint32_t now, uint32_t old)
+{
+	struct ask_reg r = { 0 };
+
+	r.machine = machine;
+	r.serial = serial;
+	r.key = now;
+	r.old = old;
+	r.auth = key;
+	assert_int_equal(ask_reg(k, &r)->type, M_DB_REG_OK);
+	dw_run(w);
+}
+
+/* The key that it had before is good for five minutes more (derp.md 8). */
 static void
 t_rekeyed(void **state)
+{
+	struct msg m;
+	uint32_t id;
+
+	(void)state;
+	(void)log_in(k, 1, 10);
+	rekey(1, 20, 7, 1);
+	assert_int_equal(log_in(k, 7, 21)->type, M_DB_RELAY_OK);
+	assert_int_equal(log_in(k2, 1, 22)->u.db_relay_ok.node, one);
+	msg_init(&m, M_DB_NODE_KEY);
+	dw_key(m.u.db_node_key.key, 'n', 1);
+	id = dw_send(k, &m);
+	dw_pass(w, 299 * US_PER_S);
+	assert_true(dw_reply(k, id)->u.db_node_key_ok.allow);
+	assert_int_equal(dw_count(k, M_DB_RELAY_END), 0);
+	assert_int_equal(dw_count(k2, M_DB_RELAY_END), 0);
+	dw_pass(w, 2 * US_PER_S);
+	expect_end(k, 10);
+	expect_end(k2, 22);
+	refused(k, 1, 23, 1);
+	id = dw_send(k, &m);
+	dw_run(w);
+	assert_false(dw_reply(k, id)->u.db_node_key_ok.allow);
+	assert_int_equal(log_in(k, 7, 24)->type, M_DB_RELAY_OK);
+}
+
+/* ... but not longer than the node itself may use the relay. */
+static void
+t_rekeyed_gone(void **state)
+{
+	char why[128];
+
+	(void)state;
+	(void)log_in(k, 1, 10);
+	(void)log_in(k, 2, 11);
+	rekey(1, 20, 7, 1);
+	rekey(2, 21, 8, 2);
+	assert_int_equal(dw_count(k, M_DB_RELAY_END), 0);
+	assert_int_equal(op_node_delete(dw_dbd(w), one, 0, why,
+	    sizeof(why)), 0);
+	dw_run(w);
+	expect_end(k, 10);
+	refused(k, 1, 12, 1);
+	dw_forget(k);
+	assert_int_equal(op_node_expire(dw_dbd(w), two, dw_now(w), 0, why,
+	    sizeof(why)), 0);
+	dw_run(w);
+	expect_end(k, 11);
+	refused(k, 2, 13, 1);
+	/* It had expired: that key comes to no new life with the next. */
+	rekey(2, 22, 9, 8);
+	refused(k, 8, 14, 1);
+	assert_int_equal(log_in(k, 9, 15)->type, M_DB_RELAY_OK);
+}
+
+/* Two old ones at most, and none that is somebody's key now. */
+static void
+t_rekeyed_often(void **state)
 {
 	struct ask_reg r = { 0 };
 
 	(void)state;
 	(void)log_in(k, 1, 10);
-	r.machine = 1;
-	r.serial = 20;
+	rekey(1, 20, 7, 1);
+	(void)log_in(k, 7, 11);
+	rekey(1, 21, 8, 7);
+	assert_int_equal(dw_count(k, M_DB_RELAY_END), 0);
+	rekey(1, 22, 9, 8);
+	expect_end(k, 10);
+	assert_int_equal(log_in(k, 8, 12)->u.db_relay_ok.node, one);
+	dw_forget(k);
+	r.machine = 5;
+	r.serial = 23;
 	r.key = 7;
-	r.old = 1;
 	r.auth = key;
 	assert_int_equal(ask_reg(k, &r)->type, M_DB_REG_OK);
 	dw_run(w);
-	expect_end(k, 10);
-	assert_int_equal(log_in(k, 7, 21)->type, M_DB_RELAY_OK);
+	expect_end(k, 11);
+	assert_int_not_equal(log_in(k, 7, 13)->u.db_relay_ok.node, one);
 }
 
 static void
@@ -400,24 +488,108 @@ t_active_rate(void **state)
 	assert_int_equal(at(k2, 1), 1);
 }
 
-/* Of a key there are eight at a worker and sixteen in all. */
+/* Lets its bucket of logins fill. */
+static void
+slow(struct dbdworker *who, uint64_t serial)
+{
+	dw_pass(w, US_PER_S);
+	assert_int_equal(log_in(who, 1, serial)->type, M_DB_RELAY_OK);
+}
+
+/* Of a key there are four on the host; the least recent one makes room. */
 static void
 t_bounds(void **state)
 {
-	struct dbdworker *k3 = dw_worker(w, 3, 33);
+	(void)state;
+	slow(k, 11);
+	slow(k, 12);
+	slow(k2, 13);
+	slow(k2, 14);
+	assert_int_equal(dw_count(k, M_DB_RELAY_END), 0);
+	slow(k2, 15);
+	expect_end(k, 11);
+	assert_int_equal(dw_count(k2, M_DB_RELAY_END), 0);
+	/* An older one that comes late is it itself, when it is live. */
+	dw_forget(k);
+	slow(k, 1000);
+	expect_end(k, 12);
+	dw_forget(k);
+	slow(k, 100);
+	expect_end(k2, 13);
+	slow(k, 2);
+	assert_int_equal(dw_count(k, M_DB_RELAY_END), 1);
+	assert_int_equal(dw_got(k, M_DB_RELAY_END, 0)->u.db_relay_end.serial,
+	    2);
+	assert_true(dw_place(k, M_DB_RELAY_END, 0) >
+	    dw_place(k, M_DB_RELAY_OK, 1));
+}
+
+/*
+ * All at one worker: it ends one, and says so; until then, which may take a
+ * while, it is not its fault that clients log in.
+ */
+static void
+t_bounds_one_worker(void **state)
+{
 	uint64_t s;
 
 	(void)state;
 	for (s = 1; s <= 8; s++)
-		(void)log_in(k, 1, s);
-	for (s = 9; s <= 16; s++)
-		(void)log_in(k2, 1, s);
+		slow(k, s);
 	assert_int_equal(dw_count(k, M_DB_RELAY_END), 0);
-	(void)log_in(k3, 1, 17);
-	expect_end(k, 1);
-	assert_true(dw_is_up(k2));
-	(void)log_in(k2, 1, 18);
-	assert_true(dw_blamed(k2, LINK_OVERFLOW));
+	for (s = 9; s <= 20; s++)
+		slow(k, s);
+	assert_true(dw_is_up(k));
+	assert_int_equal(dw_count(k, M_DB_RELAY_END), 12);
+	assert_int_equal(dw_got(k, M_DB_RELAY_END, 11)->u.db_relay_end.serial,
+	    12);
+	assert_int_equal(at(k2, 1), 1);
+	for (s = 13; s <= 20; s++)
+		about(k, M_DB_RELAY_CLOSE, s);
+	assert_int_equal(at(k2, 1), 0);
+}
+
+/* Eight at once, then two a second, whether it stays or not. */
+static void
+t_login_rate(void **state)
+{
+	uint64_t s = 1;
+
+	(void)state;
+	for (; s <= 8; s++) {
+		assert_int_equal(log_in(s % 2 == 0 ? k : k2, 1, s)->type,
+		    M_DB_RELAY_OK);
+		about(s % 2 == 0 ? k : k2, M_DB_RELAY_CLOSE, s);
+	}
+	assert_int_equal(log_in(k, 1, s)->type, M_DB_RELAY_NO);
+	refused(k2, 1, ++s, 4);
+	assert_true(dw_is_up(k));
+	/* Others may. */
+	assert_int_equal(log_in(k, 2, ++s)->type, M_DB_RELAY_OK);
+	dw_pass(w, US_PER_S / 2);
+	assert_int_equal(log_in(k, 1, ++s)->type, M_DB_RELAY_OK);
+	assert_int_equal(log_in(k, 1, ++s)->type, M_DB_RELAY_NO);
+	/* No more than eight come together, however long it waits. */
+	dw_pass(w, 60 * US_PER_S);
+	for (s = 100; s < 108; s++)
+		assert_int_equal(log_in(k, 1, s)->type, M_DB_RELAY_OK);
+	assert_int_equal(log_in(k, 1, s)->type, M_DB_RELAY_NO);
+}
+
+/* A worker has so many: the next are told to come later, it is no fault. */
+static void
+t_full(void **state)
+{
+	(void)state;
+	dw_conf(w)->relay_conns = 2;
+	dw_reconf(w);
+	(void)log_in(k, 1, 1);
+	assert_int_equal(log_in(k, 2, 2)->type, M_DB_RELAY_OK);
+	refused(k, 2, 3, 4);
+	assert_true(dw_is_up(k));
+	assert_int_equal(log_in(k2, 2, 4)->type, M_DB_RELAY_OK);
+	about(k, M_DB_RELAY_CLOSE, 1);
+	assert_int_equal(log_in(k, 2, 5)->type, M_DB_RELAY_OK);
 }
 
 /* Refused ones count: what a hello makes us keep is bounded. */
@@ -427,15 +599,37 @@ t_holds_bounded(void **state)
 	unsigned int i;
 
 	(void)state;
+	dw_conf(w)->relay_conns = 1000;
+	dw_reconf(w);
 	dw_restart(w, false);
 	dw_reconnect(k);
-	for (i = 0; i < 65537 && dw_is_up(k); i++) {
+	for (i = 0; i < 1000; i++)
 		hold(k, 99, 10);
-		if (i % 1000 == 999)
-			dw_deliver(w);
-	}
+	dw_deliver(w);
+	assert_true(dw_is_up(k));
+	hold(k, 99, 10);
 	dw_run(w);
 	assert_true(dw_blamed(k, LINK_OVERFLOW));
+}
+
+/* A worker that is honest has no more than four of a key. */
+static void
+t_holds_of_a_key(void **state)
+{
+	uint64_t s;
+
+	(void)state;
+	dw_restart(w, false);
+	dw_reconnect(k);
+	dw_reconnect(k2);
+	for (s = 1; s <= 8; s++)
+		hold(k, 1, s);
+	dw_hello(k);
+	assert_true(dw_is_up(k));
+	for (s = 11; s <= 19; s++)
+		hold(k2, 1, s);
+	dw_run(w);
+	assert_true(dw_blamed(k2, LINK_OVERFLOW));
 }
 
 /* A guest whose key becomes a node's has to come again, as one of us. */
@@ -498,6 +692,8 @@ main(void)
 		TEST(t_deleted),
 		TEST(t_expired),
 		TEST(t_rekeyed),
+		TEST(t_rekeyed_gone),
+		TEST(t_rekeyed_often),
 		TEST(t_dbd_dies),
 		TEST(t_new_worker),
 		TEST(t_forged),
@@ -507,7 +703,11 @@ main(void)
 		TEST(t_ticket_again),
 		TEST(t_active_rate),
 		TEST(t_bounds),
+		TEST(t_bounds_one_worker),
+		TEST(t_login_rate),
+		TEST(t_full),
 		TEST(t_holds_bounded),
+		TEST(t_holds_of_a_key),
 		TEST(t_guest_registers),
 		TEST(t_clock_back)
 	};

@@ -1,4 +1,4 @@
-/* The DERP map's file (protocol.md 5.11; traps 30 to 32). */
+/* The DERP map (protocol.md 5.11; derp.md 10, 14 S16; traps 26 to 33). */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "regress/lib/streamkit.h"
 #include "worker/tailnet/derpmap.h"
 
 #define NODE1	"{\"Name\":\"1a\",\"RegionID\":1,\"HostName\":\"a.example\"}"
@@ -97,6 +98,80 @@ t_all(void **state)
 	    "\"IPv6\":\"2001:db8::1\",\"STUNOnly\":true}]}}}");
 }
 
+/* What was logged: the last line, and how many. */
+static char line[300];
+static unsigned int nlines;
+
+static void
+on_line(int level, const char *text, void *arg)
+{
+	(void)level;
+	(void)arg;
+	(void)snprintf(line, sizeof(line), "%s", text);
+	nlines++;
+}
+
+/* Parses it; what is then in the log is this line, or nothing. */
+static void
+logs(const char *text, const char *want)
+{
+	struct derpmap *d;
+	char why[200] = "";
+
+	nlines = 0;
+	line[0] = '\0';
+	log_capture(on_line, NULL);
+	d = derpmap_parse(text, strlen(text), "derp.json", why, sizeof(why));
+	log_capture(NULL, NULL);
+	assert_string_equal(why, "");
+	derpmap_free(d);
+	assert_int_equal(nlines, want[0] != '\0');
+	assert_string_equal(line, want);
+}
+
+/* Trap 30: one line for all that has no effect. */
+static void
+t_unknown(void **state)
+{
+	(void)state;
+	logs(R1(""), "");
+	logs(R1(",\"REGIONNAME\":\"x\",\"avoid\":false"), "");
+	logs(R1(",\n\"region_name\":\"x\""), "derp.json:2: unknown key "
+	    "\"region_name\" has no effect");
+	logs("{\"omitDefaultRegions\":true,\"HomeParams\":{\"RegionScore\":"
+	    "{\"1\":2}},\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[\n{"
+	    "\"Name\":\"1a\",\"RegionID\":1,\"HostName\":\"a\",\"Stun\": 1,"
+	    "\"Junk\":[]}]}}}", "derp.json:2: unknown key \"Stun\", like 1 "
+	    "more, has no effect");
+	logs("{\"HomeParams\":{\n\"score\":{}},\"Regions\":{\"1\":null}}",
+	    "derp.json:2: unknown key \"score\" has no effect");
+	logs("{\"reg\\u0001ions\":{},\"Regions\":{\"1\":null}}",
+	    "derp.json:1: unknown key \"reg\\001ions\" has no effect");
+}
+
+/* Trap 32: a client makes a URL of the literal address. */
+static void
+t_port80(void **state)
+{
+	static const char *const ip[] = { "", ",\"IPv4\":\"none\"",
+	    ",\"IPv4\":\"\"", ",\"IPv4\":\"192.0.2.1\"" };
+	char text[300], want[300];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		snprintf(text, sizeof(text), "{\"Regions\":{\"1\":{"
+		    "\"RegionID\":1,\"Nodes\":[{\"Name\":\"1a\","
+		    "\"RegionID\":1,\"HostName\":\"a.example\"%s,"
+		    "\"CanPort80\":true}]}}}", ip[i]);
+		snprintf(want, sizeof(want), NO_SCORES "\"Regions\":{\"1\":{"
+		    "\"RegionID\":1,\"Nodes\":[{\"Name\":\"1a\","
+		    "\"RegionID\":1,\"HostName\":\"a.example\"%s%s}]}}}",
+		    i == 2 ? "" : ip[i], i == 3 ? ",\"CanPort80\":true" : "");
+		good(text, want);
+	}
+}
+
 /* The canonical form is its own canonical form. */
 static void
 t_twice(void **state)
@@ -158,6 +233,11 @@ t_bad(void **state)
     ",\n{\"Name\":\"1b\",\"RegionID\":1,\n\"HostName\":\"b.example\"" x \
     "}]}}}"
 
+#define STUN(name, id)	"{\"Name\":\"" name "\",\"RegionID\":" id \
+    ",\"HostName\":\"a.example\",\"STUNOnly\":true}"
+#define HEX63	"abcdef0123456789abcdef0123456789" \
+    "abcdef0123456789abcdef012345678"
+
 static void
 t_bad_nodes(void **state)
 {
@@ -172,6 +252,15 @@ t_bad_nodes(void **state)
 	    "derp.json:4: HostName is missing or not a name");
 	bad(N(",\"CertName\":\"sha256-raw:12\""),
 	    "derp.json:4: CertName is neither a name nor sha256-raw:");
+	/* Trap 33: 64 digits, in small letters. */
+	bad(N(",\"CertName\":\"sha256-raw:" HEX63 "A\""),
+	    "derp.json:4: CertName is neither a name nor sha256-raw:");
+	bad(N(",\"CertName\":\"sha256-raw:" HEX63 "g\""),
+	    "derp.json:4: CertName is neither a name nor sha256-raw:");
+	bad(N(",\"CertName\":\"sha256-raw:" HEX63 "00\""),
+	    "derp.json:4: CertName is neither a name nor sha256-raw:");
+	bad(N(",\"CanPort80\":1"),
+	    "derp.json:4: CanPort80 is not true or false");
 	bad(N(",\"IPv4\":\"::1\""), "derp.json:4: IPv4 is not an address");
 	bad(N(",\"IPv6\":\"192.0.2.1\""),
 	    "derp.json:4: IPv6 is not an address");
@@ -187,10 +276,97 @@ t_bad_nodes(void **state)
 	bad("{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[" NODE1 "]},\n"
 	    "\"2\":{\"RegionID\":2,\"Nodes\":[{\"Name\":\"1a\",\"RegionID\":2,"
 	    "\"HostName\":\"c\"}]}}}", "derp.json:2: Name is another node's");
-	/* Trap 30: something must relay. */
-	bad("{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[{\"Name\":\"1a\","
-	    "\"RegionID\":1,\"HostName\":\"a\",\"STUNOnly\":true}]}}}",
+}
+
+/* Trap 26: what is measured must relay, in each region; and something must. */
+static void
+t_stun_only(void **state)
+{
+	(void)state;
+	bad("{\"Regions\":{\"2\":{\"RegionID\":2,\"Nodes\":[" STUN("2a", "2")
+	    "]}}}", "derp.json:1: Nodes are all STUNOnly, without "
+	    "NoMeasureNoHome");
+	bad("{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[" NODE1 "]},\n"
+	    "\"2\":{\"RegionID\":2,\n\"Nodes\":[" STUN("2a", "2") ","
+	    STUN("2b", "2") "]}}}", "derp.json:3: Nodes are all STUNOnly, "
+	    "without NoMeasureNoHome");
+	good("{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[" NODE1 "]},"
+	    "\"2\":{\"RegionID\":2,\"NoMeasureNoHome\":true,\"Nodes\":["
+	    STUN("2a", "2") "]}}}", NO_SCORES "\"Regions\":{\"1\":{"
+	    "\"RegionID\":1,\"Nodes\":[" NODE1 "]},\"2\":{\"RegionID\":2,"
+	    "\"NoMeasureNoHome\":true,\"Nodes\":[" STUN("2a", "2")
+	    "]}}}");
+	good("{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[" STUN("1s", "1")
+	    "," NODE1 "]}}}", NO_SCORES "\"Regions\":{\"1\":{\"RegionID\":1,"
+	    "\"Nodes\":[" STUN("1s", "1") "," NODE1 "]}}}");
+	bad("{\"Regions\":{\"1\":{\"RegionID\":1,\"NoMeasureNoHome\":true,"
+	    "\"Nodes\":[" STUN("1a", "1") "]}}}",
 	    "derp.json:1: no node is a relay: all are STUNOnly");
+}
+
+/* The same as it comes from a URL. */
+static void
+remote(const char *text, const char *json, const char *want)
+{
+	struct derpmap *d;
+	char why[200] = "";
+
+	d = derpmap_parse_remote(text, strlen(text), "https://a", why,
+	    sizeof(why));
+	assert_string_equal(why, want);
+	assert_int_equal(d == NULL, json == NULL);
+	if (d != NULL && !slice_eqs(derpmap_json(d), json))
+		fail_msg("%.*s", SLICE_FMT(derpmap_json(d)));
+	derpmap_free(d);
+}
+
+/* derp.md 14, S16: what is root's to say, and nobody's who has a URL. */
+static void
+t_remote(void **state)
+{
+	static const struct {
+		const char	*field;
+		const char	*why;
+	} t[] = {
+		{ ",\"InsecureForTests\":true", "https://a:4: "
+		    "InsecureForTests is not taken from a URL" },
+		{ ",\"STUNTestIP\":\"192.0.2.1\"", "https://a:4: STUNTestIP "
+		    "is not taken from a URL" },
+		{ ",\"CertName\":\"c.example\"", "https://a:4: CertName is "
+		    "not taken from a URL" },
+		{ ",\"CertName\":\"sha256-raw:" HEX63 "0\"", "https://a:4: "
+		    "CertName is not taken from a URL" },
+		{ ",\"insecureFORtests\":true", "https://a:4: "
+		    "InsecureForTests is not taken from a URL" }
+	};
+	static const char plain[] = NO_SCORES "\"Regions\":{\"1\":{"
+	    "\"RegionID\":1,\"Nodes\":[" NODE1 "]}}}";
+	static const char scored[] = "{\"HomeParams\":{\"RegionScore\":{"
+	    "\"1\":0.01}},\"omitDefaultRegions\":true,\"Regions\":{\"1\":{"
+	    "\"RegionID\":1,\"Nodes\":[" NODE1 "]}}}";
+	struct derpmap *d;
+	char text[400], why[200];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		snprintf(text, sizeof(text), N("%s"), t[i].field);
+		remote(text, NULL, t[i].why);
+		d = derpmap_parse(text, strlen(text), "f", why, sizeof(why));
+		assert_non_null(d);
+		derpmap_free(d);
+	}
+	/* What says nothing is nothing. */
+	remote("{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[{\"Name\":"
+	    "\"1a\",\"RegionID\":1,\"HostName\":\"a.example\","
+	    "\"InsecureForTests\":false,\"STUNTestIP\":\"\",\"CertName\":"
+	    "\"\"}]}}}", plain, "");
+	good(scored, scored);
+	remote(scored, plain, "");
+	remote("{\"HomeParams\":7,\"omitDefaultRegions\":8,\"Regions\":{\"1\":"
+	    "{\"RegionID\":1,\"Nodes\":[" NODE1 "]}}}", plain, "");
+	remote(N(",\"STUNTestIP\":7"), NULL,
+	    "https://a:4: STUNTestIP is not a string");
 }
 
 static void
@@ -472,28 +648,113 @@ t_nodes(void **state)
 	derpmap_free(d);
 }
 
-/* The same a thousand times: order is part of a region's identity. */
+#define REG2(id, more)	"\"" id "\":{" more "\"RegionID\":" id \
+    ",\"Nodes\":[{\"Name\":\"" id "z\",\"RegionID\":" id \
+    ",\"HostName\":\"z.example\"},{\"Name\":\"" id "a\",\"RegionID\":" id \
+    ",\"HostName\":\"a.example\"}]}"
+
+/* A map of these regions, in this order. */
+static struct derpmap *
+shuffled(const char *const *region, size_t n, unsigned int *draw)
+{
+	const char *order[8], *swap;
+	struct buf b = { NULL, 0, 0 };
+	struct derpmap *d;
+	char why[200] = "";
+	size_t i, k;
+
+	for (i = 0; i < n; i++)
+		order[i] = region[i];
+	for (i = n; i > 1; i--) {
+		*draw = *draw * 1103515245 + 12345;
+		k = (*draw >> 16) % i;
+		swap = order[k];
+		order[k] = order[i - 1];
+		order[i - 1] = swap;
+	}
+	buf_str(&b, "{\"Regions\":{");
+	for (i = 0; i < n; i++)
+		buf_printf(&b, "%s%s", i == 0 ? "" : ",", order[i]);
+	buf_str(&b, "}}");
+	d = derpmap_parse(b.p, b.n, "m", why, sizeof(why));
+	assert_string_equal(why, "");
+	buf_free(&b);
+	return d;
+}
+
+static struct derpmap *
+joined(unsigned int *draw)
+{
+	static const char *const first[] = { REG2("1", ""), REG2("22", ""),
+	    REG2("3", "\"Avoid\":true,"), REG2("10", "") };
+	static const char *const second[] = { REG2("3", ""),
+	    "\"22\":null", REG2("7", "\"Latitude\":1.5,"), REG2("5", "") };
+	struct r_relay own = own_region();
+	const struct derpmap *src[2];
+	struct derpmap *a, *b, *all;
+
+	src[0] = a = shuffled(first, 4, draw);
+	src[1] = b = shuffled(second, 4, draw);
+	all = derpmap_join(src, 2, &own, NULL);
+	derpmap_free(a);
+	derpmap_free(b);
+	return all;
+}
+
+static bool
+has(struct slice s, const char *text)
+{
+	return memmem(s.p, s.n, text, strlen(text)) != NULL;
+}
+
+/*
+ * Traps 27 and 28: read again and again, with the regions in any order, it is
+ * the same map, nodes in the order that was given; and no client hears of it.
+ */
 static void
 t_stable(void **state)
 {
-	struct r_relay own = own_region();
-	const struct derpmap *src;
-	struct derpmap *d, *a, *b;
-	char why[200];
+	struct sw_world *w = sw_new(3);
+	struct sw_got *g = sw_join(w, 1);
+	unsigned int draw = 1;
+	struct derpmap *one = joined(&draw), *d;
+	void *world = w;
 	int i;
 
 	(void)state;
-	src = d = derpmap_parse(R1(""), strlen(R1("")), "f", why,
-	    sizeof(why));
-	a = derpmap_join(&src, 1, &own, NULL);
+	assert_int_equal(derpmap_regions(one), 6);
+	/* The later source's regions: 3 is not to be avoided, 22 is none. */
+	assert_false(has(derpmap_json(one), "\"Avoid\""));
+	assert_false(has(derpmap_json(one), "\"22\""));
+	assert_true(has(derpmap_json(one), REG2("1", "")));
+	stream_drained(g->stream);
+	tailnets_derpmap(w->tn, joined(&draw));
+	sw_pass(w, 1 * US_PER_S);
+	assert_int_equal(g->outs, 2);
+	assert_int_equal(mapview_count(g->view)->derp, 1);
+	stream_drained(g->stream);
 	for (i = 0; i < 1000; i++) {
-		b = derpmap_join(&src, 1, &own, NULL);
-		assert_true(slice_eq(derpmap_json(a), derpmap_json(b)));
-		assert_int_equal(derpmap_regions(b), 2);
-		derpmap_free(b);
+		d = joined(&draw);
+		assert_true(slice_eq(derpmap_json(one), derpmap_json(d)));
+		tailnets_derpmap(w->tn, d);
+		sw_pass(w, US_PER_MS);
 	}
-	derpmap_free(a);
-	derpmap_free(d);
+	assert_int_equal(g->outs, 2);
+	/* The nodes of a region the other way round are another map. */
+	d = shuffled(&(const char *){ REG2("1", "") }, 1, &draw);
+	tailnets_derpmap(w->tn, d);
+	sw_pass(w, 1 * US_PER_S);
+	assert_int_equal(g->outs, 3);
+	stream_drained(g->stream);
+	d = shuffled(&(const char *){ "\"1\":{\"RegionID\":1,\"Nodes\":[{"
+	    "\"Name\":\"1a\",\"RegionID\":1,\"HostName\":\"a.example\"},{"
+	    "\"Name\":\"1z\",\"RegionID\":1,\"HostName\":\"z.example\"}]}" },
+	    1, &draw);
+	tailnets_derpmap(w->tn, d);
+	sw_pass(w, 1 * US_PER_S);
+	assert_int_equal(g->outs, 4);
+	derpmap_free(one);
+	(void)sw_teardown(&world);
 }
 
 int
@@ -507,7 +768,9 @@ main(void)
 		cmocka_unit_test(t_own_wins), cmocka_unit_test(t_nulls),
 		cmocka_unit_test(t_stable), cmocka_unit_test(t_merge),
 		cmocka_unit_test(t_names_twice), cmocka_unit_test(t_avoid),
-		cmocka_unit_test(t_nodes)
+		cmocka_unit_test(t_nodes), cmocka_unit_test(t_unknown),
+		cmocka_unit_test(t_port80), cmocka_unit_test(t_stun_only),
+		cmocka_unit_test(t_remote)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,6 +79,52 @@ issues_by_alpn(void **state)
 }
 
 static void
+rewrite(struct fk_answer *a, const char *was, const char *is)
+{
+	char *at = strstr(a->body, was), rest[sizeof(a->body)];
+
+	if (at == NULL)
+		return;
+	(void)strlcpy(rest, at + strlen(was), sizeof(rest));
+	(void)snprintf(at, sizeof(a->body) - (size_t)(at - a->body), "%s%s",
+	    is, rest);
+	a->n = strlen(a->body);
+}
+
+static void
+otherwise_written(struct fk *fk, unsigned int k, const struct fk_ask *q,
+    struct fk_answer *a)
+{
+	(void)fk;
+	(void)k;
+	(void)q;
+	rewrite(a, "\"a.example\"", "\"A.Example\"");
+	rewrite(a, "\"2001:db8::7\"", "\"2001:DB8:0:0:0:0:0:7\"");
+}
+
+/* Addresses, too; dbd is told of a name as dbd has said it. */
+static void
+issues_for_addresses(void **state)
+{
+	static const char *const names[] = { "192.0.2.7", "2001:db8::7",
+	    "a.example", NULL };
+	struct fk *fk = fk_new("http-01", names);
+
+	(void)state;
+	fk->spoil = otherwise_written;
+	run_succeeds(fk, "", NONE);
+	assert_int_equal(fk->ups, 3);
+	assert_string_equal(fk->up_name, "a.example");
+	fk_free(fk);
+	fk = fk_new("tls-alpn-01", names + 1);
+	fk->nnames = 1;
+	fk->spoil = otherwise_written;
+	run_succeeds(fk, "", NONE);
+	assert_string_equal(fk->up_name, "2001:db8::7");
+	fk_free(fk);
+}
+
+static void
 slowly(void **state)
 {
 	struct fk *fk = world();
@@ -647,6 +693,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(issues),
+		cmocka_unit_test(issues_for_addresses),
 		cmocka_unit_test(issues_by_alpn),
 		cmocka_unit_test(slowly),
 		cmocka_unit_test(with_an_account),

@@ -154,6 +154,35 @@ t_bodies(void **state)
 	free(p);
 }
 
+/* A hundred fields without the pseudo-headers, and no more. */
+static void
+t_fields(void **state)
+{
+	const char *fields[2 * 101 + 1];
+	struct networld *w = *state;
+	struct wire *x = wire_open(w, 1);
+	const size_t own = 1;	/* that this client sends by itself */
+	size_t i;
+
+	w->on_req = answer;
+	for (i = 0; i < 101; i++) {
+		fields[2 * i] = "a";
+		fields[2 * i + 1] = "";
+	}
+	fields[2 * (100 - own)] = NULL;
+	(void)h2_client_request(x->client, "GET", "/a", fields, NULL, 0);
+	networld_run(w);
+	assert_int_equal(x->status, 200);
+	fields[2 * (100 - own)] = "a";
+	fields[2 * (101 - own)] = NULL;
+	(void)h2_client_request(x->client, "GET", "/a", fields, NULL, 0);
+	networld_run(w);
+	assert_int_equal(x->status, 431);
+	assert_int_equal(net_counters(w->net)->head_large, 1);
+	assert_int_equal(w->asked, 1);
+	assert_int_equal(wire_ask(x, "GET", "/ok", NULL, 0), 200);
+}
+
 static void
 t_headers(void **state)
 {
@@ -859,7 +888,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(t_replies), T(t_methods), T(t_bodies), T(t_headers),
+		T(t_replies), T(t_methods), T(t_bodies), T(t_headers), T(t_fields),
 		T(t_many), T(t_stream), T(t_large), T(t_slow_reader),
 		T(t_fair), T(t_cancel), T(t_abort), T(t_lost), T(t_reenter),
 		T(t_hoard), T(t_half_request), T(t_idle), T(t_idle_race),

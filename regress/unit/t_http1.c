@@ -172,6 +172,28 @@ t_bad(void **state)
 	assert_int_equal(net_counters(w->net)->body_large, 2);
 }
 
+/* A hundred fields, Host among them, and no more. */
+static void
+t_fields(void **state)
+{
+	struct networld *w = *state;
+	struct buf b = { 0 };
+	int i;
+
+	w->on_req = echo;
+	buf_str(&b, "GET /a HTTP/1.1\r\n" HOST);
+	for (i = 1; i < 100; i++)
+		buf_str(&b, "a:\r\n");
+	buf_put(&b, "\r\n", 3);
+	expect(w, (char *)b.p, 200, false, "GET /a  0|");
+	assert_int_equal(net_counters(w->net)->head_large, 0);
+	b.n -= 3;
+	buf_put(&b, "b:\r\n\r\n", 7);
+	expect(w, (char *)b.p, 431, true, "too many header fields");
+	assert_int_equal(net_counters(w->net)->head_large, 2);
+	buf_free(&b);
+}
+
 /* The largest that is allowed passes. */
 static void
 t_limits(void **state)
@@ -500,7 +522,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(t_plain), T(t_head), T(t_bad), T(t_limits), T(t_pipelined),
+		T(t_plain), T(t_head), T(t_bad), T(t_limits), T(t_fields), T(t_pipelined),
 		T(t_back_pressure), T(t_continue), T(t_late), T(t_waits),
 		T(t_half_close), T(t_streamed), T(t_slow_reader), T(t_abort),
 		T(t_upgrade_errors), T(t_websocket_errors), T(t_full)

@@ -254,6 +254,11 @@ kinds(void **state)
 	static const char *const public[] = { "126.255.255.255", "128.0.0.0",
 	    "172.15.255.255", "172.32.0.0", "192.167.0.1", "100.64.0.1", "::2",
 	    "fec0::1", "2001:db8::1" };
+	/* Every other one is outside. */
+	static const char *const nodes[] = { "100.64.0.0", "100.63.255.255",
+	    "100.127.255.255", "100.128.0.0", "fd7a:115c:a1e0::",
+	    "fd7a:115c:a1df:ffff::", "fd7a:115c:a1e0:ffff::1",
+	    "fd7a:115c:a1e1::" };
 	static const char *const good[] = { "100.64.0.1", "100.127.255.254",
 	    "100.115.91.255", "100.115.94.0", "100.100.100.99", "10.0.0.1",
 	    "fd7a:115c:a1e0::1", "fd7a:115c:a1e0::54",
@@ -278,6 +283,11 @@ kinds(void **state)
 		assert_false(ip_is_private(&a));
 		assert_false(ip_is_linklocal(&a));
 	}
+	for (i = 0; i < nitems(nodes); i++) {
+		a = ip(nodes[i]);
+		if (ip_is_tailnet(&a) != (i % 2 == 0))
+			fail_msg("%s", nodes[i]);
+	}
 	a = ip("169.254.0.1");
 	assert_true(ip_is_linklocal(&a));
 	a = ip("fe80::1");
@@ -294,10 +304,50 @@ kinds(void **state)
 	}
 }
 
+static void
+test_source(void **state)
+{
+	static const char *const same[][2] = {
+		{ "192.0.2.1", "::ffff:192.0.2.1" },
+		{ "2001:db8::1", "2001:db8::ffff:0:0:1" },
+	};
+	static const char *const others[][2] = {
+		{ "192.0.2.1", "192.0.2.2" },
+		{ "2001:db8::1", "2001:db8:0:1::1" },
+		/* As octets they begin alike. */
+		{ "32.1.13.184", "2001:db8::" },
+		{ "192.0.2.1", "::fffe:192.0.2.1" },
+		{ "192.0.2.1", "::1:ffff:192.0.2.1" },
+	};
+	uint8_t a[IP_SOURCE], b[IP_SOURCE];
+	struct ip x, y;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < nitems(same) + nitems(others); i++) {
+		bool is = i < nitems(same);
+		const char *const *v = is ? same[i] : others[i - nitems(same)];
+
+		x = ip(v[0]);
+		y = ip(v[1]);
+		ip_unmap(&x);
+		ip_unmap(&y);
+		ip_source(a, &x);
+		ip_source(b, &y);
+		if ((memcmp(a, b, sizeof(a)) == 0) != is)
+			fail_msg("%s and %s", v[0], v[1]);
+	}
+	y = ip("::ffff:192.0.2.1");
+	ip_unmap(&y);
+	assert_true(ip_eq(&y, &(struct ip){ 4, { 192, 0, 2, 1 } }));
+	assert_int_equal(y.b[12], 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_source),
 		cmocka_unit_test(addresses),
 		cmocka_unit_test(bad_addresses),
 		cmocka_unit_test(agrees),

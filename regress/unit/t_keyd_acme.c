@@ -372,6 +372,8 @@ issue(char pem[8192], EVP_PKEY *key, const char *alt)
 	assert_int_equal(X509_add_ext(x, e, -1), 1);
 	X509_EXTENSION_free(e);
 	assert_int_equal(X509_set_pubkey(x, key), 1);
+	assert_int_equal(ASN1_INTEGER_set_uint64(X509_get_serialNumber(x),
+	    0x123456789abcdef), 1);
 	assert_true(X509_sign(x, account, EVP_sha256()) > 0);
 	assert_int_equal(PEM_write_bio_X509(b, x), 1);
 	n = BIO_read(b, pem, 8192);
@@ -385,7 +387,7 @@ test_chain(void **state)
 {
 	struct buf leaf = { NULL, 0, 0 };
 	int64_t from, until;
-	char pem[8192], why[128];
+	char pem[8192], why[128], serial[ACME_SERIAL];
 	size_t n;
 
 	(void)state;
@@ -395,6 +397,10 @@ test_chain(void **state)
 	assert_int_equal(from, NOW);
 	assert_int_equal(until, NOW + 7776000);
 	assert_true(leaf.n > 100);
+	acme_serial(buf_slice_of(&leaf), serial);
+	assert_string_equal(serial, "0123456789ABCDEF");
+	acme_serial(slice_mem(leaf.p, leaf.n - 1), serial);
+	assert_string_equal(serial, "");
 	n = issue(pem, cert, "DNS:hs.example.org");
 	assert_false(acme_chain(a, slice_mem(pem, n), &from, &until, &leaf,
 	    why, sizeof(why)));

@@ -246,7 +246,7 @@ test_halves(void **state)
 	assert_false(check(t));
 	assert_string_equal(t->why, "a.pem: no private key in PEM form");
 	pairs_begin(t->pairs, slice_str(""));
-	give(t, KEY, SIGNER_SELF, "z.key", t->keys[0]);
+	give(t, KEY, TLSKEY_SELF, "z.key", t->keys[0]);
 	assert_false(check(t));
 	assert_string_equal(t->why, "z.key: one pair too many");
 }
@@ -284,7 +284,7 @@ on_cert(const struct msg *m, void *arg)
 	(void)arg;
 	if (m->type != M_KEY_CERT)
 		return;
-	assert_int_equal(m->u.key_cert.key, SIGNER_SELF);
+	assert_int_equal(m->u.key_cert.key, TLSKEY_SELF);
 	if (certs++ == 0) {
 		nfirst = m->u.key_cert.der.n;
 		memcpy(first, m->u.key_cert.der.p, nfirst);
@@ -309,13 +309,13 @@ test_self_signed(void **state)
 		assert_true(check(t));
 		pairs_commit(t->pairs, t->world->keyd, 0);
 		keyworld_settle(t->world);
-		assert_true(signs(t, SIGNER_SELF));
+		assert_true(signs(t, TLSKEY_SELF));
 	}
 	assert_int_equal(certs, 2);
 	pairs_begin(t->pairs, slice_str(""));
 	assert_true(check(t));
 	pairs_commit(t->pairs, t->world->keyd, 0);
-	assert_false(signs(t, SIGNER_SELF));
+	assert_false(signs(t, TLSKEY_SELF));
 }
 
 static void
@@ -397,8 +397,8 @@ test_self_commit(void **state)
 	assert_true(check(t));
 	pairs_commit(t->pairs, t->world->keyd, 1);
 	keyworld_settle(t->world);
-	assert_true(signs(t, SIGNER_SELF));
-	assert_false(signs(t, 1 << 6 | SIGNER_SELF));
+	assert_true(signs(t, TLSKEY_SELF));
+	assert_false(signs(t, 1 << 6 | TLSKEY_SELF));
 	certs = 0;
 	t->world->side[0].seen = on_cert;
 	pairs_begin(t->pairs, slice_str("a.example"));

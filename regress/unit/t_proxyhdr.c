@@ -391,18 +391,33 @@ test_crowd(void **state)
 	fill(w, "127.0.0.1", "127.0.0.1", false);
 	fill(w, "::1", "::1", false);
 	fill(w, "10.0.0.1", "10.0.0.1", false);		/* a proxy */
+	/* Whole sites behind one address; but not where nodes have theirs. */
+	fill(w, "10.9.9.9", "10.9.9.9", false);
+	fill(w, "192.168.1.1", "192.168.1.1", false);
+	fill(w, "172.31.0.1", "172.31.0.1", false);
+	fill(w, "169.254.0.1", "169.254.0.1", false);
+	fill(w, "fe80::1", "fe80::2", false);
+	fill(w, "fd00::1", "fd00::2", false);
 	assert_int_equal(n->crowded, 4);
+	fill(w, "172.32.0.1", "172.32.0.1", true);
+	fill(w, "100.64.0.1", "100.64.0.1", true);
+	fill(w, "fd7a:115c:a1e0::1", "fd7a:115c:a1e0::2", true);
+	assert_int_equal(n->crowded, 10);
+	assert_int_equal(n->crowded, 10);
 	/* Behind it those are counted whom it names. */
 	for (i = 0; i < 4; i++) {
 		c[i] = dial(w, "10.0.0.1", true);
 		conn_input(c[i], line, strlen(line));
 		assert_int_equal(conn_is_done(c[i]), i == 3);
 	}
-	assert_int_equal(n->crowded, 5);
+	assert_int_equal(n->crowded, 11);
 	assert_null(dial(w, "192.0.2.9", false));
 	for (i = 0; i < 4; i++)
 		conn_free(c[i]);
 	fill(w, "192.0.2.9", "192.0.2.9", true);
+	/* 0 is any number, from now on. */
+	net_per_source(w->net, 0);
+	fill(w, "192.0.2.9", "192.0.2.9", false);
 }
 
 #define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -198,6 +198,7 @@ t_at_most_four(void **state)
 	assert_int_equal(active(s, x, 5), 4);
 	gauges(rk, 1, 4);
 	assert_int_equal(rk->closes, 1);
+	rk_pass(rk, 11 * US_PER_S);	/* or it were a fight */
 	spoke(x[3]);
 	spoke(x[4]);
 	x[5] = login(rk, 1);
@@ -232,6 +233,25 @@ t_gone_with_the_last(void **state)
 	assert_true(rk_got_gone(t, x, 0));
 }
 
+/* How many Health frames came, and whether the last of them had a text. */
+static unsigned int
+health(struct rkclient *x, bool *text)
+{
+	unsigned int n = 0;
+	struct slice s;
+	uint8_t type;
+
+	rk_run(x->rk);
+	while (rk_next(x, &type, &s)) {
+		if (type == 6)
+			continue;	/* KeepAlive */
+		assert_int_equal(type, 0x14);
+		*text = s.n != 0;
+		n++;
+	}
+	return n;
+}
+
 /* Two that fight for a key, for long: memory stays as it is. */
 static void
 t_fight(void **state)
@@ -239,14 +259,93 @@ t_fight(void **state)
 	struct rk *rk = *state;
 	struct rkclient *s = login(rk, 9), *x[2];
 	unsigned int i;
+	bool text;
 
 	x[0] = login(rk, 1);
 	x[1] = login(rk, 1);
 	for (i = 0; i < 5000; i++) {
 		spoke(x[i & 1]);
+		/* The fourth time each of them is told, once. */
+		if (i == 3) {
+			assert_int_equal(health(x[0], &text), 1);
+			assert_true(text);
+			assert_int_equal(health(x[1], &text), 1);
+			assert_true(text);
+		}
 		assert_int_equal(active(s, x, 2), i & 1);
 	}
 	assert_int_equal(rk->actives, 0);
+	assert_int_equal(rk_count(&rk->worker[0])->warned, 2);
+	/* One is left: all is well again. */
+	rk_close(x[0]);
+	assert_int_equal(health(x[1], &text), 1);
+	assert_false(text);
+	spoke(x[1]);
+	assert_true(rk_silent(x[1]));
+	assert_true(rk_silent(s));
+}
+
+/* A client that moves, and is heard on its old way once more: no fight. */
+static void
+t_move(void **state)
+{
+	struct rk *rk = *state;
+	struct rkclient *x[2];
+	unsigned int i;
+
+	for (i = 0; i < 10; i++) {
+		x[0] = login(rk, 1);
+		spoke(x[0]);
+		x[1] = login(rk, 1);
+		spoke(x[0]);
+		spoke(x[1]);
+		spoke(x[1]);
+		rk_close(x[0]);
+		spoke(x[1]);
+		assert_true(rk_silent(x[1]));
+		rk_close(x[1]);
+	}
+	/* Nor are two that take turns seldom. */
+	x[0] = login(rk, 1);
+	x[1] = login(rk, 1);
+	for (i = 0; i < 8; i++) {
+		spoke(x[i & 1]);
+		rk_pass(rk, 4 * US_PER_S);
+		assert_true(rk_silent(x[0]));
+		assert_true(rk_silent(x[1]));
+	}
+	assert_int_equal(rk_count(&rk->worker[0])->warned, 0);
+}
+
+/* They are both still there, but one keeps silent: cleared, too. */
+static void
+t_calm(void **state)
+{
+	struct rk *rk = *state;
+	struct rkclient *x[3];
+	unsigned int i;
+	bool text;
+
+	for (i = 0; i < 2; i++)
+		x[i] = login(rk, 1);
+	for (i = 0; i < 4; i++)
+		spoke(x[i & 1]);
+	assert_int_equal(health(x[0], &text), 1);
+	assert_int_equal(health(x[1], &text), 1);
+	/* One that comes later is told when it goes on. */
+	x[2] = login(rk, 1);
+	assert_true(rk_silent(x[2]));
+	spoke(x[0]);
+	assert_int_equal(health(x[2], &text), 1);
+	assert_true(text);
+	for (i = 0; i < 26; i++) {
+		rk_pass(rk, 5 * US_PER_S);
+		spoke(x[0]);
+	}
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(health(x[i], &text), 1);
+		assert_false(text);
+	}
 }
 
 #define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -257,7 +356,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(t_small_overlap), T(t_last_speaker), T(t_other_leaves),
 		T(t_none_active), T(t_none_active_elsewhere),
-		T(t_at_most_four), T(t_gone_with_the_last), T(t_fight)
+		T(t_at_most_four), T(t_gone_with_the_last), T(t_fight),
+		T(t_move), T(t_calm)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

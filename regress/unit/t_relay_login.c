@@ -610,6 +610,100 @@ t_source_refused(void **state)
 	buf_free(&b);
 }
 
+/* From a place without bounds: the loopback, a proxy of ours. */
+static void
+t_source_exempt(void **state)
+{
+	struct rk *rk = *state;
+	struct buf b = { 0 };
+	struct rkclient *x;
+	unsigned int i;
+
+	memset(&rk->from, 0, sizeof(rk->from));
+	rk->tailnet = nobody;
+	for (i = 0; i < 40; i++) {
+		assert_non_null(x = rk_connect(&rk->worker[0], 50));
+		rk_hello(x, RK_INFO, &b);
+		rk_octets(x, b.p, b.n);
+		buf_clear(&b);
+		rk_run(rk);
+		assert_true(rk_is_done(x));
+	}
+	assert_int_equal(rk->opens, 40);
+	rk->tailnet = NULL;
+	(void)rk_login(&rk->worker[0], 50);
+	/* All together they have a bound. */
+	for (i = 0; i < 100; i++)
+		assert_non_null(rk_connect(&rk->worker[0], 100 + i));
+	assert_null(rk_connect(&rk->worker[0], 300));
+	buf_free(&b);
+}
+
+/* A node of ours that comes too often: refused, but not its neighbours. */
+static void
+t_limited(void **state)
+{
+	struct rk *rk = *state;
+	struct buf b = { 0 };
+	struct rkclient *x;
+	unsigned int i;
+
+	rk->dbd_busy = true;
+	for (i = 0; i < 40; i++) {
+		assert_non_null(x = rk_connect(&rk->worker[0], 50));
+		rk_hello(x, RK_INFO, &b);
+		rk_octets(x, b.p, b.n);
+		buf_clear(&b);
+		rk_run(rk);
+		assert_true(rk_is_done(x));
+	}
+	rk->dbd_busy = false;
+	(void)rk_login(&rk->worker[0], 51);
+	assert_int_equal(rk_count(&rk->worker[0])->limited, 40);
+	assert_int_equal(rk_count(&rk->worker[0])->refused, 40);
+	assert_int_equal(rk_count(&rk->worker[0])->accepts, 41);
+	assert_int_equal(rk_count(&rk->worker[0])->let_in, 1);
+	buf_free(&b);
+}
+
+/*
+ * Twenty logins of one key while dbd does not answer, and then all the
+ * answers: four live, the newest, and dbd hears of the end of each other.
+ */
+static void
+t_many_of_a_key(void **state)
+{
+	struct rk *rk = *state;
+	struct rkclient *x[20], *y = rk_login(&rk->worker[0], 9);
+	struct buf b = { 0 };
+	unsigned int i;
+
+	rk->dbd_mute = true;
+	rk_hello(y, RK_INFO, &b);
+	for (i = 0; i < 20; i++) {
+		buf_clear(&b);
+		assert_non_null(x[i] = rk_connect(&rk->worker[0], 1));
+		rk_hello(x[i], RK_INFO, &b);
+		rk_octets(x[i], b.p, b.n);
+	}
+	rk_run(rk);
+	assert_int_equal(rk->opens, 21);
+	assert_int_equal(rk_count(&rk->worker[0])->clients, 1);
+	/* They are asked again, as dbd does after its restart. */
+	rk_dbd(rk, false);
+	rk->dbd_mute = false;
+	rk_dbd(rk, true);
+	rk_run(rk);
+	assert_int_equal(rk_count(&rk->worker[0])->clients, 5);
+	assert_int_equal(rk_count(&rk->worker[0])->evicted, 16);
+	assert_int_equal(rk->closes, 16);
+	for (i = 0; i < 20; i++)
+		assert_int_equal(rk_is_done(x[i]), i < 16);
+	assert_false(rk_is_done(y));
+	assert_int_equal(rk->worker[0].bad, 0);
+	buf_free(&b);
+}
+
 /* No key, no clients. */
 static void
 t_no_key(void **state)
@@ -652,6 +746,34 @@ t_shutdown(void **state)
 	assert_int_equal(rk->closes, 20);
 }
 
+/* Turned off and on again: who has not gone yet stays, and others come. */
+static void
+t_resume(void **state)
+{
+	struct rk *rk = *state;
+	struct rkclient *x[20], *y;
+	unsigned int i, left;
+
+	for (i = 0; i < 20; i++)
+		x[i] = rk_login(&rk->worker[0], i);
+	relay_shutdown(rk->worker[0].relay, 10000);
+	rk_pass(rk, 5 * US_PER_S);
+	left = rk_count(&rk->worker[0])->clients;
+	assert_in_range(left, 9, 11);
+	assert_false(relay_is_ready(rk->worker[0].relay));
+	relay_resume(rk->worker[0].relay);
+	assert_true(relay_is_ready(rk->worker[0].relay));
+	rk_pass(rk, 10 * US_PER_S);
+	assert_int_equal(rk_count(&rk->worker[0])->clients, left);
+	y = rk_login(&rk->worker[0], 30);
+	rk_send(x[19], y->pub, "hi", 2);
+	rk_run(rk);
+	assert_int_equal(rk_packets(y), 1);
+	relay_shutdown(rk->worker[0].relay, 1000);
+	rk_pass(rk, US_PER_S + 50 * US_PER_MS);
+	assert_int_equal(rk_count(&rk->worker[0])->clients, 0);
+}
+
 #define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -665,7 +787,8 @@ main(void)
 		T(t_slow_admission), T(t_late_answers), T(t_keyd_nonsense),
 		T(t_keyd_restart), T(t_dbd_restart), T(t_half_open),
 		T(t_makes_room), T(t_source_bound), T(t_source_refused),
-		T(t_no_key), T(t_shutdown)
+		T(t_source_exempt), T(t_limited), T(t_many_of_a_key),
+		T(t_no_key), T(t_shutdown), T(t_resume)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

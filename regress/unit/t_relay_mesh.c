@@ -473,6 +473,57 @@ t_dbd_restart(void **state)
 	buf_free(&hello);
 }
 
+/* The next frame but for KeepAlive is Health; whether it has a text. */
+static bool
+health(struct rkclient *x, bool *text)
+{
+	struct slice s;
+	uint8_t type;
+
+	do {
+		if (!rk_next(x, &type, &s))
+			return false;
+	} while (type == 6);
+	assert_int_equal(type, 0x14);
+	*text = s.n != 0;
+	return true;
+}
+
+/* Two with one key at two workers: both are told once, and that it is over. */
+static void
+t_fight(void **state)
+{
+	struct rk *rk = *state;
+	struct rkclient *a = rk_login(&rk->worker[0], 1);
+	struct rkclient *b = rk_login(&rk->worker[1], 1);
+	unsigned int i;
+	bool text;
+
+	/* The one that moved is heard once more, no more than that. */
+	rk_frame(a, 0x33, "", 0);
+	rk_run(rk);
+	rk_frame(b, 0x33, "", 0);
+	rk_run(rk);
+	assert_true(rk_silent(a));
+	assert_true(rk_silent(b));
+	for (i = 0; i < 8; i++) {
+		rk_pass(rk, US_PER_S);
+		rk_frame(i % 2 == 0 ? a : b, 0x33, "", 0);
+		rk_run(rk);
+		if (i == 1)	/* once more for each */
+			assert_int_equal(count(rk, 0)->warned +
+			    count(rk, 1)->warned, 2);
+	}
+	assert_true(health(a, &text) && text);
+	assert_true(health(b, &text) && text);
+	assert_true(rk_silent(a));
+	assert_true(rk_silent(b));
+	rk_close(a);
+	rk_pass(rk, 130 * US_PER_S);
+	assert_true(health(b, &text) && !text);
+	assert_false(health(b, &text));
+}
+
 /* keyd dies: nobody who is live notices. */
 static void
 t_keyd_dies(void **state)
@@ -520,7 +571,7 @@ main(void)
 		T(t_worker_dies), T(t_link_down), T(t_credit), T(t_same_link),
 		T(t_bad_credit), T(t_forged_source), T(t_tailnets),
 		T(t_roaming), T(t_here_and_there), T(t_dbd_restart),
-		T(t_keyd_dies), T(t_stuck_sibling)
+		T(t_fight), T(t_keyd_dies), T(t_stuck_sibling)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

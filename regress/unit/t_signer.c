@@ -209,7 +209,7 @@ test_bad_files(void **state)
 	assert_non_null(strstr(why, "under a pass phrase"));
 	assert_true(add(s, 1, k, why));
 	assert_false(add(s, 1, k, why));
-	assert_false(add(s, SIGNER_SELF, k, why));
+	assert_false(add(s, TLSKEY_SELF, k, why));
 	EVP_PKEY_free(small);
 	EVP_PKEY_free(other);
 	EVP_PKEY_free(k);
@@ -248,7 +248,7 @@ test_self_signed(void **state)
 	assert_int_equal(X509_check_host(x, "other.org", 0, 0, NULL), 0);
 	assert_true(X509_cmp_time(X509_get0_notBefore(x), &at) < 0);
 	assert_true(X509_cmp_time(X509_get0_notAfter(x), &at) > 0);
-	assert_int_equal(signer_sign(s, SIGNER_SELF, 0x0403, in, n, sig,
+	assert_int_equal(signer_sign(s, TLSKEY_SELF, 0x0403, in, n, sig,
 	    &nsig), SIGNER_REFUSED_NOT);
 	assert_true(verifies(X509_get0_pubkey(x), "SHA256", in, n, sig, nsig));
 	X509_free(x);
@@ -279,7 +279,7 @@ test_fits(void **state)
 	assert_int_equal(PEM_write_bio_X509(b, x), 1);
 	got = BIO_read(b, pem, sizeof(pem));
 	assert_true(got > 0);
-	assert_true(signer_fits(s, SIGNER_SELF, pem, (size_t)got, why,
+	assert_true(signer_fits(s, TLSKEY_SELF, pem, (size_t)got, why,
 	    sizeof(why)));
 	assert_true(add(s, 1, k, why));
 	assert_false(signer_fits(s, 1, pem, (size_t)got, why, sizeof(why)));
@@ -289,7 +289,7 @@ test_fits(void **state)
 	/* Shared, it outlives the one that made it. */
 	signer_share_self(s, t);
 	signer_free(s);
-	assert_int_equal(signer_sign(t, SIGNER_SELF, 0x0403, in, n, sig,
+	assert_int_equal(signer_sign(t, TLSKEY_SELF, 0x0403, in, n, sig,
 	    &nsig), SIGNER_REFUSED_NOT);
 	signer_free(t);
 	X509_free(x);

@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -658,6 +659,59 @@ t_progress(void **state)
 	assert_int_not_equal(progressed, 0);
 }
 
+/* The server's end of a connection, which is of this process. */
+static int
+other_end(int fd)
+{
+	struct sockaddr_in ours, sin;
+	socklen_t len = sizeof(ours);
+	int i;
+
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&ours, &len), 0);
+	for (i = 3; i < 1024; i++) {
+		len = sizeof(sin);
+		if (getpeername(i, (struct sockaddr *)&sin, &len) == 0 &&
+		    len == sizeof(sin) && sin.sin_port == ours.sin_port)
+			return i;
+	}
+	return -1;
+}
+
+static int
+user_ms(int fd)
+{
+	socklen_t len = sizeof(int);
+	int ms = -1;
+
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms,
+	    &len), 0);
+	return ms;
+}
+
+/* Who takes nothing is gone sooner where others wait for it. */
+static void
+t_user_timeout(void **state)
+{
+	static const struct pipe_ops ops = { pipe_input, pipe_yes,
+	    pipe_output, pipe_yes, pipe_is_done, pipe_gone, NULL };
+	struct world *w = *state;
+	int fd;
+
+	pipe_done = false;
+	w->stream = true;
+	w->fd[0] = dial(w);
+	say(w->fd[0], ask);
+	say(w->fd[0], "\r\n");
+	run(w, was_asked);
+	fd = other_end(w->fd[0]);
+	assert_int_equal(user_ms(fd), 30000);
+	assert_non_null(req_pipe(w->req, "", 0, false, &ops, w));
+	w->asked = 0;
+	run(w, some_turns);
+	assert_int_equal(user_ms(fd), 15000);
+	pipe_done = true;
+}
+
 #define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -666,7 +720,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(t_request), T(t_slow_reader), T(t_full), T(t_emfile),
 		T(t_slots), T(t_reset), T(t_lingers), T(t_tls), T(t_proxy),
-		T(t_cut), T(t_progress)
+		T(t_cut), T(t_progress), T(t_user_timeout)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 
 #include "common/enc.h"
 #include "common/env.h"
+#include "common/siphash.h"
 #include "common/str.h"
 #include "worker/stun/bucket.h"
 #include "worker/stun/stun.h"

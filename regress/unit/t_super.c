@@ -510,6 +510,7 @@ counts(struct su_world *w, struct proc *p, uint64_t n)
 	msg_init(&m, M_CFG_STAT);
 	m.u.cfg_stat.counts.handshakes = n;
 	m.u.cfg_stat.counts.behind = n + 1;
+	m.u.cfg_stat.conns = (uint32_t)n;
 	super_msg(w->super, p, &m);
 }
 
@@ -537,9 +538,11 @@ test_counters(void **state)
 	assert_int_equal(w->sent[mark + 2].counts.handshakes, 20);
 	assert_true(w->sent[mark + 3].counts.handshakes == UINT64_MAX - 1);
 	assert_true(w->sent[mark + 3].counts.behind == UINT64_MAX);
+	assert_int_equal(w->sent[mark + 3].conns, UINT32_MAX - 1);
 	assert_int_equal(w->sent[mark + 4].counts.handshakes, 0);
 	assert_int_equal(w->sent[mark + 5].counts.handshakes, 0);
 	assert_int_equal(w->sent[mark + 5].counts.behind, 0);
+	assert_int_equal(w->sent[mark + 5].conns, 0);
 	/* keyd is not one whose slot others stand in for. */
 	msg_init(&m, M_CFG_STAT);
 	m.u.cfg_stat.paused = true;

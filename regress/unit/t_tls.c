@@ -229,7 +229,7 @@ test_refused(void **state)
 {
 	struct tlsworld *x = *state;
 	struct tlsclient_conf old = { .max_version = TLS1_2_VERSION };
-	struct tlsclient_conf h2 = { .alpn = "h2" };
+	struct tlsclient_conf other = { .alpn = "spdy/3" };
 	struct tlsclient_conf rsa = { .sigalgs = "RSA-PSS+SHA256" };
 	struct tlsclient_conf group = { .groups = "P-521" };
 
@@ -237,7 +237,7 @@ test_refused(void **state)
 	old.max_version = TLS1_1_VERSION;
 	old.sigalgs = "RSA+SHA1";
 	alert(x, &old, SSL_AD_PROTOCOL_VERSION);
-	alert(x, &h2, SSL_AD_NO_APPLICATION_PROTOCOL);
+	alert(x, &other, SSL_AD_NO_APPLICATION_PROTOCOL);
 	alert(x, &rsa, SSL_AD_HANDSHAKE_FAILURE);
 	alert(x, &group, SSL_AD_HANDSHAKE_FAILURE);
 	certkit_fail(x->kit, true);
@@ -507,6 +507,20 @@ test_files(void **state)
 	shown(x, NULL, "later.example");
 }
 
+/* How many certificates who asks for this host is shown. */
+static int
+chain_length(struct tlsworld *x, const char *host)
+{
+	struct tlspeer p = tw_dial(x, &(struct tlsclient_conf){ .host =
+	    host });
+	int n;
+
+	assert_true(tlsclient_is_ready(p.c));
+	n = sk_X509_num(SSL_get_peer_cert_chain(tlsclient_ssl(p.c)));
+	tw_end(&p);
+	return n;
+}
+
 static void
 test_meta(void **state)
 {
@@ -521,7 +535,9 @@ test_meta(void **state)
 	memset(key, 0xa5, sizeof(key));
 	hex_enc(text + 7, key, sizeof(key));
 	net_tls_meta(x->w->net, key);
-	p = tw_dial(x, NULL);
+	assert_int_equal(chain_length(x, "a.example"), 1);
+	net_tls_meta_host(x->w->net, slice_str("A.example"));
+	p = tw_dial(x, &(struct tlsclient_conf){ .host = "a.example" });
 	chain = SSL_get_peer_cert_chain(tlsclient_ssl(p.c));
 	assert_int_equal(sk_X509_num(chain), 2);
 	m = sk_X509_value(chain, 1);
@@ -540,6 +556,9 @@ test_meta(void **state)
 	for (i = 0; i < 15; i++)
 		networld_pass(x->w, 24 * 3600 * US_PER_S);
 	certkit_add(x->kit, x->tls, CK_ED25519, "DNS:ed.example");
+	assert_int_equal(chain_length(x, "ed.example"), 1);
+	net_tls_meta_host(x->w->net, slice_str("ed.example"));
+	assert_int_equal(chain_length(x, "a.example"), 1);
 	p = tw_dial(x, &(struct tlsclient_conf){ .host = "ed.example" });
 	chain = SSL_get_peer_cert_chain(tlsclient_ssl(p.c));
 	assert_int_equal(sk_X509_num(chain), 2);
@@ -548,6 +567,36 @@ test_meta(void **state)
 	    X509_get0_notAfter(sk_X509_value(chain, 1))), -1);
 	X509_free(first);
 	tw_end(&p);
+}
+
+/* It is for who asks for the relay, and goes when that has no key any more. */
+static void
+test_meta_whose(void **state)
+{
+	struct tlsworld *x = *state;
+	const uint8_t key[32] = { 1 };
+
+	net_tls_meta(x->w->net, key);
+	net_tls_meta_host(x->w->net, slice_str("c.b.example"));
+	assert_int_equal(chain_length(x, "c.b.example"), 2);
+	assert_int_equal(chain_length(x, "C.B.EXAMPLE"), 2);
+	assert_int_equal(chain_length(x, "c.b.example"), 2);
+	assert_int_equal(chain_length(x, "d.b.example"), 1);
+	assert_int_equal(chain_length(x, "c.b.exampl"), 1);
+	assert_int_equal(chain_length(x, NULL), 1);
+	/* One that is an address is asked for without a name. */
+	net_tls_meta_host(x->w->net, slice_str("192.0.2.1"));
+	assert_int_equal(chain_length(x, NULL), 2);
+	assert_int_equal(chain_length(x, "c.b.example"), 1);
+	/* No key any more, and one again; no host any more. */
+	net_tls_meta(x->w->net, NULL);
+	assert_int_equal(chain_length(x, NULL), 1);
+	networld_pass(x->w, 15 * 24 * 3600 * US_PER_S);
+	assert_int_equal(chain_length(x, NULL), 1);
+	net_tls_meta(x->w->net, key);
+	assert_int_equal(chain_length(x, NULL), 2);
+	net_tls_meta_host(x->w->net, slice_str(""));
+	assert_int_equal(chain_length(x, NULL), 1);
 }
 
 /* All of a ts2021 session's octets over TLS. */
@@ -632,6 +681,7 @@ main(void)
 		T(test_refused), T(test_garbage), T(test_resume),
 		T(test_either), T(test_hold), T(test_late),
 		T(test_deadline), T(test_reload), T(test_files), T(test_meta),
+		T(test_meta_whose),
 		T(test_big), T(test_update), T(test_tamper)
 	};
 

@@ -41,8 +41,8 @@
  * 32 regions replaced		map trap_32
  * 33 no filter			map trap_33_34_35
  * 34 unsigned peers		none are made: map trap_33_34_35
- * 35 host bits			only "*" in filters: map trap_33_34_35; routes
- *				are masked: t_parse t_lists
+ * 35 host bits			map trap_33_34_35; of a policy: t_policy_read
+ *				tree; routes: t_parse t_lists
  * 36 streams that clobber	map trap_36; t_dbd_map t_open_fills
  * 37 NetInfo absent		map trap_37
  * 38 late lite update		node trap_38; t_dbd_lite t_lite_late
@@ -52,13 +52,17 @@
  * 42 OldNodeKey stays		node trap_42; t_dbd_register t_rotation
  * 43 fresh key expired		node trap_43
  * 44 unknown Followup		no interactive login yet: refused in words,
- *				node trap_43, trap_47
- * 45 same AuthURL		no AuthURL is ever sent yet: node trap_43
+ *				node trap_47
+ * 45 same AuthURL		no AuthURL is ever sent yet: node trap_47
  * 46 scheme of AuthURL		the same
  * 47 refusals are 200		node trap_47; t_control_reg t_refused
  * 48 deleted node		node trap_48; t_stream_flush t_farewell
  * 49 profile missing		map trap_49_79, mapview everywhere
- * 50 to 53 SSH policy		not built: no SSHPolicy is sent
+ * 50 "=" and root		t_sshplan: "root" stands in each map of users
+ * 51 capitals of an inner one	no recorder is ever sent: t_sshplan, exact
+ *				texts
+ * 52 %24SRC_NODE_ID		t_sshplan t_url, and the exact texts
+ * 53 sessionDuration		is never sent; an integer by gojson
  * 54 set-dns			not built: 501, t_control_plain t_machine
  * 55 NotifyURL			not built
  * 56 ping URL			not built: no PingRequest is sent
@@ -72,7 +76,7 @@
  * 65 key or address twice	node trap_65; every seed of the simulator
  * 66 service-host		not built: map trap_64_66
  * 67 a route on two peers	t_replica t_routes
- * 68 both default routes	t_replica t_routes; nothing approves routes yet
+ * 68 both default routes	t_replica t_routes, t_dbd_routes t_exit
  * 69 gzip			trap_69
  * 70 buffered until the end	trap_70
  * 71 streams that starve	trap_71; t_h2 t_fair
@@ -85,8 +89,8 @@
  * 78 freed name or address	map trap_78; t_stream t_removal_first, t_alloc
  *				t_rest, mapview everywhere
  * 79 visible again		map trap_49_79; t_stream t_profile
- * 80 narrower SSH rule		not built
- * 81 too large a message	map trap_81
+ * 80 narrower SSH rule		t_sshplan t_stable
+ * 81 too large a message	map trap_81; max_nodes: t_conf test_bad
  * 82 DATA of 16,384		trap_82
  */
 
@@ -684,17 +688,27 @@ trap_71(void **state)
 	trap_crowd(s, 30, true, crowd);
 	c = raw_of(s, d);
 	window(c, 0, 1 << 30);
-	raw_stream(c, d, 1);		/* stops after 65,535 octets */
-	raw_stream(c, d, 3);		/* ends 1: the newer counts */
+	dev_map_body(d, &b, false, false);
+	buf_u8(&b, 0);
+	rawc_request(c, 1, "POST", "/machine/map", "unused",
+	    (const char *)b.p);		/* stops after 65,535 octets */
+	rawc_run(c, US_PER_S);
+	raw_stream(c, d, 3);
 	window(c, 3, 1 << 30);
 	rawc_run(c, 3 * US_PER_S);
-	(void)rawc_data(c, 3, &b);
+	buf_clear(&b);
+	assert_false(rawc_data(c, 3, &b));
 	n = b.n;
 	assert_true(n > 65535);
-	rawc_run(c, 70 * US_PER_S);
+	rawc_run(c, 65 * US_PER_S);
 	buf_clear(&b);
 	assert_false(rawc_data(c, 3, &b));
 	assert_true(b.n > n);		/* the keep-alive */
+	/* and all the while the other one was in the way */
+	buf_clear(&b);
+	assert_false(rawc_data(c, 1, &b));
+	assert_int_equal(b.n, 65535);
+	assert_false(c->tcp->closed);
 	buf_free(&b);
 	rawc_free(c);
 }

@@ -645,9 +645,43 @@ trap_78(void **state)
 	agrees(a);
 }
 
+#define ROUTE_LIMIT	1024
+#define NODE_LIMIT	100000	/* limits.max_nodes at most */
+#define DECODED_LIMIT	(1u << 30)
+
+/* Approves all that the node asks for, as trap_81() makes it ask. */
+static void
+approve_all(struct server *s, uint64_t node)
+{
+	struct buf list = { 0 };
+	struct msg_list routes = { NULL, 0, 0 };
+	struct r_route r;
+	char text[64];
+	unsigned int i;
+
+	for (i = 0; i < ROUTE_LIMIT; i++) {
+		memset(&r, 0, sizeof(r));
+		snprintf(text, sizeof(text), "2001:db8:%x:1234:5678::/80", i);
+		assert_true(prefix_parse(&r.v, slice_str(text)));
+		msg_list_add(&routes, &list, MR_ROUTE, &r);
+	}
+	msg_list_close(&routes, &list);
+	assert_true(server_approve(s, node, &routes));
+	buf_free(&list);
+	server_pass(s, US_PER_S);
+}
+
+static size_t
+length_of(struct dev *a, struct dev *b)
+{
+	return strlen(json_object_to_json_string_ext(seen(a, b),
+	    JSON_C_TO_STRING_PLAIN));
+}
+
 /*
- * The largest that a node can make of itself, times the nodes of a tailnet,
- * is far from 256 MiB compressed and 1 GiB decoded.
+ * The largest that a node can make of itself, times the nodes that a tailnet
+ * can have, is less than 1 GiB decoded; and of what an administrator lets it
+ * make of itself, as a router, far more fit than there are in any tailnet.
  */
 static void
 trap_81(void **state)
@@ -656,14 +690,14 @@ trap_81(void **state)
 	struct dev *a, *b;
 	struct buf extra = { 0 }, eps = { 0 };
 	unsigned int i;
-	size_t n;
+	size_t n, router;
 
 	pair(s, &a, &b);
 	buf_str(&extra, "\"OSVersion\":\"");
 	for (i = 0; i < 2000; i++)
 		buf_str(&extra, "\\u0001");
 	buf_str(&extra, "\",\"RoutableIPs\":[");
-	for (i = 0; i < 1024; i++)
+	for (i = 0; i < ROUTE_LIMIT; i++)
 		buf_printf(&extra, "%s\"2001:db8:%x:1234:5678::/80\"",
 		    i == 0 ? "" : ",", i);
 	buf_str(&extra, "],\"sshHostKeys\":[");
@@ -683,11 +717,14 @@ trap_81(void **state)
 	b->endpoints = (const char *)eps.p;
 	lite(b);
 	server_pass(s, US_PER_S);
-	n = strlen(json_object_to_json_string_ext(seen(a, b),
-	    JSON_C_TO_STRING_PLAIN));
+	n = length_of(a, b);
 	assert_in_range(n, 2000, 10000);
-	/* 10,000 nodes is ten times what a tailnet has by default */
-	assert_true(n * 10000 < 256u << 20);
+	assert_true(n * NODE_LIMIT < DECODED_LIMIT);
+	/* Its routes stand in it twice, once they are approved. */
+	approve_all(s, b->id);
+	router = length_of(a, b);
+	assert_in_range(router, n + 2 * ROUTE_LIMIT * 28, 80000);
+	assert_true(router * 10000 < DECODED_LIMIT);
 	b->extra = NULL;
 	b->endpoints = NULL;
 	buf_free(&extra);

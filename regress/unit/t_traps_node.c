@@ -292,15 +292,17 @@ trap_43(void **state)
 	assert_false(told(q, "NodeKeyExpired"));
 	assert_true(told(q, "MachineAuthorized"));
 	assert_int_equal(nodes(s), 1);
-	/* a stranger, with a Followup of another server (traps 44 to 46) */
+	/* a stranger */
 	d = dev_new(s, "two", NULL);
 	q = dev_register(d);
 	assert_int_equal(q->status, 200);
 	assert_string_not_equal(dev_refusal(q), "");
-	assert_null(strstr(ask_text(q), "\"AuthURL\":\"h"));
 }
 
-/* Every refusal is HTTP 200 with a text. */
+/*
+ * Every refusal is HTTP 200 with a text, and with no AuthURL: not even if the
+ * client comes with the Followup of another server (traps 44 to 46).
+ */
 static void
 trap_47(void **state)
 {
@@ -356,6 +358,8 @@ trap_47(void **state)
 		assert_int_equal(q->status, 200);
 		assert_string_not_equal(dev_refusal(q), "");
 		assert_null(strstr(dev_refusal(q), "nonsense:"));
+		assert_null(strstr(ask_text(q), "\"AuthURL\":\"h"));
+		assert_null(strstr(ask_text(q), "dead.example"));
 		assert_false(told(q, "MachineAuthorized"));
 	}
 	assert_int_equal(nodes(s), 2);

@@ -3,15 +3,18 @@
  * and shows the certificate.
  */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/ip.h"
 #include "common/log.h"
 #include "worker/control/derp_int.h"
 
 #define CHALLENGES_MAX	64
 #define HTTP_01		1
 #define TLS_ALPN_01	2
+#define REVERSE		80	/* 32 digits and dots, ip6.arpa */
 #define PATH		"/.well-known/acme-challenge/"
 
 struct challenge {
@@ -31,14 +34,35 @@ struct acme {
 	struct buf		 chain;		/* PEM; empty: none */
 };
 
+/* For an address the CA asks by its name in the reverse tree (RFC 8738 6). */
+static const char *
+asked_by(const struct challenge *ch, char text[REVERSE])
+{
+	struct ip ip;
+	size_t n = 0;
+	int i;
+
+	if (!ip_parse(&ip, slice_str(ch->name)))
+		return ch->name;
+	for (i = ip.family == 4 ? 3 : 15; i >= 0; i--)
+		n += (size_t)(ip.family == 4 ?
+		    snprintf(text + n, REVERSE - n, "%u.",
+		    (unsigned int)ip.b[i]) :
+		    snprintf(text + n, REVERSE - n, "%x.%x.", ip.b[i] & 15U,
+		    (unsigned int)ip.b[i] >> 4));
+	(void)snprintf(text + n, REVERSE - n, "%s",
+	    ip.family == 4 ? "in-addr.arpa" : "ip6.arpa");
+	return text;
+}
+
 static void
 show(struct control *c, const struct challenge *ch)
 {
-	char why[128];
+	char text[REVERSE], why[128];
 
 	if (ch->kind == TLS_ALPN_01 && c->tls != NULL &&
-	    tls_add_alpn(c->tls, ch->name, ch->key, ch->der.p, ch->der.n, why,
-	    sizeof(why)) == -1)
+	    tls_add_alpn(c->tls, asked_by(ch, text), ch->key, ch->der.p,
+	    ch->der.n, why, sizeof(why)) == -1)
 		log_warnx("challenge for %s: %s", log_vis(slice_str(ch->name)),
 		    why);
 }
@@ -46,10 +70,21 @@ show(struct control *c, const struct challenge *ch)
 static void
 challenge_free(struct control *c, struct challenge *ch)
 {
-	if (ch->kind == TLS_ALPN_01 && c->tls != NULL)
-		tls_del_alpn(c->tls, ch->name);
+	const struct challenge *other, *left = NULL;
+	char text[REVERSE];
+
 	TAILQ_REMOVE(&c->acme->challenges, ch, all);
 	c->acme->n--;
+	TAILQ_FOREACH(other, &c->acme->challenges, all)
+		if (other->kind == TLS_ALPN_01 &&
+		    strcmp(other->name, ch->name) == 0)
+			left = other;
+	if (ch->kind == TLS_ALPN_01 && c->tls != NULL) {
+		tls_del_alpn(c->tls, asked_by(ch, text));
+		/* Another token of the same name is asked for by it, too. */
+		if (left != NULL)
+			show(c, left);
+	}
 	buf_free(&ch->der);
 	free(ch);
 }

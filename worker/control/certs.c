@@ -3,10 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/ids.h"
 #include "common/log.h"
 #include "worker/control/derp_int.h"
-
-#define SELF_KEY	32U	/* KEY_CERT's only number */
 
 void
 control_signer(struct control *c, const struct tls_signer *s)
@@ -66,9 +65,9 @@ control_tls(struct control *c, struct tls *t)
 void
 certs_self(struct control *c, const struct m_key_cert *m)
 {
-	if (m->key != SELF_KEY) {
-		log_warnx("keyd's certificate has key %u, not %u: ignored",
-		    (unsigned int)m->key, SELF_KEY);
+	if (m->key != TLSKEY_SELF) {
+		log_warnx("keyd's certificate has key %u, not %d: ignored",
+		    (unsigned int)m->key, TLSKEY_SELF);
 		return;
 	}
 	if (c->tls != NULL && c->self_cert.n != 0)

@@ -9,7 +9,6 @@
 #include "worker/control/derp_int.h"
 
 #define LINGER_US	(60 * US_PER_S)
-#define PER_SOURCE	256	/* connections: headscaled.conf(5) says so */
 #define DROP_MAX	16	/* replicas dropped at a time */
 #define RELAY_SPREAD_MS	1000	/* in which the relay's clients go */
 
@@ -127,7 +126,6 @@ control_new(struct env *env, const struct control_ops *ops)
 	nops.arg = c;
 	tops.arg = c;
 	c->net = net_new(env, &nc, &nops);
-	net_per_source(c->net, PER_SOURCE);
 	c->tailnets = tailnets_new(env, &tops);
 	derpsrc_init(c);
 	acme_init(c);
@@ -248,7 +246,12 @@ control_conf(struct control *c, const struct m_cfg_conf_worker *w)
 	nc.body_max = w->body_max;
 	nc.max_conns = w->max_conns;
 	net_reconf(c->net, &nc);
+	net_per_source(c->net, w->per_source);
 	set_proxies(c, w->proxies);
+	net_tls_meta_host(c->net, w->relay.enabled ? w->relay.host :
+	    slice_str(""));
+	net_hsts(c->net, w->hsts);
+	verify_conf(c, w->verify_from);
 	tc.server_url = w->server_url;
 	tc.base_domain = w->base_domain;
 	tc.magic_dns = w->magic_dns;
@@ -294,8 +297,8 @@ static void
 key_server(struct control *c, const struct msg *m)
 {
 	c->key_said = *m;
-	if (!key_is_zero(m->u.key_server.derp))
-		net_tls_meta(c->net, m->u.key_server.derp);
+	net_tls_meta(c->net, key_is_zero(m->u.key_server.derp) ? NULL :
+	    m->u.key_server.derp);
 }
 
 void

@@ -57,6 +57,7 @@ struct verify {
 	uint32_t	 id;
 };
 TAILQ_HEAD(verify_list, verify);
+struct askers;
 
 struct control {
 	struct env	*env;
@@ -67,7 +68,7 @@ struct control {
 	struct link	*key;
 	struct msg	 key_said;	/* its KEY_SERVER; M_NONE: none yet */
 	uint16_t	 slot;
-	struct relay	*relay;		/* NULL until it is enabled */
+	struct relay	*relay;		/* NULL until control_set_slot() */
 	bool		 derp_on;
 	bool		 derp_plain;	/* without TLS, too */
 	struct buf	 bootstrap;	/* JSON of /bootstrap-dns */
@@ -79,7 +80,7 @@ struct control {
 	uint16_t	 self_key;	/* its key's number */
 	struct verify_list verifies;
 	unsigned int	 nverifies;
-	uint64_t	 verify_until;	/* its bucket is full again */
+	struct askers	*askers;	/* verify.c's; NULL: none yet */
 	uint32_t	 next_id;	/* for the next DB link */
 	struct task_list open;		/* sent, or waiting for a link */
 	struct task_list later;		/* of all lanes, in their order */

@@ -4,7 +4,6 @@
 #include <strings.h>
 
 #include "common/enc.h"
-#include "common/json.h"
 #include "common/log.h"
 #include "worker/control/derp_int.h"
 #include "worker/net/ws.h"
@@ -14,6 +13,7 @@
 #define BURST_MIN	65568		/* a packet and its key */
 #define CHALLENGE_MAX	64
 #define HEAD_MAX	256
+#define OFF_SPREAD_MS	10000	/* in which clients go when it is turned off */
 
 /* A connection of the relay's: its pipe, and its rclient's tag. */
 struct derp_pipe {
@@ -87,30 +87,6 @@ on_relay_kick(struct rclient *rc, void *arg)
 		conn_pipe_kick(p->conn);
 }
 
-/* Name and addresses of ours, for clients whose DNS is dead (derp.md 5.3). */
-static void
-bootstrap_make(struct control *c, const struct r_relay *r)
-{
-	struct slice v[2] = { r->ip4, r->ip6 };
-	struct json j;
-	struct ip ip;
-	size_t i;
-
-	buf_clear(&c->bootstrap);
-	json_init(&j, &c->bootstrap);
-	json_obj(&j);
-	if (r->host.n != 0 && !ip_parse(&ip, r->host) &&
-	    (ip_parse(&ip, v[0]) || ip_parse(&ip, v[1]))) {
-		json_keys(&j, r->host);
-		json_arr(&j);
-		for (i = 0; i < 2; i++)
-			if (ip_parse(&ip, v[i]))
-				json_str(&j, v[i]);
-		json_end(&j);
-	}
-	json_end(&j);
-}
-
 void
 derphttp_make(struct control *c)
 {
@@ -136,25 +112,23 @@ derphttp_conf(struct control *c, const struct r_relay *r)
 	conf.burst = r->burst < BURST_MIN ? BURST_MIN : r->burst;
 	conf.stall_ms = STALL_MS;
 	conf.half_open = HALF_OPEN;
-	c->derp_on = r->enabled;
-	c->derp_plain = r->plain;
-	bootstrap_make(c, r);
 	derphttp_make(c);
 	relay_reconf(c->relay, &conf);
+	if (c->derp_on && !r->enabled)
+		relay_shutdown(c->relay, OFF_SPREAD_MS);
+	else if (!c->derp_on && r->enabled)
+		relay_resume(c->relay);
+	c->derp_on = r->enabled;
+	c->derp_plain = r->plain;
 }
 
 void
 derphttp_free(struct control *c)
 {
-	struct verify *v;
-
 	relay_free(c->relay);
 	c->relay = NULL;
 	buf_free(&c->bootstrap);
-	while ((v = TAILQ_FIRST(&c->verifies)) != NULL) {
-		TAILQ_REMOVE(&c->verifies, v, entry);
-		free(v);
-	}
+	verify_end(c);
 }
 
 /* Which of the upgrades the client asks for. */
@@ -246,11 +220,14 @@ upgrade_head(const struct control *c, const struct req *r, enum upgrade up,
 static void
 take_over(struct control *c, struct req *r, const char *head, bool ws)
 {
+	const struct ipport *from = req_peer(r);
 	struct derp_pipe *p;
 
+	if (net_is_exempt(c->net, &from->addr))
+		from = NULL;
 	p = xcalloc(1, sizeof(*p));
 	p->control = c;
-	p->client = relay_client_new(c->relay, req_peer(r), p);
+	p->client = relay_client_new(c->relay, from, p);
 	if (p->client == NULL) {
 		free(p);
 		reply_text(r, 503, "too many logins are under way");

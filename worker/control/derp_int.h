@@ -13,6 +13,9 @@ void	derphttp_conf(struct control *, const struct r_relay *);
 void	derphttp_free(struct control *);
 /* dbd has come or gone: what was asked of it is answered 503. */
 void	derphttp_db_link(struct control *, struct link *);
+/* verify.c: who may ask, of route; none: everybody. */
+void	verify_conf(struct control *, struct msg_list from);
+void	verify_end(struct control *);
 /* DB_NODE_KEY_OK; tag is what link_request() was given. */
 void	verify_answer(void *tag, bool allow);
 /* The client of a request with TAG_VERIFY has gone. */
@@ -42,8 +45,9 @@ int	acme_challenge(struct control *, const struct msg *);
 void	acme_cert(struct control *, const struct m_db_cert *);
 /* A new link to dbd: challenges of before are over. */
 void	acme_db_link(struct control *);
-/* Puts certificate and challenges into the set; true if there are any. */
+/* There is a certificate, or the challenge of one. */
 bool	acme_has(const struct control *);
+/* Puts certificate and challenges into the set. */
 void	acme_more(struct control *);
 /* RFC 8555 8.3. */
 void	get_challenge(struct control *, struct req *);

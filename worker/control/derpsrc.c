@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json.h"
 #include "common/log.h"
 #include "worker/control/derp_int.h"
 #include "worker/tailnet/derpmap.h"
@@ -10,6 +11,7 @@
 #define SOURCES_MAX	8
 #define BODY_MAX	(1024 * 1024)
 #define TELL_MAX	1000	/* relays that dbd is told of */
+#define BOOTSTRAP_MAX	65536	/* octets, more or less */
 
 struct source {
 	char		 url[256];
@@ -24,7 +26,8 @@ struct derpsrc {
 	struct source	 next[SOURCES_MAX];	/* that are coming */
 	uint16_t	 at;			/* the one that is */
 	uint16_t	 of;
-	struct buf	 body;			/* its octets so far */
+	uint32_t	 size;			/* octets that it is to have */
+	struct buf	 body;			/* those so far */
 	struct derpmap	*file;			/* NULL: none */
 	struct buf	 own;			/* encoded record relay */
 	struct buf	 avoid;			/* list of derp_region: */
@@ -64,6 +67,108 @@ tell(struct control *c, struct msg_list it)
 	link_send(c->db, &m);
 }
 
+/* Addresses for clients whose DNS is dead (derp.md 5.3). */
+
+struct literal {
+	bool		 ours;		/* of the host that server_url names */
+	struct slice	 host;
+	struct slice	 text;
+	struct ip	 ip;
+};
+
+struct literals {
+	struct literal	*v;
+	size_t		 n;
+	size_t		 cap;
+};
+
+static void
+literal_add(struct literals *l, struct slice ours, struct slice host,
+    struct slice text)
+{
+	struct literal *t;
+	struct ip ip, name;
+
+	/* "none" and nothing are none. */
+	if (host.n == 0 || ip_parse(&name, host) || !ip_parse(&ip, text))
+		return;
+	if (l->n == l->cap) {
+		l->cap = l->cap == 0 ? 64 : 2 * l->cap;
+		l->v = xrealloc(l->v, l->cap, sizeof(l->v[0]));
+	}
+	t = &l->v[l->n++];
+	t->ours = slice_eq(host, ours);
+	t->host = host;
+	t->text = text;
+	t->ip = ip;
+}
+
+static int
+literal_cmp(const void *va, const void *vb)
+{
+	const struct literal *a = va, *b = vb;
+	int c;
+
+	if (a->ours != b->ours)
+		return a->ours ? -1 : 1;
+	if ((c = slice_cmp(a->host, b->host)) != 0)
+		return c;
+	if (a->ip.family != b->ip.family)
+		return a->ip.family < b->ip.family ? -1 : 1;
+	return memcmp(a->ip.b, b->ip.b, sizeof(a->ip.b));
+}
+
+/* Ours first: what is too much is left out behind. */
+static void
+bootstrap_put(struct buf *b, const struct literals *l)
+{
+	const struct literal *t, *last = NULL;
+	struct json j;
+	size_t i;
+
+	buf_clear(b);
+	json_init(&j, b);
+	json_obj(&j);
+	for (i = 0; i < l->n; i++) {
+		t = &l->v[i];
+		if (last != NULL && literal_cmp(last, t) == 0)
+			continue;
+		if (last == NULL || !slice_eq(last->host, t->host)) {
+			if (last != NULL)
+				json_end(&j);
+			last = NULL;
+			if (b->n > BOOTSTRAP_MAX)
+				break;
+			json_keys(&j, t->host);
+			json_arr(&j);
+		}
+		json_str(&j, t->text);
+		last = t;
+	}
+	if (last != NULL)
+		json_end(&j);
+	json_end(&j);
+}
+
+static void
+bootstrap_make(struct control *c, const struct r_relay *own,
+    struct msg_list it)
+{
+	struct literals l = { NULL, 0, 0 };
+	struct r_derp_node n;
+
+	literal_add(&l, own->host, own->host, own->ip4);
+	literal_add(&l, own->host, own->host, own->ip6);
+	while (msg_list_next(&it, MR_DERP_NODE, &n)) {
+		literal_add(&l, own->host, n.host, n.ip4);
+		literal_add(&l, own->host, n.host, n.ip6);
+	}
+	if (l.n != 0)
+		qsort(l.v, l.n, sizeof(l.v[0]), literal_cmp);
+	bootstrap_put(&c->bootstrap, &l);
+	free(l.v);
+}
+
 /* URLs in their order, the file over them, our own region over all. */
 static void
 join(struct control *c, bool tell_only)
@@ -83,10 +188,12 @@ join(struct control *c, bool tell_only)
 	src[i++] = d->file;
 	all = derpmap_join(src, i, &own, &avoid);
 	tell(c, all == NULL ? none : derpmap_nodes(all));
-	if (tell_only)
+	if (tell_only) {
 		derpmap_free(all);
-	else
-		tailnets_derpmap(c->tailnets, all);
+		return;
+	}
+	bootstrap_make(c, &own, all == NULL ? none : derpmap_nodes(all));
+	tailnets_derpmap(c->tailnets, all);
 }
 
 void
@@ -155,7 +262,8 @@ judge(struct derpsrc *d, struct source *s)
 	char name[256], why[400];
 
 	(void)strlcpy(name, log_vis(slice_str(s->url)), sizeof(name));
-	s->map = derpmap_parse(d->body.p, d->body.n, name, why, sizeof(why));
+	s->map = derpmap_parse_remote(d->body.p, d->body.n, name, why,
+	    sizeof(why));
 	s->said = true;
 	s->ok = s->map != NULL;
 	if (!s->ok)
@@ -211,8 +319,10 @@ derpsrc_part(struct control *c, const struct m_db_derpmap_part *p)
 		d->of = 0;
 		return -1;
 	}
-	if (p->sources != d->of || p->source != d->at ||
-	    p->at != d->body.n || p->octets.n > p->size - d->body.n)
+	if (p->at == 0)
+		d->size = p->size;
+	if (p->sources != d->of || p->source != d->at || p->size != d->size ||
+	    p->at != d->body.n || p->octets.n > d->size - d->body.n)
 		return -1;
 	if (d->of == 0) {
 		if (p->size != 0)
@@ -249,6 +359,7 @@ void
 derpsrc_init(struct control *c)
 {
 	c->derpsrc = xcalloc(1, sizeof(*c->derpsrc));
+	buf_str(&c->bootstrap, "{}");
 }
 
 void

@@ -109,6 +109,15 @@ get_version(struct control *c, struct req *r)
 	reply_json(r, 200, &b);
 }
 
+/* HTTP/1.1's never come here (worker/net/ts2021.c). */
+static void
+no_ts2021(struct control *c, struct req *r)
+{
+	(void)c;
+	reply_text(r, 426, "ts2021 requires a connection upgrade, in "
+	    "HTTP/1.1");
+}
+
 static bool
 get_or_head(const struct req *r)
 {
@@ -137,6 +146,7 @@ static const struct plain {
 	{ "/key", get_key, get_or_head, "GET, HEAD" },
 	{ "/health", get_health, get_or_head, "GET, HEAD" },
 	{ "/version", get_version, get_or_head, "GET, HEAD" },
+	{ "/ts2021", no_ts2021, NULL, NULL },
 	{ "/derp", get_derp, get_only, "GET" },
 	{ "/derp/probe", get_probe, get_or_head, "GET, HEAD" },
 	{ "/derp/latency-check", get_probe, get_or_head, "GET, HEAD" },

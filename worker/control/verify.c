@@ -6,12 +6,30 @@
 #include "common/enc.h"
 #include "common/json_read.h"
 #include "common/log.h"
+#include "common/siphash.h"
 #include "worker/control/derp_int.h"
 
 #define BODY_MAX	4096
 #define OPEN_MAX	256		/* questions under way */
-#define BURST		256		/* questions, then */
+#define BURST		256		/* questions of a source, then */
 #define EACH_US		(20 * US_PER_MS)	/* one more each */
+#define FROM_MAX	64		/* CFG_CONF_WORKER's bound */
+#define SETS		1024		/* of sources that asked of late */
+#define WAYS		4
+
+/* Of one source: when its bucket is full again. */
+struct asker {
+	uint8_t		 source[IP_SOURCE];
+	uint64_t	 full_at;
+};
+
+struct askers {
+	struct prefix	 from[FROM_MAX];	/* who may ask; n 0: all */
+	size_t		 nfrom;
+	uint8_t		 seed[SIPHASH_KEY];
+	struct asker	(*of)[WAYS];	/* SETS of them; NULL: nobody asked */
+	struct asker	 others;	/* whom there is no room for */
+};
 
 /* Reads the question; NULL, or what is wrong with it. */
 static const char *
@@ -30,20 +48,91 @@ parse(struct slice body, uint8_t key[KEY_LEN])
 	return why;
 }
 
+static struct askers *
+askers(struct control *c)
+{
+	if (c->askers == NULL) {
+		c->askers = xcalloc(1, sizeof(*c->askers));
+		env_random(c->env, c->askers->seed, sizeof(c->askers->seed));
+	}
+	return c->askers;
+}
+
+void
+verify_conf(struct control *c, struct msg_list it)
+{
+	struct askers *a = askers(c);
+	struct r_route r;
+
+	a->nfrom = 0;
+	while (a->nfrom < FROM_MAX && msg_list_next(&it, MR_ROUTE, &r))
+		a->from[a->nfrom++] = r.v;
+}
+
+void
+verify_end(struct control *c)
+{
+	struct verify *v;
+
+	while ((v = TAILQ_FIRST(&c->verifies)) != NULL) {
+		TAILQ_REMOVE(&c->verifies, v, entry);
+		free(v);
+	}
+	if (c->askers != NULL)
+		free(c->askers->of);
+	free(c->askers);
+	c->askers = NULL;
+}
+
+/* The one of this source; one whose bucket is full is like a new one. */
+static struct asker *
+asker_of(struct askers *a, const struct ip *ip, uint64_t now)
+{
+	struct asker *set, *spare = NULL;
+	uint8_t source[IP_SOURCE];
+	size_t i;
+
+	if (a->of == NULL)
+		a->of = xcalloc(SETS, sizeof(a->of[0]));
+	ip_source(source, ip);
+	set = a->of[siphash(a->seed, source, sizeof(source)) % SETS];
+	for (i = 0; i < WAYS; i++) {
+		if (memcmp(set[i].source, source, sizeof(source)) == 0)
+			return &set[i];
+		if (set[i].full_at <= now)
+			spare = &set[i];
+	}
+	if (spare == NULL)
+		return &a->others;
+	memcpy(spare->source, source, sizeof(source));
+	return spare;
+}
+
 /* derp.md S13: it tells strangers whether a key is ours. */
 static bool
-within_rate(struct control *c)
+within_rate(struct control *c, const struct ip *ip)
 {
 	uint64_t now = env_now(c->env);
-	uint64_t full = (uint64_t)BURST * EACH_US;
+	struct asker *k = asker_of(c->askers, ip, now);
 
-	/* How far the bucket is from full, as the time that fills it. */
-	if (c->verify_until < now)
-		c->verify_until = now;
-	if (c->verify_until + EACH_US > now + full)
+	if (k->full_at < now)
+		k->full_at = now;
+	if (k->full_at + EACH_US > now + BURST * EACH_US)
 		return false;
-	c->verify_until += EACH_US;
+	k->full_at += EACH_US;
 	return true;
+}
+
+/* Named in the configuration: it asks as much as it wants. */
+static bool
+is_named(const struct askers *a, const struct ip *ip)
+{
+	size_t i;
+
+	for (i = 0; i < a->nfrom; i++)
+		if (prefix_has(&a->from[i], ip))
+			return true;
+	return false;
 }
 
 static void
@@ -59,11 +148,17 @@ refuse(struct req *r)
 void
 post_verify(struct control *c, struct req *r)
 {
+	const struct ip *from = &req_peer(r)->addr;
+	bool named = is_named(askers(c), from);
 	const char *why;
 	struct verify *v;
 	struct msg m;
 
-	if (!within_rate(c)) {
+	if (c->askers->nfrom != 0 && !named) {
+		reply_text(r, 403, "not from there");
+		return;
+	}
+	if (!named && !net_is_exempt(c->net, from) && !within_rate(c, from)) {
 		refuse(r);
 		return;
 	}

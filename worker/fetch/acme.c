@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "common/buf.h"
 #include "common/compat/compat.h"
@@ -438,15 +437,16 @@ next_authz(struct acme_run *a)
 		begin_polls(a, S_POLL_ORDER, a->order_url, NULL);
 }
 
-static bool
-is_ours(const struct acme_run *a, const char *name)
+/* The name as we were given it, which is how dbd knows it; NULL: not ours. */
+static const char *
+ours(const struct acme_run *a, const char *name)
 {
 	size_t i;
 
 	for (i = 0; i < a->nnames; i++)
-		if (strcasecmp(a->names[i], name) == 0)
-			return true;
-	return false;
+		if (text_name_eq(slice_str(a->names[i]), slice_str(name)))
+			return a->names[i];
+	return NULL;
 }
 
 static void
@@ -460,12 +460,13 @@ authz_failed(struct acme_run *a, const struct authz *z)
 static void
 took_authz(struct acme_run *a, const struct answer *ans)
 {
+	const char *name;
 	struct authz z;
 
 	if (!good_type(a, ans, "application/json") ||
 	    !good_object(a, obj_authz(&z, ans->body, a->kind)))
 		return;
-	if (!is_ours(a, z.name) || z.wildcard)
+	if ((name = ours(a, z.name)) == NULL || z.wildcard)
 		fail(a, 0, "authorization of %s: nobody asked for it",
 		    z.name);
 	else if (z.status == OBJ_VALID) {
@@ -478,6 +479,7 @@ took_authz(struct acme_run *a, const struct answer *ans)
 		    a->kind);
 	else {
 		a->authz = z;
+		(void)strlcpy(a->authz.name, name, sizeof(a->authz.name));
 		a->up = true;
 		a->step = S_TRIGGER;
 		a->phase = P_UP;
@@ -653,7 +655,7 @@ take_names(struct acme_run *a, struct msg_list names)
 			return;
 		dst = a->names[a->nnames++];
 		if (!slice_copy(dst, sizeof(a->names[0]), name.v) ||
-		    !dns_name_ok(name.v))
+		    !text_name_ok(name.v))
 			(void)strlcpy(a->bad, "one of the names is not one "
 			    "for a certificate", sizeof(a->bad));
 	}

@@ -220,7 +220,7 @@ read_authz(struct authz *a, const struct jval *v, const char *kind)
 	if (!get_status(&a->status, v))
 		return "no good status";
 	if (!get_str(a->name, sizeof(a->name), jval_get(v, "identifier"),
-	    "value") || !dns_name_ok(slice_str(a->name)))
+	    "value") || !text_name_ok(slice_str(a->name)))
 		return "no good identifier";
 	(void)jval_bool(jval_get(v, "wildcard"), &a->wildcard);
 	if (!jval_is_arr(all))

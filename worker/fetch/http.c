@@ -26,7 +26,6 @@
 #define HEADERS_MAX	(32 * 1024)	/* octets of an answer's header */
 #define CONNECT_MS	10000L
 #define WHY_MAX		512
-#define ALLOW_MAX	64
 
 struct job {
 	LIST_ENTRY(job)		 entry;
@@ -499,7 +498,7 @@ on_name(void *tag, const struct ip *ip, size_t n, const char *why)
 		timer_in(&j->soon, 0);
 }
 
-/* An address instead of a look-up; false if the family is not wanted. */
+/* An address instead of a look-up; false if it is none of this family. */
 static bool
 take_fixed(const char *text, unsigned int family, struct ip *ip, size_t *n)
 {

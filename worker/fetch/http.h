@@ -13,6 +13,8 @@
 #include "common/ip.h"
 #include "worker/fetch/ask.h"
 
+#define ALLOW_MAX	64	/* prefixes that http_conf() takes */
+
 struct http;
 
 /*

@@ -18,7 +18,6 @@
 #include "worker/fetch/http.h"
 #include "worker/fetch/out.h"
 
-#define ALLOW_MAX	64
 #define FILE_MAX	(4 * 1024 * 1024)
 
 /* A configuration: what master says and the files as they were then. */
@@ -38,6 +37,9 @@ struct fetch {
 	struct link	*link;
 	char		 dir[256];
 	struct conf	 staged;
+	bool		 ready;		/* one is in force */
+	bool		 waits;		/* a link, until then: */
+	struct msg	 link_msg;
 };
 
 /* Reads a file of our folder; false with errno if it cannot be read. */
@@ -111,19 +113,44 @@ out_on_down(struct link *l, enum link_why why, void *arg)
 }
 
 static void
-take_link(struct fetch *f, const struct msg *m)
+open_link(struct fetch *f, const struct msg *m)
 {
 	struct link_conf conf = { .on_msg = out_on_msg,
 	    .on_down = out_on_down, .arg = f };
 	struct link *old = f->link;
 
-	if (m->u.cfg_link.link != LINK_OUT || m->u.cfg_link.role != ROLE_DBD)
-		fatalx("a link that is not ours link=%u role=%u",
-		    m->u.cfg_link.link, m->u.cfg_link.role);
 	f->link = child_link(f->child, m, &conf);
 	link_set_state(f->link, MSG_RUN);
 	fetch_out_link(f->out, f->link);
 	link_free(old);
+}
+
+/* dbd may ask at once, and without a configuration nobody can be asked. */
+static void
+take_link(struct fetch *f, const struct msg *m)
+{
+	if (m->u.cfg_link.link != LINK_OUT || m->u.cfg_link.role != ROLE_DBD)
+		fatalx("a link that is not ours link=%u role=%u",
+		    m->u.cfg_link.link, m->u.cfg_link.role);
+	if (f->ready) {
+		open_link(f, m);
+		return;
+	}
+	if (f->waits)
+		(void)close(f->link_msg.fd);
+	f->link_msg = *m;
+	f->waits = true;
+}
+
+/* The first one: there is none that it would take the place of. */
+static void
+first_conf(struct fetch *f)
+{
+	put_conf(f);
+	f->ready = true;
+	if (f->waits)
+		open_link(f, &f->link_msg);
+	f->waits = false;
 }
 
 /* Master. */
@@ -185,10 +212,13 @@ on_stage(struct child *c, uint32_t epoch, char *why, size_t whylen, void *arg)
 		    strerror(errno));
 		return false;
 	}
-	if (http_check_ca(buf_slice_of(&s->ca)) > 0)
-		return true;
-	(void)snprintf(why, whylen, "CA certificates: there are none");
-	return false;
+	if (http_check_ca(buf_slice_of(&s->ca)) == 0) {
+		(void)snprintf(why, whylen, "CA certificates: there are none");
+		return false;
+	}
+	if (!f->ready)
+		first_conf(f);
+	return true;
 }
 
 static void
@@ -212,7 +242,7 @@ on_discard(struct child *c, uint32_t epoch, void *arg)
 static void
 on_start(struct child *c, void *arg)
 {
-	put_conf(arg);
+	(void)arg;
 	child_title(c, "out");
 }
 

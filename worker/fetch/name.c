@@ -21,13 +21,11 @@
 /* A socket of c-ares. */
 struct sock {
 	LIST_ENTRY(sock)	 entry;
-	struct name		*name;
 	struct ev_fd		*ev_fd;
 	int			 fd;
 };
 
 struct look {
-	struct name		*name;
 	name_done		 done;		/* NULL: stopped */
 	void			*tag;
 	struct timer		 soon;		/* the answer is known */
@@ -113,7 +111,6 @@ on_state(void *arg, ares_socket_t fd, int readable, int writable)
 			break;
 	if (s == NULL && want != 0) {
 		s = xcalloc(1, sizeof(*s));
-		s->name = nm;
 		s->fd = fd;
 		s->ev_fd = ev_fd_add(nm->ev, fd, want, on_fd, nm);
 		LIST_INSERT_HEAD(&nm->socks, s, entry);
@@ -251,7 +248,6 @@ name_find(struct name *nm, const char *host, name_done done, void *tag)
 	struct look *l;
 
 	l = xcalloc(1, sizeof(*l));
-	l->name = nm;
 	l->done = done;
 	l->tag = tag;
 	timer_init(&l->soon, ev_env(nm->ev), on_soon, l);

@@ -20,7 +20,7 @@
 /* A document or a probe. */
 struct job {
 	LIST_ENTRY(job)		 entry;
-	struct fetch_out		*out;
+	struct fetch_out	*out;
 	uint32_t		 id;
 	void			*ask;
 };

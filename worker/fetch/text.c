@@ -1,8 +1,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/compat/compat.h"
+#include "common/ip.h"
 #include "worker/fetch/ask.h"
 #include "worker/fetch/text.h"
 
@@ -58,6 +60,24 @@ text_b64url_ok(struct slice s)
 			return false;
 	}
 	return s.n > 0;
+}
+
+bool
+text_name_ok(struct slice s)
+{
+	struct ip ip;
+
+	return dns_name_ok(s) || ip_parse(&ip, s);
+}
+
+bool
+text_name_eq(struct slice a, struct slice b)
+{
+	struct ip x, y;
+
+	if (ip_parse(&x, a))
+		return ip_parse(&y, b) && ip_eq(&x, &y);
+	return a.n == b.n && strncasecmp(a.p, b.p, a.n) == 0;
 }
 
 /* IMF-fixdate, the one form that RFC 9110 lets senders use. */

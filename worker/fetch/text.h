@@ -19,6 +19,10 @@ void	text_clean(char *dst, size_t n, struct slice);
 bool	text_url_ok(struct slice);
 /* One or more of the base64url alphabet (RFC 4648 5), no padding. */
 bool	text_b64url_ok(struct slice);
+/* A host's name or an address: what a certificate may be for. */
+bool	text_name_ok(struct slice);
+/* Both are the same such name, an address however it is written. */
+bool	text_name_eq(struct slice, struct slice);
 /*
  * Seconds that a Retry-After (RFC 9110 10.2.3) tells to wait: a number or a
  * date, which is compared with now (Unix seconds).  At most 30 days; 0 if it

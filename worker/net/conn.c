@@ -8,7 +8,6 @@
 #include "common/secret.h"
 #include "worker/net/layers_int.h"
 
-#define OUTPUT_MIN	1024	/* room without which nothing is begun */
 
 static void
 on_timer(void *arg)
@@ -30,6 +29,7 @@ on_timer(void *arg)
 	case CONN_CONFIRM:
 		conn_fail(c, &net->count.late, "handshake took too long");
 		break;
+	case CONN_H2:
 	case CONN_OPEN:
 		h2_tick(c);
 		break;
@@ -103,6 +103,24 @@ conn_due(struct conn *c, uint64_t at)
 {
 	if (!timer_pending(&c->timer) || c->timer.at > at)
 		timer_at(&c->timer, at);
+}
+
+bool
+conn_is_h2(const struct conn *c)
+{
+	return c->state == CONN_OPEN || c->state == CONN_H2;
+}
+
+void
+conn_speak_h2(struct conn *c)
+{
+	struct buf none = { 0 };
+
+	http1_free(c);
+	c->state = CONN_H2;
+	h2_new(c, &none);
+	h2_start(c);
+	conn_kick(c);
 }
 
 /* Lets go of all layers; its requests will hear of it. */
@@ -303,6 +321,10 @@ eat(struct conn *c, const uint8_t *p, size_t n)
 	switch (c->state) {
 	case CONN_HTTP:
 		return http1_input(c, p, n);
+	case CONN_H2:
+		if (h2_input(c, p, n) == -1)
+			conn_fail(c, &c->net->count.h2_bad, "http/2 broken");
+		break;
 	case CONN_READY:
 	case CONN_OPEN:
 		if (c->ws != NULL)
@@ -408,7 +430,7 @@ plain_wants_input(const struct conn *c)
 		return false;
 	if (c->state == CONN_PIPE)
 		return pipe_wants_input(c);
-	return c->state != CONN_OPEN || h2_wants_input(c);
+	return !conn_is_h2(c) || h2_wants_input(c);
 }
 
 /* Output. */
@@ -433,7 +455,20 @@ put_out(struct conn *c, uint8_t *dst, size_t max)
 	return n;
 }
 
-/* What HTTP/2 has to say, in records that fit into max octets. */
+/* What HTTP/2 has to say, up to max octets. */
+static size_t
+put_h2(struct conn *c, uint8_t *dst, size_t max)
+{
+	long n;
+
+	if ((n = h2_output(c, dst, max)) == -1) {
+		conn_fail(c, &c->net->count.h2_bad, "http/2 output failed");
+		return 0;
+	}
+	return (size_t)n;
+}
+
+/* The same in Noise, in records that fit into max octets. */
 static size_t
 put_records(struct conn *c, uint8_t *dst, size_t max)
 {
@@ -441,17 +476,13 @@ put_records(struct conn *c, uint8_t *dst, size_t max)
 	size_t extra = c->ws == NULL ? 0 : WS_HEAD_MAX;
 	size_t room, part, len, at = 0;
 	const uint8_t *p = net->stage;
-	long n;
+	size_t n;
 
 	room = record_room(max, extra);
 	if (room > STAGE)
 		room = STAGE;
-	if ((n = h2_output(c, net->stage, room)) == -1) {
-		conn_fail(c, &net->count.h2_bad, "http/2 output failed");
-		return 0;
-	}
-	for (; n != 0; n -= (long)part, p += part) {
-		part = record_cut((size_t)n);
+	for (n = put_h2(c, net->stage, room); n != 0; n -= part, p += part) {
+		part = record_cut(n);
 		if (c->ws != NULL)
 			at += ws_head(dst + at, WS_OP_BINARY,
 			    part + NOISE_HEAD + NOISE_TAG);
@@ -481,18 +512,20 @@ plain_output(struct conn *c, uint8_t *dst, size_t max)
 	if (c->state == CONN_PIPE)
 		pipe_go_on(c);
 	n = put_out(c, dst, max);
-	if (c->out.n == 0 && max - n >= OUTPUT_MIN) {
+	if (c->out.n == 0 && max - n >= PLAIN_OUTPUT_MIN) {
 		if (c->state == CONN_HTTP) {
 			n += http1_output(c, dst + n, max - n);
 			if (c->state == CONN_HTTP && !http1_is_busy(c))
 				conn_process(c);
 		} else if (c->state == CONN_PIPE)
 			n += pipe_output(c, dst + n, max - n);
+		else if (c->state == CONN_H2)
+			n += put_h2(c, dst + n, max - n);
 		else if (has_session(c))
 			n += put_records(c, dst + n, max - n);
 	}
 	net_settle(net);
-	if (c->state == CONN_OPEN && h2_is_over(c)) {
+	if (conn_is_h2(c) && h2_is_over(c)) {
 		conn_finish(c, false);
 		net_settle(net);
 	}
@@ -508,7 +541,7 @@ plain_wants_output(const struct conn *c)
 		return http1_wants_output(c);
 	if (c->state == CONN_PIPE)
 		return pipe_wants_output(c);
-	return has_session(c) && h2_wants_output(c);
+	return (c->state == CONN_H2 || has_session(c)) && h2_wants_output(c);
 }
 
 bool

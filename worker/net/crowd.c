@@ -12,14 +12,13 @@
 
 struct crowd {
 	LIST_ENTRY(crowd)	 entry;
-	uint64_t		 name;		/* address, or half of it */
-	uint8_t			 family;
+	uint8_t			 source[IP_SOURCE];
 	uint32_t		 n;
 };
 LIST_HEAD(crowd_list, crowd);
 
 struct crowds {
-	uint64_t		 key[2];
+	uint8_t			 key[CROWD_KEY];
 	struct crowd_list	 bucket[BUCKETS];
 };
 
@@ -42,40 +41,23 @@ crowds_free(struct crowds *s)
 	free(s);
 }
 
-static uint64_t
-mix(uint64_t v)
-{
-	v ^= v >> 30;
-	v *= 0xbf58476d1ce4e5b9ULL;
-	v ^= v >> 27;
-	v *= 0x94d049bb133111ebULL;
-	return v ^ v >> 31;
-}
-
-static struct crowd_list *
-bucket(struct crowds *s, uint64_t name)
-{
-	return &s->bucket[mix(mix(name ^ s->key[0]) + s->key[1]) % BUCKETS];
-}
-
 struct crowd *
 crowd_take(struct crowds *s, const struct ip *ip, uint32_t max)
 {
+	uint8_t source[IP_SOURCE];
 	struct crowd_list *list;
 	struct crowd *src;
-	uint64_t name = 0;
 
-	memcpy(&name, ip->b, ip->family == 4 ? 4 : sizeof(name));
-	list = bucket(s, name);
+	ip_source(source, ip);
+	list = &s->bucket[siphash(s->key, source, sizeof(source)) % BUCKETS];
 	LIST_FOREACH(src, list, entry)
-		if (src->name == name && src->family == ip->family)
+		if (memcmp(src->source, source, sizeof(source)) == 0)
 			break;
 	if (src == NULL) {
 		if (max == 0)
 			return NULL;
 		src = xcalloc(1, sizeof(*src));
-		src->name = name;
-		src->family = ip->family;
+		memcpy(src->source, source, sizeof(source));
 		LIST_INSERT_HEAD(list, src, entry);
 	}
 	if (src->n >= max)

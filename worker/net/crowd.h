@@ -9,8 +9,9 @@
 #include <stdint.h>
 
 #include "common/ip.h"
+#include "common/siphash.h"
 
-#define CROWD_KEY	16
+#define CROWD_KEY	SIPHASH_KEY
 
 struct crowds;
 struct crowd;		/* one of them; lives while it is counted */

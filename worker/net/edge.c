@@ -11,7 +11,6 @@
 
 #define META_US		(14 * 24 * 3600 * US_PER_S)
 #define CROWDED		"too many connections from there"
-#define PLAIN_MIN	1024	/* plain_output() needs it */
 #define HANDSHAKE	0x16	/* a TLS stream's first octet */
 #define CLIENT_HELLO	1
 #define HELLO_MAX	16384	/* octets of a ClientHello, */
@@ -45,13 +44,14 @@ net_proxies(struct net *net, const struct prefix *p, size_t n)
 }
 
 void
-edge_forwarded(struct conn *c, const struct req *r)
+edge_forwarded(const struct conn *c, const struct req *r,
+    struct ipport *peer)
 {
 	const struct net_edge *e = &c->net->edge;
 	struct slice s;
 	struct ip ip;
 
-	c->peer = c->edge.real;
+	*peer = c->edge.real;
 	/* It spoke for itself: whoever is named then made it up. */
 	if (c->edge.unnamed)
 		return;
@@ -60,8 +60,8 @@ edge_forwarded(struct conn *c, const struct req *r)
 	s = req_header_last(r, "x-forwarded-for");
 	if (!forwarded_parse(&ip, s, e->proxies, e->nproxies))
 		return;
-	c->peer.addr = ip;
-	c->peer.port = 0;
+	peer->addr = ip;
+	peer->port = 0;
 }
 
 /* From where there are too many. */
@@ -72,22 +72,17 @@ net_per_source(struct net *net, uint32_t max)
 	uint8_t key[CROWD_KEY];
 
 	net->edge.per_source = max;
-	if (net->edge.sources != NULL)
+	if (max == 0 || net->edge.sources != NULL)
 		return;
 	env_random(net->env, key, sizeof(key));
 	net->edge.sources = crowds_new(key);
 	wipe(key, sizeof(key));
 }
 
-static bool
-is_exempt(const struct net *net, const struct ip *ip)
+bool
+net_is_exempt(const struct net *net, const struct ip *ip)
 {
-	static const uint8_t one[16] = { [15] = 1 };
-
-	if (ip->family == 4 ? ip->b[0] == 127 :
-	    memcmp(ip->b, one, sizeof(one)) == 0)
-		return true;
-	return is_proxy(net, ip);
+	return (ip_is_private(ip) && !ip_is_tailnet(ip)) || is_proxy(net, ip);
 }
 
 /* It is known whom it is from; false: there are enough. */
@@ -96,7 +91,7 @@ count_source(struct conn *c)
 {
 	struct net_edge *e = &c->net->edge;
 
-	if (e->per_source == 0 || is_exempt(c->net, &c->edge.real.addr))
+	if (e->per_source == 0 || net_is_exempt(c->net, &c->edge.real.addr))
 		return true;
 	c->edge.source = crowd_take(e->sources, &c->edge.real.addr,
 	    e->per_source);
@@ -187,10 +182,15 @@ meta(struct net *net)
 	struct net_edge *e = &net->edge;
 	uint8_t seed[32];
 
-	if (!e->has_meta || e->tls == NULL)
+	timer_stop(&e->meta_timer);
+	if (e->tls == NULL)
 		return;
+	if (!e->has_meta || e->meta_host[0] == '\0') {
+		tls_meta_none(e->tls);
+		return;
+	}
 	env_random(net->env, seed, sizeof(seed));
-	tls_meta(e->tls, e->meta, seed, env_wall(net->env));
+	tls_meta(e->tls, e->meta, e->meta_host, seed, env_wall(net->env));
 	wipe(seed, sizeof(seed));
 	timer_in(&e->meta_timer, META_US);
 }
@@ -243,8 +243,20 @@ net_tls_is_ready(const struct net *net)
 void
 net_tls_meta(struct net *net, const uint8_t key[TLS_DERP_KEY])
 {
-	memcpy(net->edge.meta, key, TLS_DERP_KEY);
-	net->edge.has_meta = true;
+	net->edge.has_meta = key != NULL;
+	if (key != NULL)
+		memcpy(net->edge.meta, key, TLS_DERP_KEY);
+	meta(net);
+}
+
+void
+net_tls_meta_host(struct net *net, struct slice host)
+{
+	if (slice_eqs(host, net->edge.meta_host))
+		return;
+	if (!slice_copy(net->edge.meta_host, sizeof(net->edge.meta_host),
+	    host))
+		net->edge.meta_host[0] = '\0';
 	meta(net);
 }
 
@@ -331,7 +343,7 @@ edge_leave(struct conn *c, bool failed)
 {
 	stand_no_more(c);
 	drop_handshake(c);
-	buf_free(&c->edge.raw);
+	buf_wipe(&c->edge.raw);
 	if (failed) {
 		buf_free(&c->edge.out);
 		c->edge.out_at = 0;
@@ -399,12 +411,17 @@ static void
 established(struct conn *c, struct tls_secrets *s)
 {
 	struct net_edge *e = &c->net->edge;
+	bool h2 = tls_hs_is_h2(c->edge.hs);
 
 	e->count.tls_done++;
 	c->edge.rec = tlsrec_new(e->records, s);
 	wipe(s, sizeof(*s));
 	drop_handshake(c);
 	c->edge.phase = EDGE_TLS;
+	if (h2) {
+		e->count.tls_h2++;
+		conn_speak_h2(c);
+	}
 }
 
 /* Whom the least was done for: the oldest of those without an answer. */
@@ -564,7 +581,7 @@ eat_record(struct conn *c, const uint8_t *p, size_t n)
 	const uint8_t *plain;
 	size_t len, nplain, had = c->edge.out.n;
 	uint32_t updates = tlsrec_updates(c->edge.rec);
-	bool http;
+	bool clear;
 
 	if (c->eof)
 		return n;
@@ -581,9 +598,9 @@ eat_record(struct conn *c, const uint8_t *p, size_t n)
 	case TLSREC_E_NOTHING:
 		break;
 	case TLSREC_E_DATA:
-		http = c->state == CONN_HTTP;
+		clear = c->state == CONN_HTTP || c->state == CONN_H2;
 		plain_input(c, plain, nplain);
-		if (http)	/* a secret may be in it */
+		if (clear)	/* a secret may be in it */
 			tlsrec_wipe(e->records, nplain);
 		break;
 	case TLSREC_E_CLOSE:
@@ -767,7 +784,7 @@ conn_output(struct conn *c, uint8_t *dst, size_t max)
 
 	n = put_out(c, dst, max);
 	if (c->edge.out.n == 0 && !c->edge.ended &&
-	    max - n >= PLAIN_MIN + TLSREC_COST) {
+	    max - n >= PLAIN_OUTPUT_MIN + TLSREC_COST) {
 		if (c->edge.phase == EDGE_TLS) {
 			n += seal(c, dst + n, max - n);
 			n += put_out(c, dst + n, max - n);
@@ -798,6 +815,18 @@ bool
 conn_is_done(const struct conn *c)
 {
 	return plain_is_done(c) && c->edge.out.n == 0 && !owes_close(c);
+}
+
+void
+net_hsts(struct net *net, bool on)
+{
+	net->edge.hsts = on;
+}
+
+bool
+edge_hsts(const struct conn *c)
+{
+	return c->net->edge.hsts && c->edge.phase == EDGE_TLS;
 }
 
 bool

@@ -9,7 +9,11 @@
 #include "worker/net/edge.h"
 #include "worker/net/crowd.h"
 #include "worker/net/tlsrec.h"
+#include "worker/net/ws.h"
 
+#define EDGE_HSTS	"max-age=31536000"	/* a year (RFC 6797 6.1) */
+/* Room without which plain_output() begins nothing: see pipe.h. */
+#define PLAIN_OUTPUT_MIN (1024 + WS_HEAD_MAX)
 #define EDGE_HALF_OPEN	1024	/* handshakes that wait for their clients */
 
 struct conn;
@@ -58,8 +62,10 @@ struct net_edge {
 	uint64_t		 spent;		/* on answers in this one */
 	struct crowds		*sources;
 	uint32_t		 per_source;	/* 0: any number */
+	bool			 hsts;
 	bool			 has_meta;
 	uint8_t			 meta[TLS_DERP_KEY];
+	char			 meta_host[TLS_HOST];
 	struct timer		 meta_timer;
 	struct edge_counters	 count;
 };
@@ -75,8 +81,11 @@ void		 edge_leave(struct conn *, bool failed);
 void		 edge_free(struct conn *);
 /* It has not come to HTTP yet. */
 bool		 edge_is_early(const struct conn *);
-/* A whole request: whom it is from. */
-void		 edge_forwarded(struct conn *, const struct req *);
+/* A whole request outside Noise: whom it is from. */
+void		 edge_forwarded(const struct conn *, const struct req *,
+		    struct ipport *);
+/* Answers outside Noise are to have Strict-Transport-Security: EDGE_HSTS. */
+bool		 edge_hsts(const struct conn *);
 
 /* conn.c: the same as conn_input() and so on, without TLS. */
 
@@ -85,7 +94,7 @@ void		 plain_eof(struct conn *, bool clean);
 
 void		 plain_input(struct conn *, const void *, size_t);
 bool		 plain_wants_input(const struct conn *);
-/* max is at least 1,024. */
+/* max is at least PLAIN_OUTPUT_MIN. */
 size_t		 plain_output(struct conn *, uint8_t *dst, size_t max);
 bool		 plain_wants_output(const struct conn *);
 bool		 plain_is_done(const struct conn *);

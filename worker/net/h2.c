@@ -20,7 +20,7 @@
 #define FRAME_HEAD	9
 #define FRAME_MIN	512	/* room that is worth asking for a frame */
 #define DATA_WORTH	1024	/* smaller pieces wait for more room */
-#define NV_MAX		6
+#define NV_MAX		8
 #define GOODBYE_US	(300 * US_PER_MS)	/* between the two GOAWAYs */
 
 /* The library's own buffer for a frame: see alloc() below. */
@@ -115,6 +115,28 @@ h2_realloc(void *p, size_t n, void *arg)
 	return to;
 }
 
+/*
+ * Time.  Whoever is known by a session has its own; all others have what they
+ * have with HTTP/1.1.
+ */
+
+static uint64_t
+idle_us(const struct conn *c)
+{
+	const struct net_conf *conf = &c->net->conf;
+
+	return (c->confirmed ? conf->idle_s : conf->handshake_s) * US_PER_S;
+}
+
+/* For all of a request. */
+static uint64_t
+ask_us(const struct conn *c)
+{
+	const struct net_conf *conf = &c->net->conf;
+
+	return (c->confirmed ? conf->stall_s : conf->handshake_s) * US_PER_S;
+}
+
 /* What a client asks. */
 
 void
@@ -124,7 +146,7 @@ h2_last_req(struct conn *c)
 
 	h->still = false;
 	h->idle_since = env_now(c->net->env);
-	conn_due(c, h->idle_since + c->net->conf.idle_s * US_PER_S);
+	conn_due(c, h->idle_since + idle_us(c));
 	if (h->goodbye == FINAL)
 		conn_kick(c);
 }
@@ -153,7 +175,8 @@ on_header(nghttp2_session *ng, const nghttp2_frame *f, const uint8_t *name,
 	if (r == NULL || r->ended || f->headers.cat != NGHTTP2_HCAT_REQUEST)
 		return 0;	/* trailers mean nothing to us */
 	before = r->fields.n;
-	if (before + nname + nvalue + 8 > h->conn->net->conf.header_max ||
+	if (r->nfields == REQ_FIELDS_MAX ||
+	    before + nname + nvalue + 8 > h->conn->net->conf.header_max ||
 	    room_is_spent(h->conn, nname + nvalue + 8)) {
 		h->conn->net->count.head_large++;
 		conn_log(h->conn, "http/2", "request header too large");
@@ -219,10 +242,11 @@ asked(struct h2 *h, struct req *r, const nghttp2_frame *f)
 	}
 	if ((f->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) {
 		/* The rest must come in time. */
-		conn_due(h->conn, h->now +
-		    h->conn->net->conf.stall_s * US_PER_S);
+		conn_due(h->conn, h->now + ask_us(h->conn));
 		return;
 	}
+	if (req_session(r) == NULL)
+		edge_forwarded(h->conn, r, &r->peer);
 	room_whole(r);
 	if (!r->ended && !r->aborted)
 		req_event(r, REQ_E_ASK);
@@ -443,6 +467,19 @@ nv_set(nghttp2_nv *nv, const char *name, const char *value)
 	nv->flags = NGHTTP2_NV_FLAG_NONE;
 }
 
+/* Of answers outside Noise; how many.  date is used until they are sent. */
+static size_t
+nv_outside(const struct req *r, nghttp2_nv *nv, char date[REQ_DATE])
+{
+	size_t n = 0;
+
+	if (req_date(r, date))
+		nv_set(&nv[n++], "date", date);
+	if (edge_hsts(r->conn))
+		nv_set(&nv[n++], "strict-transport-security", EDGE_HSTS);
+	return n;
+}
+
 void
 h2_respond(struct req *r, const struct req_head *head, bool whole,
     size_t length)
@@ -451,12 +488,14 @@ h2_respond(struct req *r, const struct req_head *head, bool whole,
 	    on_read };
 	struct h2 *h = r->conn->h2;
 	nghttp2_nv nv[NV_MAX];
-	char status[16], size[24], after[16];
+	char status[16], size[24], after[16], date[REQ_DATE];
 	bool none = whole && r->queue.octets == 0;
 	size_t n = 0;
 
 	(void)snprintf(status, sizeof(status), "%u", head->status);
 	nv_set(&nv[n++], ":status", status);
+	if (req_session(r) == NULL)
+		n += nv_outside(r, &nv[n], date);
 	if (head->type != NULL)
 		nv_set(&nv[n++], "content-type", head->type);
 	if (whole && head->status != 204 && head->status != 304) {
@@ -648,7 +687,7 @@ h2_start(struct conn *c)
 	uint64_t now = env_now(c->net->env);
 
 	c->h2->idle_since = now;
-	timer_at(&c->timer, now + c->net->conf.idle_s * US_PER_S);
+	timer_at(&c->timer, now + idle_us(c));
 	if (c->net->ending)
 		h2_shutdown(c);
 }
@@ -715,14 +754,15 @@ static uint64_t
 check_request(struct req *r, uint64_t now)
 {
 	uint64_t stall_us = r->conn->net->conf.stall_s * US_PER_S;
+	uint64_t may_us = r->complete || r->ended ? stall_us : ask_us(r->conn);
 
 	if (r->complete && r->queue.octets == 0 && !r->aborted)
 		return ENV_NEVER;
 	/* We do not read what it sends. */
 	if (!r->complete && !r->ended && r->conn->room != ROOM_FREE)
 		return now + stall_us;
-	if (now < r->progress + stall_us)
-		return r->progress + stall_us;
+	if (now < r->progress + may_us)
+		return r->progress + may_us;
 	if (r->aborted)
 		return 0;
 	stall(r, now);
@@ -748,7 +788,7 @@ check_idle(struct conn *c, uint64_t now)
 	struct h2 *h = c->h2;
 	uint64_t due;
 
-	due = h->idle_since + c->net->conf.idle_s * US_PER_S;
+	due = h->idle_since + idle_us(c);
 	if (now < due)
 		return due;
 	c->net->count.idle++;

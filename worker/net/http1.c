@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #include <llhttp.h>
 
@@ -73,6 +72,8 @@ on_value_end(llhttp_t *p)
 	struct http1 *h = of(p);
 	struct slice name = buf_slice_of(&h->name);
 
+	if (h->req->nfields == REQ_FIELDS_MAX)
+		return refuse(h, 431, "too many header fields");
 	if (name.n == 4 && strncasecmp(name.p, "host", 4) == 0)
 		h->hosts++;
 	req_field(h->req, h->name.p, h->name.n, h->value.p, h->value.n);
@@ -227,7 +228,8 @@ hand_over(struct conn *c)
 	struct req *r = h->req;
 
 	h->busy = true;
-	edge_forwarded(c, r);
+	edge_forwarded(c, r, &r->peer);
+	c->peer = r->peer;
 	room_whole(r);
 	if (slice_eqs(r->path, "/ts2021")) {
 		ts2021_upgrade(c, r, h->upgrade);	/* may free h */
@@ -302,18 +304,6 @@ reason(unsigned int status)
 	return "";
 }
 
-static void
-put_date(struct buf *b, struct env *env)
-{
-	time_t now = (time_t)env_wall(env);
-	char text[64];
-	struct tm tm;
-
-	if (gmtime_r(&now, &tm) != NULL && strftime(text, sizeof(text),
-	    "%a, %d %b %Y %H:%M:%S GMT", &tm) != 0)
-		buf_printf(b, "Date: %s\r\n", text);
-}
-
 void
 http1_respond(struct req *r, const struct req_head *head, bool whole,
     size_t length)
@@ -321,13 +311,17 @@ http1_respond(struct req *r, const struct req_head *head, bool whole,
 	struct conn *c = r->conn;
 	struct http1 *h = c->http;
 	struct buf *b = &c->out;
+	char date[REQ_DATE];
 
 	h->bodiless = head->status == 204 || head->status == 304;
 	if (!whole || c->net->ending)
 		h->keep = false;
 	buf_printf(b, "HTTP/1.1 %u %s\r\n", head->status,
 	    reason(head->status));
-	put_date(b, c->net->env);
+	if (req_date(r, date))
+		buf_printf(b, "Date: %s\r\n", date);
+	if (edge_hsts(c))
+		buf_str(b, "Strict-Transport-Security: " EDGE_HSTS "\r\n");
 	if (head->type != NULL)
 		buf_printf(b, "Content-Type: %s\r\n", head->type);
 	if (whole && !h->bodiless)

@@ -27,6 +27,11 @@ void		 req_detach(struct req *);
 /* A short text as the whole answer, for requests that control won't see. */
 void		 req_refuse(struct req *, unsigned int status,
 		    const char *text);
+/* Header fields of a request, at most: more are answered 431. */
+#define REQ_FIELDS_MAX	100
+/* The Date of an answer (RFC 9110 6.6.1); false: the clock has none. */
+#define REQ_DATE	64
+bool		 req_date(const struct req *, char text[REQ_DATE]);
 /* Calls what is due: ask, gone, drained.  Not from within such a call. */
 void		 net_settle(struct net *);
 
@@ -120,7 +125,7 @@ bool		 h2_wants_output(const struct conn *);
 bool		 h2_wants_input(const struct conn *);
 /* It said goodbye and nothing is left to do. */
 bool		 h2_is_over(const struct conn *);
-/* The session is confirmed: its idle time begins. */
+/* The session may be used: its idle time begins. */
 void		 h2_start(struct conn *);
 void		 h2_shutdown(struct conn *);
 void		 h2_tick(struct conn *);

@@ -176,6 +176,7 @@ net_shutdown(struct net *net)
 			else
 				(void)http1_close(c);
 			break;
+		case CONN_H2:
 		case CONN_OPEN:
 			h2_shutdown(c);
 			break;

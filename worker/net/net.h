@@ -33,7 +33,10 @@ struct session {
 };
 
 struct net_ops {
-	/* A complete plain HTTP request; answer now or later. */
+	/*
+	 * A complete request outside Noise, by HTTP/1.1 or over TLS by HTTP/2;
+	 * answer now or later.
+	 */
 	void	(*plain)(struct req *, void *arg);
 	/* A complete request over Noise; req_session() is not NULL. */
 	void	(*noise)(struct req *, void *arg);
@@ -153,9 +156,9 @@ struct slice	 req_header(const struct req *, const char *name);
  * streams that live long, once the question has been read.
  */
 void		 req_forget(struct req *);
-/* NULL for plain HTTP. */
+/* NULL outside Noise. */
 const struct session *req_session(const struct req *);
-/* HTTP/2 stream id; 0 for plain HTTP. */
+/* HTTP/2 stream id; 0 for HTTP/1.1. */
 uint32_t	 req_stream_id(const struct req *);
 /* As proxies of ours say it, if any (edge.h). */
 const struct ipport *req_peer(const struct req *);

@@ -25,6 +25,7 @@ struct pipe;		/* pipe.c: what took a connection over */
 
 enum conn_state {
 	CONN_HTTP,	/* HTTP/1.1 */
+	CONN_H2,	/* HTTP/2 outside Noise */
 	CONN_WAIT,	/* upgraded; keyd has not been asked */
 	CONN_ASKED,	/* KEY_NOISE_ACCEPT is open */
 	CONN_READY,	/* waits for the client's first record */
@@ -88,7 +89,8 @@ struct conn {
 	bool			 lingers;	/* DONE: it may read on */
 	bool			 eof;		/* the client sends no more */
 	bool			 forgotten;	/* by keyd, of itself */
-	struct h2		*h2;		/* from CONN_READY on */
+	bool			 confirmed;	/* session says who it is */
+	struct h2		*h2;		/* CONN_H2, CONN_READY on */
 	struct ws		*ws;		/* NULL: no WebSocket */
 	struct pipe		*pipe;		/* CONN_PIPE */
 	struct noise_key	 tx;
@@ -149,12 +151,14 @@ struct req {
 	bool			 blocked;	/* h2: waits for room */
 	TAILQ_ENTRY(req)	 entry;		/* conn->reqs */
 	TAILQ_ENTRY(req)	 stop;		/* h2->blocked */
+	unsigned int		 nfields;	/* without pseudo-headers */
 	size_t			 held;		/* octets that it costs */
 	struct buf		 fields;
 	struct buf		 body;		/* a secret may be in it */
 	struct slice		 method;
 	struct slice		 path;
 	struct slice		 query;
+	struct ipport		 peer;
 };
 
 /* conn.c */
@@ -178,6 +182,10 @@ void		 conn_fail(struct conn *, uint64_t *counter, const char *why);
 void		 conn_finish(struct conn *, bool linger);
 /* An event of c->ws other than data and more; it may end the connection. */
 void		 conn_ws_event(struct conn *, enum ws_event, uint16_t code);
+/* HTTP/2 is what it speaks from now on, from the client's preface on. */
+void		 conn_speak_h2(struct conn *);
+/* Requests come by HTTP/2 now, in Noise or outside. */
+bool		 conn_is_h2(const struct conn *);
 /* Deals with input that waited; then the caller settles. */
 void		 conn_process(struct conn *);
 

@@ -14,20 +14,6 @@ static const uint8_t magic1[] = "PROXY ";
 static const uint8_t magic2[] = { 0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a,
     0x51, 0x55, 0x49, 0x54, 0x0a };
 
-/* ::ffff:192.0.2.1 is 192.0.2.1, for limits and lists alike. */
-static void
-unmap(struct ip *ip)
-{
-	static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-	    0xff, 0xff };
-	struct ip v4 = { .family = 4 };
-
-	if (ip->family != 6 || memcmp(ip->b, mapped, sizeof(mapped)) != 0)
-		return;
-	memcpy(v4.b, ip->b + sizeof(mapped), 4);
-	*ip = v4;
-}
-
 /* The next word of a line; false if there is none. */
 static bool
 word(struct slice *line, struct slice *w)
@@ -89,7 +75,7 @@ parse_line(struct proxyhdr *h, struct slice line)
 	if (!ip_parse(&h->peer.addr, src) || !ip_parse(&to, dst) ||
 	    h->peer.addr.family != family || to.family != family)
 		return false;
-	unmap(&h->peer.addr);
+	ip_unmap(&h->peer.addr);
 	return port(sport, &h->peer.port) && port(dport, &unused);
 }
 
@@ -117,7 +103,7 @@ take_peer(struct proxyhdr *h, const uint8_t *p, uint8_t family)
 	h->has_peer = true;
 	h->peer.addr.family = family;
 	memcpy(h->peer.addr.b, p, n);
-	unmap(&h->peer.addr);
+	ip_unmap(&h->peer.addr);
 	h->peer.port = (uint16_t)(p[2 * n] << 8 | p[2 * n + 1]);
 }
 
@@ -236,7 +222,7 @@ forwarded_parse(struct ip *ip, struct slice value,
 	while (value.n != 0) {
 		if (!address(&next, last(&value)))
 			return found;
-		unmap(&next);
+		ip_unmap(&next);
 		*ip = next;
 		found = true;
 		if (!is_ours(ip, proxies, n))

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/compat/compat.h"
 #include "common/log.h"
@@ -17,6 +18,7 @@ req_new(struct conn *c, int32_t stream)
 	r = xcalloc(1, sizeof(*r));
 	r->conn = c;
 	r->stream = stream;
+	r->peer = c->peer;
 	r->attached = true;
 	r->progress = env_now(c->net->env);
 	TAILQ_INSERT_TAIL(&c->reqs, r, entry);
@@ -45,7 +47,7 @@ req_free(struct req *r)
 	free(r->queue.v);
 	req_forget(r);
 	TAILQ_REMOVE(&c->reqs, r, entry);
-	if (c->state == CONN_OPEN && TAILQ_EMPTY(&c->reqs))
+	if (conn_is_h2(c) && TAILQ_EMPTY(&c->reqs))
 		h2_last_req(c);
 	free(r);
 }
@@ -84,7 +86,7 @@ settle(struct net *net, struct req *r)
 			req_free(r);
 	} else if ((events & REQ_E_ASK) != 0) {
 		r->given = true;
-		if (r->stream != 0) {
+		if (req_session(r) != NULL) {
 			net->count.noise++;
 			net->ops.noise(r, net->ops.arg);
 		} else {
@@ -126,6 +128,8 @@ req_field(struct req *r, const void *name, size_t nname, const void *value,
 {
 	struct buf *b = &r->fields;
 
+	if (nname == 0 || *(const char *)name != ':')
+		r->nfields++;
 	room_take(r, nname + nvalue + 8);
 	buf_u32(b, (uint32_t)nname);
 	buf_u32(b, (uint32_t)nvalue);
@@ -255,7 +259,7 @@ req_forget(struct req *r)
 const struct session *
 req_session(const struct req *r)
 {
-	return r->stream == 0 ? NULL : &r->conn->session;
+	return r->conn->confirmed ? &r->conn->session : NULL;
 }
 
 uint32_t
@@ -267,7 +271,7 @@ req_stream_id(const struct req *r)
 const struct ipport *
 req_peer(const struct req *r)
 {
-	return &r->conn->peer;
+	return &r->peer;
 }
 
 void
@@ -283,6 +287,16 @@ req_tag(const struct req *r)
 }
 
 /* What is answered. */
+
+bool
+req_date(const struct req *r, char text[REQ_DATE])
+{
+	time_t now = (time_t)env_wall(r->conn->net->env);
+	struct tm tm;
+
+	return gmtime_r(&now, &tm) != NULL && strftime(text, REQ_DATE,
+	    "%a, %d %b %Y %H:%M:%S GMT", &tm) != 0;
+}
 
 static void
 queue_put(struct fqueue *q, struct frame *f)
@@ -415,7 +429,7 @@ req_begin(struct req *r, const struct req_head *head)
 		r->begun = true;
 		return;
 	}
-	if (r->stream != 0) {
+	if (req_session(r) != NULL) {
 		r->streaming = true;
 		r->conn->net->nstreams++;
 	}

@@ -181,7 +181,7 @@ resume(struct conn *c)
 {
 	c->room = ROOM_FREE;
 	put_off(c);
-	if (c->state == CONN_OPEN && h2_go_on(c) == -1)
+	if (conn_is_h2(c) && h2_go_on(c) == -1)
 		conn_fail(c, &c->net->count.h2_bad, "http/2 broken");
 	conn_process(c);
 	conn_kick(c);
@@ -229,7 +229,7 @@ on_patience(void *arg)
 		pass_on(net);
 		return;
 	}
-	if (c->state == CONN_OPEN)
+	if (conn_is_h2(c))
 		h2_give_up(c);
 	else
 		conn_fail(c, &net->count.late, "no request in time");

@@ -14,15 +14,17 @@
 #include "common/log.h"
 #include "common/secret.h"
 #include "worker/net/sock.h"
+#include "worker/net/tlsrec.h"
 
 #define ACCEPTS		64	/* a turn and listener */
 #define READ_MAX	16384
 #define PIPE_READ_MAX	65536	/* from clients of a pipe */
-#define SLICE		16406	/* of one write: a whole TLS record */
+#define SLICE		(16384 + TLSREC_COST)	/* of a write: a record */
 #define TURN_MAX	65536	/* written to a connection in a turn */
 #define PAUSE_US	US_PER_S
 #define REAP_US		(5 * US_PER_S)
 #define SNDBUF		(128 * 1024)
+#define PIPE_USER_MS	15000	/* who is gone holds up others (derp.md S11) */
 
 struct listener {
 	TAILQ_ENTRY(listener)	 entry;
@@ -44,6 +46,7 @@ struct sock {
 	int			 fd;
 	unsigned int		 want;		/* as ev was told */
 	bool			 listed;	/* in set->due */
+	bool			 pipe;		/* PIPE_USER_MS is set */
 	bool			 closing;	/* done but for the rest */
 	bool			 reap;		/* ... for a while already */
 	uint8_t			*rest;		/* what the socket refused */
@@ -108,8 +111,6 @@ on_pause_over(void *arg)
 static void
 peer_of(struct ipport *p, const struct sockaddr_storage *ss)
 {
-	static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-	    0xff, 0xff };
 	struct sockaddr_in in;
 	struct sockaddr_in6 in6;
 
@@ -122,13 +123,9 @@ peer_of(struct ipport *p, const struct sockaddr_storage *ss)
 	} else if (ss->ss_family == AF_INET6) {
 		memcpy(&in6, ss, sizeof(in6));
 		p->port = ntohs(in6.sin6_port);
-		if (memcmp(&in6.sin6_addr, mapped, sizeof(mapped)) == 0) {
-			p->addr.family = 4;
-			memcpy(p->addr.b, in6.sin6_addr.s6_addr + 12, 4);
-		} else {
-			p->addr.family = 6;
-			memcpy(p->addr.b, &in6.sin6_addr, 16);
-		}
+		p->addr.family = 6;
+		memcpy(p->addr.b, &in6.sin6_addr, 16);
+		ip_unmap(&p->addr);
 	}
 }
 
@@ -383,12 +380,23 @@ push(struct sock *s)
 	return 1;
 }
 
+/* It became one: a relay's clients are known to be gone sooner. */
+static void
+tune_pipe(struct sock *s)
+{
+	s->pipe = true;
+	if (compat_tcp_user(s->fd, PIPE_USER_MS) == -1)
+		log_warn("a relay's client: socket option");
+}
+
 /* What it waits for now; it may be its end. */
 static void
 settle(struct sock *s)
 {
 	unsigned int want = 0;
 
+	if (!s->pipe && conn_is_pipe(s->conn))
+		tune_pipe(s);
 	if (s->rest != NULL && conn_is_cut(s->conn)) {
 		sock_close(s);
 		return;

@@ -18,6 +18,7 @@
 #define SERVER	"SERVER_TRAFFIC_SECRET_0 "
 #define RANDOM_HEX 64
 #define ACME	"acme-tls/1"
+#define H2	"h2"
 #define ASK_MAX	65536		/* octets of a client's handshake */
 
 struct tls_hs {
@@ -93,41 +94,59 @@ static int
 on_hello(SSL *ssl, int *alert, void *arg)
 {
 	struct tls_hs *h = SSL_get_app_data(ssl);
+	struct slice host = host_of(ssl);
 	const struct cert *c;
+	X509 *meta;
 
 	(void)arg;
 	h->acme = is_acme(ssl);
-	c = h->acme ? tls_alpn_for(h->tls, host_of(ssl)) :
-	    tls_cert_for(h->tls, host_of(ssl));
+	c = h->acme ? tls_alpn_for(h->tls, host) : tls_cert_for(h->tls, host);
+	meta = h->acme ? NULL : tls_meta_for(h->tls, host);
 	*alert = SSL_AD_INTERNAL_ERROR;
-	if (c == NULL || SSL_set_SSL_CTX(ssl, c->ctx) == NULL)
+	if (c == NULL || SSL_set_SSL_CTX(ssl, c->ctx) == NULL ||
+	    (meta != NULL && SSL_add1_chain_cert(ssl, meta) != 1))
 		return SSL_CLIENT_HELLO_ERROR;
 	return SSL_CLIENT_HELLO_SUCCESS;
 }
 
-/* Who offers protocols must offer ours; most offer none. */
-static int
-on_alpn(SSL *ssl, const unsigned char **out, unsigned char *nout,
-    const unsigned char *in, unsigned int n, void *arg)
+/* One of the protocols that a client offers; NULL: it is none of them. */
+static const uint8_t *
+offered(const unsigned char *in, unsigned int n, const char *protocol)
 {
-	static const char ours[] = "http/1.1";
+	size_t want = strlen(protocol);
+	const uint8_t *p;
 	struct rd r;
 	uint8_t len;
-	const uint8_t *p;
 
-	(void)ssl;
-	(void)arg;
 	rd_init(&r, in, n);
 	while (rd_left(&r) != 0) {
 		len = rd_u8(&r);
 		if ((p = rd_take(&r, len)) == NULL)
 			break;
-		if (len != strlen(ours) || memcmp(p, ours, len) != 0)
-			continue;
-		*out = p;
-		*nout = len;
-		return SSL_TLSEXT_ERR_OK;
+		if (len == want && memcmp(p, protocol, want) == 0)
+			return p;
 	}
+	return NULL;
+}
+
+/*
+ * Who offers protocols must offer one of ours.  Stock clients offer none where
+ * they are going to upgrade, which HTTP/2 can't.
+ */
+static int
+on_alpn(SSL *ssl, const unsigned char **out, unsigned char *nout,
+    const unsigned char *in, unsigned int n, void *arg)
+{
+	static const char *const ours[] = { H2, "http/1.1" };
+	size_t i;
+
+	(void)ssl;
+	(void)arg;
+	for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		if ((*out = offered(in, n, ours[i])) != NULL) {
+			*nout = (unsigned char)strlen(ours[i]);
+			return SSL_TLSEXT_ERR_OK;
+		}
 	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
@@ -157,7 +176,7 @@ tls_ctx_new(const struct tls *t, bool acme)
 	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION |
 	    SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
 	    SSL_OP_PRIORITIZE_CHACHA);
-	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_client_hello_cb(ctx, on_hello, NULL);
 	SSL_CTX_set_alpn_select_cb(ctx, acme ? on_acme : on_alpn, NULL);
@@ -247,6 +266,16 @@ bool
 tls_hs_answered(const struct tls_hs *h)
 {
 	return h->secrets.n != 0;
+}
+
+bool
+tls_hs_is_h2(const struct tls_hs *h)
+{
+	const unsigned char *p;
+	unsigned int n;
+
+	SSL_get0_alpn_selected(h->ssl, &p, &n);
+	return n == strlen(H2) && memcmp(p, H2, n) == 0;
 }
 
 const char *

@@ -14,6 +14,7 @@
 
 #define TLS_SIG_MAX	1024
 #define TLS_DERP_KEY	32
+#define TLS_HOST	254	/* the longest, with NUL */
 
 struct tls;		/* a set of certificates; counts references */
 struct tls_hs;		/* one handshake */
@@ -62,12 +63,15 @@ int		 tls_add_alpn(struct tls *, const char *name,
 void		 tls_del_alpn(struct tls *, const char *name);
 bool		 tls_is_empty(const struct tls *);
 /*
- * Appends the relay's meta certificate (derp.md 1.4) to all chains, those to
- * come included, in place of the one before.  seed makes its throw-away key;
- * now is Unix time.
+ * From now on whoever names this host is shown the relay's meta certificate
+ * (derp.md 1.4) at the end of the chain; if host is a literal address, those
+ * who name none.  In place of the one before.  seed makes its throw-away key;
+ * now is Unix time.  At most TLS_HOST - 1 octets of host are copied.
  */
 void		 tls_meta(struct tls *, const uint8_t derp_key[TLS_DERP_KEY],
-		    const uint8_t seed[32], int64_t now);
+		    const char *host, const uint8_t seed[32], int64_t now);
+/* Nobody is, any more. */
+void		 tls_meta_none(struct tls *);
 
 /* What a handshake led to. */
 enum tls_event {
@@ -95,6 +99,8 @@ enum tls_event	 tls_hs_record(struct tls_hs *, const uint8_t *, size_t n,
 		    struct buf *out, struct tls_secrets *);
 /* The server's whole flight was sent: the client's Finished is due. */
 bool		 tls_hs_answered(const struct tls_hs *);
+/* HTTP/2 was agreed on (ALPN, RFC 7301): after TLS_E_DONE. */
+bool		 tls_hs_is_h2(const struct tls_hs *);
 /* Why it failed, for the debug log; static text or the handshake's. */
 const char	*tls_hs_why(const struct tls_hs *);
 

@@ -31,7 +31,8 @@ struct tls {
 	unsigned int	 ncerts;
 	struct alpn	 alpns[TLS_ALPNS];
 	unsigned int	 nalpns;
-	X509		*meta;
+	X509		*meta;		/* NULL: none */
+	char		 meta_host[TLS_HOST];
 };
 
 /*
@@ -43,6 +44,8 @@ SSL_CTX		*tls_ctx_new(const struct tls *, bool acme);
 const struct cert *tls_cert_for(const struct tls *, struct slice host);
 /* The certificate of the challenge for this host; NULL: there is none. */
 const struct cert *tls_alpn_for(const struct tls *, struct slice host);
+/* The meta certificate if it is for who names this host; NULL. */
+X509		*tls_meta_for(const struct tls *, struct slice host);
 void		 tls_certs_free(struct tls *);
 
 #endif

@@ -11,6 +11,7 @@
 #include <openssl/x509v3.h>
 
 #include "common/enc.h"
+#include "common/ip.h"
 #include "common/log.h"
 #include "worker/net/tls_int.h"
 
@@ -41,8 +42,7 @@ tls_certs_free(struct tls *t)
 		cert_free(&t->alpns[t->nalpns].cert);
 		free(t->alpns[t->nalpns].name);
 	}
-	X509_free(t->meta);
-	t->meta = NULL;
+	tls_meta_none(t);
 }
 
 /* Names. */
@@ -100,18 +100,15 @@ tls_cert_for(const struct tls *t, struct slice host)
 /* Putting one in place. */
 
 static bool
-set_chain(const struct tls *t, struct cert *c)
+set_chain(struct cert *c)
 {
 	int i;
 
-	if (SSL_CTX_clear_chain_certs(c->ctx) != 1)
-		return false;
 	for (i = 0; i < sk_X509_num(c->chain); i++)
 		if (SSL_CTX_add1_chain_cert(c->ctx,
 		    sk_X509_value(c->chain, i)) != 1)
 			return false;
-	return t->meta == NULL || SSL_CTX_add1_chain_cert(c->ctx,
-	    t->meta) == 1;
+	return true;
 }
 
 /* c has leaf and chain; NULL, or why it can't be used. */
@@ -130,7 +127,7 @@ arm(const struct tls *t, struct cert *c, bool acme)
 	ok = (c->ctx = tls_ctx_new(t, acme)) != NULL &&
 	    SSL_CTX_use_certificate(c->ctx, c->leaf) == 1 &&
 	    SSL_CTX_use_PrivateKey(c->ctx, key) == 1 &&
-	    (acme || set_chain(t, c));
+	    (acme || set_chain(c));
 	EVP_PKEY_free(key);
 	return ok ? NULL : "the certificate can't be used";
 }
@@ -372,13 +369,32 @@ meta_new(const struct tls *t, const uint8_t derp_key[TLS_DERP_KEY],
 
 void
 tls_meta(struct tls *t, const uint8_t derp_key[TLS_DERP_KEY],
-    const uint8_t seed[32], int64_t now)
+    const char *host, const uint8_t seed[32], int64_t now)
 {
-	unsigned int i;
-
-	X509_free(t->meta);
+	tls_meta_none(t);
 	t->meta = meta_new(t, derp_key, seed, now);
-	for (i = 0; i < t->ncerts; i++)
-		if (!set_chain(t, &t->certs[i]))
-			fatalx("a meta certificate can't be appended");
+	(void)strlcpy(t->meta_host, host, sizeof(t->meta_host));
+}
+
+void
+tls_meta_none(struct tls *t)
+{
+	X509_free(t->meta);
+	t->meta = NULL;
+}
+
+X509 *
+tls_meta_for(const struct tls *t, struct slice host)
+{
+	struct ip ip;
+
+	if (t->meta == NULL)
+		return NULL;
+	/* Who asks for an address names nothing (RFC 6066 3). */
+	if (host.n == 0)
+		return ip_parse(&ip, slice_str(t->meta_host)) ? t->meta : NULL;
+	if (host.p[host.n - 1] == '.')
+		host.n--;
+	return host.n == strlen(t->meta_host) && strncasecmp(host.p,
+	    t->meta_host, host.n) == 0 ? t->meta : NULL;
 }

@@ -357,6 +357,7 @@ ts2021_ok(struct conn *c, const struct m_key_noise_ok *m)
 	unnumber(c);
 	c->state = CONN_OPEN;
 	c->session.ticket = m->ticket;
+	c->confirmed = true;
 	noise_key_set(&c->rx.key, m->key_c2s, 1);
 	net->nsessions++;
 	net->count.sessions++;

@@ -27,7 +27,7 @@ size_t		 live_input(struct rclient *, const uint8_t *, size_t n);
 
 /* login.c */
 
-/* False: too many logins are under way, in all or from there. */
+/* False: too many logins are under way, in all or from there (if not NULL). */
 bool		 login_room(struct relay *, const struct ip *from);
 void		 login_new(struct rclient *);
 void		 login_free(struct rclient *);
@@ -51,10 +51,17 @@ void		 peer_settle(struct relay *, struct peer *);
 void		 peer_free(struct relay *, struct peer *);
 /* The client spoke: it is the active one of its key. */
 void		 peer_spoke(struct rclient *);
+/*
+ * The key went from one of its connections to another.  When that happens
+ * again and again those here are told (derp.md 4.6, Health), each once.
+ */
+void		 peer_turn(struct relay *, struct peer *);
+/* A while has passed: it is told if there is nothing of that any more. */
+void		 peer_calm(struct rclient *);
 void		 seen_note(struct relay *, struct peer *, struct rclient *);
 void		 seen_forget(struct rclient *);
 
-/* source.c: logins by where they come from. */
+/* source.c: logins by where they come from; NULL: without bounds. */
 
 /* False: too many are under way from there, or were refused of late. */
 bool		 source_may(const struct relay *, const struct ip *);
@@ -113,7 +120,8 @@ void		 stall_at(struct relay *, uint64_t at);
 
 /* DB_RELAY_CLOSE and DB_RELAY_ACTIVE, if dbd is there to hear it. */
 void		 db_close(struct rclient *);
-void		 db_active(struct rclient *);
+/* True if it was said; it is not said all the time. */
+bool		 db_active(struct rclient *);
 bool		 db_is_up(const struct relay *);
 
 /* mesh.c: the sibling of a slot. */

@@ -47,13 +47,15 @@ relay_client_new(struct relay *r, const struct ipport *from, void *tag)
 {
 	struct rclient *c;
 
-	if (!r->has_key || r->ending || !login_room(r, &from->addr)) {
+	if (!r->has_key || r->ending ||
+	    !login_room(r, from == NULL ? NULL : &from->addr)) {
 		r->count.refused++;
 		return NULL;
 	}
 	c = xcalloc(1, sizeof(*c));
 	c->relay = r;
-	c->from = *from;
+	if (from != NULL)
+		c->from = *from;
 	c->tag = tag;
 	c->state = RC_INFO;
 	TAILQ_INIT(&c->seen);
@@ -98,6 +100,7 @@ client_live(struct rclient *c, const struct m_db_relay_ok *m)
 	TAILQ_INSERT_TAIL(&r->clients, c, entry);
 	ptab_add(&r->serials, hash_serial(c->serial_gen, c->serial), c);
 	r->count.clients++;
+	r->count.let_in++;
 	/* It is first: packets of the others stand behind it. */
 	buf_put(&c->ctl, g->info.p, g->info.n);
 	out_pending(c);

@@ -25,7 +25,7 @@ db_close(struct rclient *c)
 	link_send(c->relay->db, &m);
 }
 
-void
+bool
 db_active(struct rclient *c)
 {
 	struct relay *r = c->relay;
@@ -34,13 +34,14 @@ db_active(struct rclient *c)
 
 	if (!db_is_up(r) ||
 	    (c->active_said != 0 && now - c->active_said < ACTIVE_US))
-		return;
+		return false;
 	c->active_said = now;
 	c->peer->ours = true;
 	msg_init(&m, M_DB_RELAY_ACTIVE);
 	m.u.db_relay_active.serial_gen = c->serial_gen;
 	m.u.db_relay_active.serial = c->serial;
 	link_send(r->db, &m);
+	return true;
 }
 
 static void
@@ -87,6 +88,9 @@ on_at(struct relay *r, const struct m_db_relay_at *m)
 	if (m->slot == 0)
 		return false;
 	k = peer_get(r, m->key);
+	if (k->n != 0 && k->published && k->slot == r->slot &&
+	    m->slot != r->slot)
+		peer_turn(r, k);
 	k->published = true;
 	k->tailnet = m->tailnet;
 	k->slot = m->slot;
@@ -125,7 +129,11 @@ on_answer(const struct msg *m, struct rclient *c)
 	c->login->request = 0;
 	if (m->type == M_DB_RELAY_OK)
 		client_live(c, &m->u.db_relay_ok);
-	else {
+	else if (m->u.db_relay_no.why == 4) {
+		/* One of ours: its neighbours must not suffer for it. */
+		c->relay->count.limited++;
+		login_refuse(c, "too many logins with its key");
+	} else {
 		source_refused(c->relay, c->login->source);
 		login_refuse(c, m->u.db_relay_no.why == 2 ?
 		    "its key has expired" : "no such node");
@@ -140,7 +148,7 @@ on_end(struct relay *r, const struct m_db_relay_end *m)
 
 	/* It may have ended by itself, and dbd not know it yet. */
 	if ((c = client_by_serial(r, m->serial_gen, m->serial)) != NULL)
-		client_end(c, "its node may not be here");
+		client_end(c, "its node may not be here, or not as often");
 }
 
 bool

@@ -30,7 +30,8 @@ enum derp_type {
 	DERP_WATCH = 0x10,
 	DERP_CLOSE_PEER = 0x11,
 	DERP_PINGS = 0x12,
-	DERP_PONG = 0x13
+	DERP_PONG = 0x13,
+	DERP_HEALTH = 0x14
 };
 
 /* PeerGone's reasons (derp.md 4.5). */

@@ -21,9 +21,10 @@
 void
 login_refuse(struct rclient *c, const char *why)
 {
-	char from[IPPORT_TEXT];
+	char from[IPPORT_TEXT] = "local";
 
-	(void)ipport_print(from, &c->from);
+	if (c->from.addr.family != 0)
+		(void)ipport_print(from, &c->from);
 	log_debug("relay login refused from=%s why=\"%s\"", from, why);
 	client_end(c, why);
 }
@@ -67,7 +68,8 @@ login_new(struct rclient *c)
 	timer_init(&g->timer, r->env, on_deadline, g);
 	timer_in(&g->timer, INFO_US);
 	g->since = env_now(r->env);
-	g->source = source_join(r, &c->from.addr);
+	g->source = source_join(r, c->from.addr.family == 0 ? NULL :
+	    &c->from.addr);
 	TAILQ_INSERT_TAIL(&r->infos, g, entry);
 	r->half_open++;
 	c->login = g;

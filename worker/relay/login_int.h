@@ -15,13 +15,13 @@ struct login {
 	uint32_t	 number;	/* on the KEY link */
 	uint32_t	 request;	/* open on KEY or DB; 0: none */
 	uint64_t	 since;
-	struct source	*source;
+	struct source	*source;	/* NULL: without bounds */
 	uint8_t		 key[DERP_KEY];
 };
 
 /* Where logins come from: an IPv4 address or a /64. */
 struct source {
-	uint8_t		 key[9];	/* family, address */
+	uint8_t		 key[IP_SOURCE];
 	TAILQ_ENTRY(source) entry;	/* of refusals, if: */
 	uint32_t	 refused;	/* since: */
 	uint64_t	 since;

@@ -115,11 +115,14 @@ relay_mesh_msg(struct relay *r, uint16_t slot, const struct msg *m)
 	case M_MESH_TAKEN:
 		/* Never back, and never what was not sent. */
 		if (m->u.mesh_taken.octets <= s->acked ||
-		    m->u.mesh_taken.octets > s->sent)
+		    m->u.mesh_taken.octets > s->sent) {
+			r->count.mesh_bad++;
 			return false;
+		}
 		s->acked = m->u.mesh_taken.octets;
 		return true;
 	default:
+		r->count.mesh_bad++;
 		return false;
 	}
 }

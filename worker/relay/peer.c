@@ -10,6 +10,13 @@
 #include "common/compat/compat.h"
 #include "worker/relay/calls_int.h"
 
+/* A client that changes its network is heard on the old way once more. */
+#define TURNS		4
+#define TURNS_US	(10 * US_PER_S)
+#define CALM_US		(60 * US_PER_S)
+#define HEALTH		"this machine's node key is in use on another " \
+			    "connection as well: is one a copy of the other?"
+
 /* With its places in the table and what malloc() adds. */
 #define SEEN_COST	(sizeof(struct seen) + 3 * sizeof(struct ptab_slot) + \
 			    16)
@@ -101,12 +108,53 @@ peer_join(struct peer *k, struct rclient *c)
 	k->n++;
 	if (k->n > DUPS_MAX) {
 		LIST_REMOVE(c, dup);
+		r->count.evicted++;
 		client_end(least_active(k), "one too many for its key");
 		LIST_INSERT_HEAD(&k->here, c, dup);
 	}
 	k->active = c;
 	if (!k->published || k->slot == r->slot)
 		k->ours = true;
+}
+
+static void
+calm(struct rclient *c)
+{
+	c->peer->turns = 0;
+	if (!c->warned)
+		return;
+	c->warned = false;
+	out_frame(c, DERP_HEALTH, NULL, 0);
+}
+
+void
+peer_calm(struct rclient *c)
+{
+	if (env_now(c->relay->env) - c->peer->turn_last >= CALM_US)
+		calm(c);
+}
+
+void
+peer_turn(struct relay *r, struct peer *k)
+{
+	uint64_t now = env_now(r->env);
+	struct rclient *c;
+
+	if (k->turns == 0 || now - k->turn_first > TURNS_US) {
+		k->turns = 0;
+		k->turn_first = now;
+	}
+	k->turn_last = now;
+	if (k->turns < TURNS)
+		k->turns++;
+	if (k->turns < TURNS)
+		return;
+	LIST_FOREACH(c, &k->here, dup)
+		if (!c->warned) {
+			c->warned = true;
+			r->count.warned++;
+			out_frame(c, DERP_HEALTH, HEALTH, sizeof(HEALTH) - 1);
+		}
 }
 
 void
@@ -119,9 +167,12 @@ peer_leave(struct rclient *c)
 	c->peer = NULL;
 	count_dups(r, k->n, k->n - 1U);
 	k->n--;
-	if (k->n == 1)
+	if (k->n == 1) {
 		k->active = LIST_FIRST(&k->here);
-	else if (k->active == c)
+		/* Unless a sibling's client has it now. */
+		if (!k->published || k->slot == r->slot)
+			calm(k->active);
+	} else if (k->active == c)
 		k->active = last_speaker(k);
 	peer_settle(r, k);
 }
@@ -133,9 +184,11 @@ peer_spoke(struct rclient *c)
 	struct peer *k = c->peer;
 
 	c->spoke = ++r->clock;
+	if (k->active != c && k->active != NULL)
+		peer_turn(r, k);
 	k->active = c;
-	if (k->published && k->slot != r->slot)
-		db_active(c);
+	if (k->published && k->slot != r->slot && db_active(c))
+		peer_turn(r, k);
 }
 
 /* Those who were sent packets of a key's. */

@@ -181,3 +181,10 @@ relay_shutdown(struct relay *r, uint32_t spread_ms)
 	r->end_n = r->count.clients;
 	on_end(r);
 }
+
+void
+relay_resume(struct relay *r)
+{
+	r->ending = false;
+	timer_stop(&r->end_timer);
+}

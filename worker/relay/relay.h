@@ -53,8 +53,7 @@ void		 relay_db_link(struct relay *, struct link *);
 /*
  * The link to a sibling's worker, NULL when it is down.  The caller frees a
  * link after taking it away; the one that is there already changes nothing.
- * Its queue_max must be well above the credit of
- * 1 MB.
+ * Its queue_max must be well above the credit of 1 MB.
  */
 void		 relay_mesh_link(struct relay *, uint16_t slot, struct link *);
 /* KEY_SERVER and KEY_DERP_*: others are ignored. */
@@ -80,9 +79,10 @@ const uint8_t	*relay_key(const struct relay *);
 
 /*
  * A connection that has been upgraded: ServerKey is its first output.  from is
- * for logs and bounds by source, tag the transport's.  NULL: too many logins
- * are under way, 64 of them from there (an IPv4 address or a /64), 16 from
- * there were refused within 30 s, there is no key, or we shut down.
+ * for logs and bounds by source, NULL for a place without such bounds; tag is
+ * the transport's.  Returns NULL if too many logins are under way, 64 of them
+ * from there (an IPv4 address or a /64), 16 from there were refused within
+ * 30 s, there is no key, or we shut down.
  */
 struct rclient	*relay_client_new(struct relay *, const struct ipport *from,
 		    void *tag);
@@ -110,11 +110,17 @@ void		 relay_client_gone(struct rclient *);
  * within the next spread_ms, at a time of its own (reload of the process).
  */
 void		 relay_shutdown(struct relay *, uint32_t spread_ms);
+/* Takes it back: it lets clients in, and who is still there stays. */
+void		 relay_resume(struct relay *);
 
 /* Names as in derp.md 11; since relay_new(). */
 struct relay_counters {
-	uint64_t	accepts;
-	uint64_t	refused;	/* logins, for whatever reason */
+	uint64_t	accepts;	/* upgrades */
+	uint64_t	let_in;		/* logins */
+	uint64_t	refused;	/* of both, for whatever reason: */
+	uint64_t	limited;	/* too many with one key (dbd) */
+	uint64_t	evicted;	/* a fifth of its key came */
+	uint64_t	warned;		/* told that others have their key */
 	uint64_t	packets_in, packets_out;
 	uint64_t	bytes_in, bytes_out;
 	uint64_t	disco_in;
@@ -128,6 +134,7 @@ struct relay_counters {
 	uint64_t	dropped_memory;		/* relay_conf.memory */
 	uint64_t	dropped_notices;	/* PeerGone: too many wait */
 	uint64_t	mesh_refused;		/* wrong source or tailnet */
+	uint64_t	mesh_bad;		/* links lost for what came */
 	uint64_t	gone_disconnected, gone_not_here;
 	uint64_t	pings, pongs;
 	uint64_t	stalled;		/* write timeouts */

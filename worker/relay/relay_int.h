@@ -60,6 +60,9 @@ struct peer {
 	uint32_t	 link_no;	/* relay->link_no when it was said */
 	uint64_t	 generation;
 	uint64_t	 tailnet;
+	uint8_t		 turns;		/* it went from one to another, */
+	uint64_t	 turn_first;	/* so often since then */
+	uint64_t	 turn_last;
 	struct seen_list seen;
 };
 
@@ -97,6 +100,7 @@ struct rclient {
 	bool		 pending;	/* in relay->stall */
 	bool		 pong_due;
 	bool		 keepalive_due;
+	bool		 warned;	/* of others with its key (Health) */
 	uint8_t		 head[DERP_HEAD + DERP_PING];
 	uint8_t		 pong[DERP_PING];
 	bool		 home;
@@ -127,7 +131,7 @@ struct rclient {
 	struct limit	*limit;		/* NULL: no rate */
 	struct login	*login;		/* NULL: live or done */
 	void		*tag;
-	struct ipport	 from;
+	struct ipport	 from;		/* family 0: without bounds */
 	uint16_t	 slot;		/* of its wheel */
 	uint16_t	 capver;	/* from here on: its ticket */
 	uint64_t	 generation;

@@ -4,11 +4,11 @@
  * and dbd busy.
  */
 
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/compat/compat.h"
+#include "common/siphash.h"
 #include "worker/relay/calls_int.h"
 
 #define UNDER_WAY	64
@@ -18,20 +18,15 @@
 #define REMEMBERED	4096		/* sources without a login under way */
 
 static uint64_t
-hash(const struct relay *r, const uint8_t key[9])
+hash(const struct relay *r, const uint8_t key[IP_SOURCE])
 {
-	uint8_t out[crypto_shorthash_BYTES];
-	uint64_t h;
-
-	(void)crypto_shorthash(out, key, 9, r->seed);
-	memcpy(&h, out, sizeof(h));
-	return h;
+	return siphash(r->seed, key, IP_SOURCE);
 }
 
 static bool
 is_source(const void *p, const void *key)
 {
-	return memcmp(((const struct source *)p)->key, key, 9) == 0;
+	return memcmp(((const struct source *)p)->key, key, IP_SOURCE) == 0;
 }
 
 /* Nothing is known of it that matters. */
@@ -67,16 +62,14 @@ forgive_old(struct relay *r)
 bool
 source_is_bad(const struct relay *r, const struct source *s)
 {
-	return s->refused >= REFUSED_MAX &&
+	return s != NULL && s->refused >= REFUSED_MAX &&
 	    env_now(r->env) - s->since < REFUSED_US;
 }
 
 static struct source *
-find(const struct relay *r, const struct ip *from, uint8_t key[9])
+find(const struct relay *r, const struct ip *from, uint8_t key[IP_SOURCE])
 {
-	memset(key, 0, 9);
-	key[0] = from->family;
-	memcpy(key + 1, from->b, from->family == 4 ? 4 : 8);
+	ip_source(key, from);
 	return ptab_find(&r->sources, hash(r, key), is_source, key);
 }
 
@@ -84,8 +77,10 @@ bool
 source_may(const struct relay *r, const struct ip *from)
 {
 	const struct source *s;
-	uint8_t key[9];
+	uint8_t key[IP_SOURCE];
 
+	if (from == NULL)
+		return true;
 	s = find(r, from, key);
 	return s == NULL || (s->n < UNDER_WAY && !source_is_bad(r, s));
 }
@@ -94,9 +89,11 @@ struct source *
 source_join(struct relay *r, const struct ip *from)
 {
 	struct source *s;
-	uint8_t key[9];
+	uint8_t key[IP_SOURCE];
 
 	forgive_old(r);
+	if (from == NULL)
+		return NULL;
 	if ((s = find(r, from, key)) == NULL) {
 		s = xcalloc(1, sizeof(*s));
 		memcpy(s->key, key, sizeof(s->key));
@@ -109,6 +106,8 @@ source_join(struct relay *r, const struct ip *from)
 void
 source_leave(struct relay *r, struct source *s)
 {
+	if (s == NULL)
+		return;
 	s->n--;
 	settle(r, s);
 }
@@ -117,7 +116,7 @@ void
 source_refused(struct relay *r, struct source *s)
 {
 	forgive_old(r);
-	if (s->refused++ != 0)
+	if (s == NULL || s->refused++ != 0)
 		return;
 	s->since = env_now(r->env);
 	TAILQ_INSERT_TAIL(&r->refusals, s, entry);

@@ -43,6 +43,7 @@ on_wheel(void *arg)
 	while ((c = TAILQ_FIRST(&due)) != NULL) {
 		TAILQ_REMOVE(&due, c, wheel);
 		wheel_add(c);
+		peer_calm(c);
 		c->keepalive_due = true;
 		out_pending(c);
 	}

@@ -25,7 +25,4 @@ void		 buckets_limit(struct buckets *, uint32_t rate,
 bool		 buckets_take(struct buckets *, uint64_t now_us,
 		    const struct ip *source);
 
-/* SipHash-2-4 (Aumasson, Bernstein 2012) of n octets. */
-uint64_t	 siphash(const uint8_t key[16], const void *, size_t n);
-
 #endif

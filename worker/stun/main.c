@@ -18,6 +18,7 @@
 #include "common/compat/compat.h"
 #include "common/compat/pktinfo.h"
 #include "common/log.h"
+#include "common/sandbox.h"
 #include "common/str.h"
 #include "worker/stun/stun.h"
 
@@ -191,17 +192,21 @@ on_stat(void *arg)
 {
 	struct stun_main *sm = arg;
 	const struct stun_counts *now = stun_counts(sm->core);
+	struct r_counters *to;
 	struct msg m;
 
 	timer_in(&sm->stat_timer, STAT_US);
-	if (memcmp(now, &sm->said, sizeof(*now)) == 0)
+	/* A master that does not listen would fill the memory that is left. */
+	if (memcmp(now, &sm->said, sizeof(*now)) == 0 ||
+	    link_queued(child_cfg(sm->child)) != 0)
 		return;
 	sm->said = *now;
 	msg_init(&m, M_CFG_STAT);
-	m.u.cfg_stat.counts.relay_packets = now->answered;
-	m.u.cfg_stat.counts.relay_dropped = now->malformed + now->sources +
-	    now->limited;
-	m.u.cfg_stat.counts.refused = now->limited;
+	to = &m.u.cfg_stat.counts;
+	to->stun_answered = now->answered;
+	to->stun_malformed = now->malformed;
+	to->stun_sources = now->sources;
+	to->stun_limited = now->limited;
 	link_send(child_cfg(sm->child), &m);
 }
 
@@ -284,6 +289,7 @@ on_start(struct child *c, void *arg)
 		sock_start(s);
 	timer_in(&sm->stat_timer, STAT_US);
 	child_title(c, "answers");
+	sandbox_started(ROLE_STUN);
 }
 
 static void

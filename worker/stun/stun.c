@@ -131,19 +131,6 @@ is_request(const uint8_t *p, size_t n)
 	    get32(p + n - 4) == (crc32(p, n - 8) ^ FINGERPRINT_XOR);
 }
 
-/* The IPv4 address of ::ffff:a.b.c.d, or the same. */
-static void
-unmap(struct ip *ip)
-{
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-
-	if (ip->family != 6 || memcmp(ip->b, mapped, sizeof(mapped)) != 0)
-		return;
-	ip->family = 4;
-	memmove(ip->b, ip->b + 12, 4);
-	memset(ip->b + 4, 0, 12);
-}
-
 /* derp.md 14, S9: nobody asks from there, but somebody would be answered. */
 static bool
 can_ask(const struct ip *ip, uint16_t port)
@@ -190,7 +177,7 @@ stun_answer(struct stun *s, uint64_t now, const struct ipport *from,
 		s->counts.malformed++;
 		return 0;
 	}
-	unmap(&ip);
+	ip_unmap(&ip);
 	if (!can_ask(&ip, from->port)) {
 		s->counts.sources++;
 		return 0;

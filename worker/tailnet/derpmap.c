@@ -2,11 +2,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-#include "common/enc.h"
 #include "common/ip.h"
 #include "common/json.h"
 #include "common/json_read.h"
+#include "common/log.h"
 #include "worker/tailnet/derpmap_int.h"
 #include "worker/tailnet/jsonpos.h"
 
@@ -16,6 +17,7 @@
 #define NODES_MAX	64	/* of a region */
 #define STR_MAX		255
 #define CODE_MAX	32	/* of a record derp_node */
+#define HASH_HEX	64	/* SHA-256 in sha256-raw: */
 
 struct region {
 	uint64_t	 id;
@@ -38,7 +40,11 @@ struct reader {
 	size_t		 nregions;
 	struct node_name *node;
 	size_t		 nnodes;
+	bool		 remote;	/* from a URL */
 	bool		 relays;	/* a node that is not STUNOnly */
+	unsigned int	 unknown;	/* keys without a meaning, and one */
+	char		 first[64];	/* of them, */
+	unsigned int	 line;		/* which stands here */
 	struct derpmap	*map;
 };
 
@@ -58,6 +64,29 @@ bad_field(const struct reader *rd, size_t at, const char *field,
 
 	(void)snprintf(t, sizeof(t), "%s %s", field, what);
 	return bad(rd, jsonpos_member(rd->text, at, slice_str(field)), t);
+}
+
+/* Counts the members whose names are not in the list, which NULL ends. */
+static void
+see_names(struct reader *rd, const struct jval *v, size_t at,
+    const char *const *known)
+{
+	const struct jval *member;
+	const char *const *k;
+	struct slice name;
+	void *it = NULL;
+
+	while (jval_each(v, &it, &name, &member)) {
+		for (k = known; *k != NULL; k++)
+			if (name.n == strlen(*k) &&
+			    strncasecmp(name.p, *k, name.n) == 0)
+				break;
+		if (*k != NULL || rd->unknown++ != 0)
+			continue;
+		rd->line = jsonpos_line(rd->text, jsonpos_member(rd->text, at,
+		    name));
+		(void)strlcpy(rd->first, log_vis(name), sizeof(rd->first));
+	}
 }
 
 /* Optional members; *out is untouched where there is none. */
@@ -170,17 +199,21 @@ host_ok(struct slice s)
 	return dns_name_ok(s) || ip_parse(&ip, s);
 }
 
+/* Clients compare the hash as a text: no capitals (trap 33). */
 static bool
 cert_ok(struct slice s)
 {
 	static const char raw[] = "sha256-raw:";
-	uint8_t hash[32];
+	size_t i;
 
 	if (!slice_prefix(s, raw))
 		return host_ok(s);
-	s.p += strlen(raw);
-	s.n -= strlen(raw);
-	return hex_dec(hash, sizeof(hash), s);
+	if (s.n != strlen(raw) + HASH_HEX)
+		return false;
+	for (i = strlen(raw); i < s.n; i++)
+		if (memchr("0123456789abcdef", s.p[i], 16) == NULL)
+			return false;
+	return true;
 }
 
 static int
@@ -203,7 +236,8 @@ put_host(struct reader *rd, const struct jval *v, size_t at, struct json *j)
 }
 
 static int
-put_ports(struct reader *rd, const struct jval *v, size_t at, struct json *j)
+put_ports(struct reader *rd, const struct jval *v, size_t at, struct json *j,
+    bool *relays)
 {
 	int64_t stun = 0, derp = 0;
 	bool only = false;
@@ -218,12 +252,60 @@ put_ports(struct reader *rd, const struct jval *v, size_t at, struct json *j)
 	if (put_bool(rd, v, at, "STUNOnly", j) == -1)
 		return -1;
 	if (!jval_bool(jval_get(v, "STUNOnly"), &only) || !only)
-		rd->relays = true;
+		*relays = true;
 	if (derp != 0) {
 		json_key(j, "DERPPort");
 		json_i64(j, derp);
 	}
 	return 0;
+}
+
+/*
+ * What switches a client's checks off or sends it elsewhere is for root's file
+ * alone: whoever has the URL could have all clients' packets (derp.md 14, S16).
+ */
+static int
+check_remote(const struct reader *rd, const struct jval *v, size_t at)
+{
+	static const char *const texts[] = { "CertName", "STUNTestIP" };
+	struct slice s;
+	bool insecure;
+	size_t i;
+
+	if (!rd->remote)
+		return 0;
+	if (get_bool(rd, v, at, "InsecureForTests", &insecure) == -1)
+		return -1;
+	if (insecure)
+		return bad_field(rd, at, "InsecureForTests",
+		    "is not taken from a URL");
+	for (i = 0; i < 2; i++) {
+		s = slice_str("");
+		if (get_str(rd, v, at, texts[i], &s) == -1)
+			return -1;
+		if (s.n != 0)
+			return bad_field(rd, at, texts[i],
+			    "is not taken from a URL");
+	}
+	return 0;
+}
+
+/*
+ * Clients make a URL of the IPv4 address, and without a literal one a broken
+ * URL (trap 32).
+ */
+static int
+put_port80(struct reader *rd, const struct jval *v, size_t at, struct json *j)
+{
+	struct slice ip4 = slice_str("");
+	struct ip ip;
+	bool b;
+
+	if (get_bool(rd, v, at, "CanPort80", &b) == -1 ||
+	    get_str(rd, v, at, "IPv4", &ip4) == -1)
+		return -1;
+	return !b || !ip_parse(&ip, ip4) ? 0 :
+	    put_bool(rd, v, at, "CanPort80", j);
 }
 
 /* For who wants to know how it is; what is in v has been checked. */
@@ -258,13 +340,17 @@ keep_node(struct reader *rd, const struct jval *v, size_t at,
 
 static int
 put_node(struct reader *rd, const struct jval *v, size_t at,
-    const struct region *r, struct slice code, struct json *j)
+    const struct region *r, struct slice code, struct json *j, bool *relays)
 {
+	static const char *const known[] = { "Name", "RegionID", "HostName",
+	    "CertName", "IPv4", "IPv6", "STUNPort", "STUNOnly", "DERPPort",
+	    "InsecureForTests", "STUNTestIP", "CanPort80", NULL };
 	struct slice name = slice_str("");
 	uint64_t id = 0;
 
 	if (!jval_is_obj(v))
 		return bad(rd, at, "node is no object");
+	see_names(rd, v, at, known);
 	if (get_str(rd, v, at, "Name", &name) == -1)
 		return -1;
 	if (name.n == 0)
@@ -279,13 +365,14 @@ put_node(struct reader *rd, const struct jval *v, size_t at,
 	put_str(j, "Name", name);
 	json_key(j, "RegionID");
 	json_u64(j, r->id);
-	if (put_host(rd, v, at, j) == -1 ||
+	if (check_remote(rd, v, at) == -1 ||
+	    put_host(rd, v, at, j) == -1 ||
 	    put_addr(rd, v, at, "IPv4", 4, j) == -1 ||
 	    put_addr(rd, v, at, "IPv6", 6, j) == -1 ||
-	    put_ports(rd, v, at, j) == -1 ||
+	    put_ports(rd, v, at, j, relays) == -1 ||
 	    put_bool(rd, v, at, "InsecureForTests", j) == -1 ||
 	    put_addr(rd, v, at, "STUNTestIP", 0, j) == -1 ||
-	    put_bool(rd, v, at, "CanPort80", j) == -1)
+	    put_port80(rd, v, at, j) == -1)
 		return -1;
 	json_end(j);
 	keep_node(rd, v, at, r, code);
@@ -293,19 +380,47 @@ put_node(struct reader *rd, const struct jval *v, size_t at,
 }
 
 static int
-put_region(struct reader *rd, const struct region *r, struct piece *piece,
+put_nodes(struct reader *rd, const struct region *r, struct slice code,
     struct json *j)
 {
-	struct slice code = slice_str(""), name = slice_str("");
 	const struct jval *nodes = jval_get(r->v, "Nodes");
 	size_t k, at, n = jval_count(nodes);
+	bool relays = false, no_home;
 
-	if (get_str(rd, r->v, r->at, "RegionCode", &code) == -1 ||
-	    get_str(rd, r->v, r->at, "RegionName", &name) == -1)
-		return -1;
 	if (!jval_is_arr(nodes) || n == 0 || n > NODES_MAX)
 		return bad_field(rd, r->at, "Nodes",
 		    "must be an array of 1 to 64 nodes");
+	json_key(j, "Nodes");
+	json_arr(j);
+	at = jsonpos_member(rd->text, r->at, slice_str("Nodes"));
+	for (k = 0; k < n; k++)
+		if (put_node(rd, jval_at(nodes, k), jsonpos_elem(rd->text, at,
+		    k), r, code, j, &relays) == -1)
+			return -1;
+	json_end(j);
+	rd->relays = rd->relays || relays;
+	/* A client may make it its home, which it never reaches (trap 26). */
+	if (get_bool(rd, r->v, r->at, "NoMeasureNoHome", &no_home) == -1)
+		return -1;
+	if (!relays && !no_home)
+		return bad_field(rd, r->at, "Nodes",
+		    "are all STUNOnly, without NoMeasureNoHome");
+	return 0;
+}
+
+static int
+put_region(struct reader *rd, const struct region *r, struct piece *piece,
+    struct json *j)
+{
+	static const char *const known[] = { "RegionID", "RegionCode",
+	    "RegionName", "Latitude", "Longitude", "Avoid", "NoMeasureNoHome",
+	    "Nodes", NULL };
+	struct slice code = slice_str(""), name = slice_str("");
+
+	see_names(rd, r->v, r->at, known);
+	if (get_str(rd, r->v, r->at, "RegionCode", &code) == -1 ||
+	    get_str(rd, r->v, r->at, "RegionName", &name) == -1)
+		return -1;
 	json_obj(j);
 	json_key(j, "RegionID");
 	json_u64(j, r->id);
@@ -317,16 +432,9 @@ put_region(struct reader *rd, const struct region *r, struct piece *piece,
 		return -1;
 	piece->avoid_at = rd->map->pieces.n - piece->at;
 	if (put_bool(rd, r->v, r->at, "Avoid", j) == -1 ||
-	    put_bool(rd, r->v, r->at, "NoMeasureNoHome", j) == -1)
+	    put_bool(rd, r->v, r->at, "NoMeasureNoHome", j) == -1 ||
+	    put_nodes(rd, r, code, j) == -1)
 		return -1;
-	json_key(j, "Nodes");
-	json_arr(j);
-	at = jsonpos_member(rd->text, r->at, slice_str("Nodes"));
-	for (k = 0; k < n; k++)
-		if (put_node(rd, jval_at(nodes, k), jsonpos_elem(rd->text, at,
-		    k), r, code, j) == -1)
-			return -1;
-	json_end(j);
 	json_end(j);
 	return 0;
 }
@@ -451,6 +559,7 @@ read_regions(struct reader *rd, const struct jval *root, struct derpmap *d)
 static int
 put_scores(struct reader *rd, const struct jval *root, struct json *j)
 {
+	static const char *const known[] = { "RegionScore", NULL };
 	const struct jval *home = jval_get(root, "HomeParams");
 	const struct jval *scores = jval_get(home, "RegionScore"), *v;
 	size_t at = jsonpos_member(rd->text, jsonpos_root(rd->text),
@@ -459,8 +568,12 @@ put_scores(struct reader *rd, const struct jval *root, struct json *j)
 	void *it = NULL;
 	double d;
 
+	/* Which relay clients prefer is ours to say, not a URL's (S16). */
+	if (rd->remote)
+		home = scores = NULL;
 	if (home != NULL && !jval_is_obj(home))
 		return bad(rd, at, "HomeParams is no object");
+	see_names(rd, home, at, known);
 	at = jsonpos_member(rd->text, at, slice_str("RegionScore"));
 	if (scores != NULL && !jval_is_obj(scores))
 		return bad(rd, at, "RegionScore is no object");
@@ -485,24 +598,41 @@ put_scores(struct reader *rd, const struct jval *root, struct json *j)
 static int
 read_map(struct reader *rd, const struct jval *root, struct derpmap *d)
 {
+	static const char *const known[] = { "HomeParams", "Regions",
+	    "omitDefaultRegions", NULL };
 	struct json j;
 
 	if (!jval_is_obj(root))
 		return bad(rd, 0, "not a DERP map: no object");
+	see_names(rd, root, jsonpos_root(rd->text), known);
 	json_init(&j, &d->head);
 	json_obj(&j);
-	if (put_scores(rd, root, &j) == -1 || get_bool(rd, root,
-	    jsonpos_root(rd->text), "omitDefaultRegions", &d->omits) == -1)
+	if (put_scores(rd, root, &j) == -1)
+		return -1;
+	if (!rd->remote && get_bool(rd, root, jsonpos_root(rd->text),
+	    "omitDefaultRegions", &d->omits) == -1)
 		return -1;
 	return read_regions(rd, root, d);
 }
 
-struct derpmap *
-derpmap_parse(const void *p, size_t n, const char *name, char *why,
-    size_t whylen)
+/* A misspelt key has no effect, which nobody would see (trap 30). */
+static void
+warn_unknown(const struct reader *rd)
+{
+	if (rd->unknown == 1)
+		log_warnx("%s:%u: unknown key \"%s\" has no effect", rd->name,
+		    rd->line, rd->first);
+	else if (rd->unknown != 0)
+		log_warnx("%s:%u: unknown key \"%s\", like %u more, has no "
+		    "effect", rd->name, rd->line, rd->first, rd->unknown - 1);
+}
+
+static struct derpmap *
+parse(const void *p, size_t n, const char *name, char *why, size_t whylen,
+    bool remote)
 {
 	struct reader rd = { .text = slice_mem(p, n), .name = name,
-	    .why = why, .whylen = whylen };
+	    .why = why, .whylen = whylen, .remote = remote };
 	struct derpmap *d;
 	const char *what;
 	struct jdoc *doc;
@@ -516,12 +646,28 @@ derpmap_parse(const void *p, size_t n, const char *name, char *why,
 	if (read_map(&rd, jdoc_root(doc), d) == -1) {
 		derpmap_free(d);
 		d = NULL;
-	} else
+	} else {
 		derpmap_finish(d, 0, slice_str(""), NULL);
+		warn_unknown(&rd);
+	}
 	free(rd.region);
 	free(rd.node);
 	jdoc_free(doc, false);
 	return d;
+}
+
+struct derpmap *
+derpmap_parse(const void *p, size_t n, const char *name, char *why,
+    size_t whylen)
+{
+	return parse(p, n, name, why, whylen, false);
+}
+
+struct derpmap *
+derpmap_parse_remote(const void *p, size_t n, const char *name, char *why,
+    size_t whylen)
+{
+	return parse(p, n, name, why, whylen, true);
 }
 
 void

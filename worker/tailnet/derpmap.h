@@ -16,9 +16,17 @@ struct derpmap;
  * Parses and checks it (protocol.md 5.11): regions keyed by their own id,
  * unique nodes, host names.  A region that is null takes away one of the same
  * number.  name is for errors.  NULL with "name:line: ..." in why if it is
- * bad; never a part of it.
+ * bad; never a part of it.  Keys that mean nothing are logged in one line;
+ * CanPort80 of a node without a literal IPv4 address is left out.
  */
 struct derpmap	*derpmap_parse(const void *, size_t, const char *name,
+		    char *why, size_t whylen);
+/*
+ * Likewise one that came from a URL, whose owner is not trusted (derp.md 14,
+ * S16): with InsecureForTests, STUNTestIP or CertName it is bad; its
+ * HomeParams and omitDefaultRegions are not looked at.
+ */
+struct derpmap	*derpmap_parse_remote(const void *, size_t, const char *name,
 		    char *why, size_t whylen);
 /*
  * A new map of n sources (NULL: one that has none) and, if own says that it is
