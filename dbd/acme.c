@@ -12,6 +12,7 @@
 #define FIRST_S		60		/* after a failure, then doubled, */
 #define LAST_S		86400		/* at most */
 #define ASKED_MAX_S	(7 * 86400)	/* of what a server asks for */
+#define USELESS_S	3600		/* after one that is due already */
 
 static struct msg_list
 list_of(const struct buf *b, uint32_t n)
@@ -59,7 +60,8 @@ say_cert(struct worker *w)
 	m.u.db_cert.key = a->key;
 	if (w->d->conf.acme.names.count != 0)
 		m.u.db_cert.chain = buf_slice_of(&a->chain);
-	link_send(w->link, &m);
+	/* What it is told of is stored before. */
+	batch_reply(w->d, w->link, &m);
 }
 
 static void
@@ -129,6 +131,7 @@ check(struct dbacme *a)
 	msg_init(&m, M_ACME_CHAIN);
 	m.u.acme_chain.pem = buf_slice_of(a->fresh.n != 0 ? &a->fresh :
 	    &a->chain);
+	m.u.acme_chain.fresh = a->fresh.n != 0;
 	if (a->fresh.n == 0)
 		a->checked = true;
 	a->chain_id = link_request(a->keyd, &m, &a->tag[TAG_CHAIN], 0);
@@ -185,17 +188,9 @@ on_tick(void *arg)
 /* How a run ended. */
 
 void
-dbacme_account(struct dbacme *a, struct slice account)
+dbacme_chain(struct dbacme *a, struct slice account, struct slice chain)
 {
-	if (account.n == 0)
-		return;
-	set(&a->account, account);
-	set(&a->directory, a->d->conf.acme.directory);
-}
-
-void
-dbacme_chain(struct dbacme *a, struct slice chain)
-{
+	set(&a->run_account, account);
 	set(&a->fresh, chain);
 	check(a);
 }
@@ -212,10 +207,19 @@ none(struct dbacme *a)
 	a->nnames = 0;
 }
 
+/* Only now: the directory is that of the chain as well. */
+static void
+take_account(struct dbacme *a, struct slice account)
+{
+	set(&a->account, account);
+	set(&a->directory, buf_slice_of(&a->run_directory));
+}
+
 void
-dbacme_revoked(struct dbacme *a)
+dbacme_revoked(struct dbacme *a, struct slice account)
 {
 	log_info("certificate: revoked");
+	take_account(a, account);
 	a->revoke = false;
 	a->retry = 0;
 	none(a);
@@ -271,6 +275,7 @@ take_fresh(struct dbacme *a)
 	buf_clear(&a->names);
 	buf_put(&a->names, a->run_names.p, a->run_names.n);
 	a->nnames = a->run_nnames;
+	take_account(a, buf_slice_of(&a->run_account));
 	a->failed = 0;
 	a->retry = 0;
 	a->why[0] = '\0';
@@ -283,9 +288,11 @@ take_fresh(struct dbacme *a)
 static void
 chain_ok(struct dbacme *a, const struct m_acme_chain_ok *m)
 {
-	bool changed = a->fresh.n != 0 || !a->good || a->key != m->key;
+	bool is_new = a->fresh.n != 0;
+	bool changed = is_new || !a->good || a->key != m->key;
+	int64_t now = env_wall(a->d->env);
 
-	if (a->fresh.n != 0)
+	if (is_new)
 		take_fresh(a);
 	a->good = true;
 	a->key = m->key;
@@ -294,6 +301,9 @@ chain_ok(struct dbacme *a, const struct m_acme_chain_ok *m)
 	set(&a->leaf, m->leaf);
 	(void)slice_copy(a->serial, sizeof(a->serial), m->serial);
 	set_renew(a);
+	/* Our clock or the CA's is wrong: another would be no better. */
+	if (is_new && a->renew - now < (a->not_after - a->not_before) / 30)
+		a->retry = now + USELESS_S;
 	save(a);
 	arm(a);
 	if (changed)
@@ -473,6 +483,8 @@ dbacme_free(struct dbd *d)
 	buf_free(&a->leaf);
 	buf_free(&a->fresh);
 	buf_free(&a->run_names);
+	buf_free(&a->run_directory);
+	buf_free(&a->run_account);
 	buf_free(&a->conf);
 	free(a);
 	d->acme = NULL;

@@ -49,6 +49,7 @@ struct challenge {
 	TAILQ_ENTRY(challenge)	 all;
 	char			 name[254];
 	char			 token[256];
+	char			 thumbprint[44];
 	uint8_t			 kind;
 	uint16_t		 key;	/* tls-alpn-01 */
 	uint32_t		 number;	/* of the question to keyd */
@@ -62,7 +63,7 @@ struct dbacme {
 	char			 thumbprint[44]; /* empty: not said yet */
 
 	/* The certificate; what is stored of it. */
-	struct buf		 directory;
+	struct buf		 directory;	/* of chain and account */
 	struct buf		 account;
 	struct buf		 names;	/* list of r_text: */
 	uint32_t		 nnames;
@@ -93,7 +94,9 @@ struct dbacme {
 	struct outreq		*req;
 	struct buf		 run_names;	/* as names */
 	uint32_t		 run_nnames;
-	uint8_t			 run_kind;	/* of challenge */
+	struct buf		 run_directory;
+	struct buf		 run_account;	/* of fresh */
+	uint8_t			 run_challenge;	/* which kind */
 	uint32_t		 sign_id;	/* of fetch's; 0: none open */
 	uint32_t		 ready_id;	/* likewise */
 	uint32_t		 keyd_sign;	/* our question to keyd */
@@ -121,9 +124,9 @@ void	dbacme_clear(struct dbacme *);
 void	dbacme_say_challenges(struct worker *);
 
 /* acme.c: how the run ended. */
-void	dbacme_account(struct dbacme *, struct slice account);
-void	dbacme_chain(struct dbacme *, struct slice chain);
-void	dbacme_revoked(struct dbacme *);
+void	dbacme_chain(struct dbacme *, struct slice account,
+	    struct slice chain);
+void	dbacme_revoked(struct dbacme *, struct slice account);
 void	dbacme_failed(struct dbacme *, struct slice why, uint32_t retry_s);
 
 #endif

@@ -122,7 +122,7 @@ say(struct worker *w, const struct challenge *c, bool up)
 	q->name = slice_str(c->name);
 	q->token = slice_str(c->token);
 	if (c->kind == 1)
-		q->thumbprint = slice_str(w->d->acme->thumbprint);
+		q->thumbprint = slice_str(c->thumbprint);
 	q->key = c->key;
 	q->der = buf_slice_of(&c->der);
 	w->challenge = link_request(w->link, &m, NULL, 0);
@@ -293,7 +293,9 @@ up(struct dbacme *a, const struct m_out_acme_challenge *q, size_t n)
 		return;
 	}
 	c = xcalloc(1, sizeof(*c));
-	c->kind = a->run_kind;
+	c->kind = a->run_challenge;
+	/* keyd may be away when a worker comes that has to know it. */
+	memcpy(c->thumbprint, a->thumbprint, sizeof(c->thumbprint));
 	if (!slice_copy(c->name, sizeof(c->name), q->name) ||
 	    !slice_copy(c->token, sizeof(c->token), q->token))
 		fatalx("a challenge is longer than its message");
@@ -358,17 +360,16 @@ on_end(void *arg, const struct msg *m)
 	if (m == NULL)
 		dbacme_failed(a, slice_str("fetch died in the middle of it"),
 		    0);
-	else if (m->type == M_OUT_ACME_FAILED) {
-		dbacme_account(a, m->u.out_acme_failed.account);
+	else if (m->type == M_OUT_ACME_FAILED)
 		dbacme_failed(a, m->u.out_acme_failed.text,
 		    m->u.out_acme_failed.retry_s);
-	} else if (m->type == M_OUT_ACME_OK &&
+	else if (m->type == M_OUT_ACME_OK &&
 	    (m->u.out_acme_ok.chain.n != 0) == (run == RUN_ORDER)) {
-		dbacme_account(a, m->u.out_acme_ok.account);
 		if (run == RUN_ORDER)
-			dbacme_chain(a, m->u.out_acme_ok.chain);
+			dbacme_chain(a, m->u.out_acme_ok.account,
+			    m->u.out_acme_ok.chain);
 		else
-			dbacme_revoked(a);
+			dbacme_revoked(a, m->u.out_acme_ok.account);
 	} else {
 		dbacme_failed(a, slice_str("fetch answers nonsense"), 0);
 		outlink_broken(a->d, LINK_BAD_BODY);
@@ -399,7 +400,9 @@ dbacme_start(struct dbacme *a, enum run_kind kind)
 	buf_clear(&a->run_names);
 	buf_put(&a->run_names, c->names.p, c->names.n);
 	a->run_nnames = c->names.count;
-	a->run_kind = c->challenge;
+	buf_clear(&a->run_directory);
+	buf_slice(&a->run_directory, c->directory);
+	a->run_challenge = c->challenge;
 	a->req = outlink_ask(a->d, &m, RUN_US, on_end, a);
 	if (a->req == NULL)
 		return false;

@@ -30,6 +30,7 @@ TAILQ_HEAD(source_list, source);
 
 struct derpmaps {
 	struct source_list	 sources;	/* in their order */
+	struct source_list	 stale;		/* stored, not configured */
 	uint16_t		 n;
 	uint32_t		 round;
 	uint32_t		 update_s;
@@ -277,6 +278,7 @@ derpurl_init(struct dbd *d)
 {
 	d->derpmap = xcalloc(1, sizeof(*d->derpmap));
 	TAILQ_INIT(&d->derpmap->sources);
+	TAILQ_INIT(&d->derpmap->stale);
 }
 
 static void
@@ -308,6 +310,7 @@ derpurl_free(struct dbd *d)
 	if (d->derpmap == NULL)
 		return;
 	sources_free(&d->derpmap->sources);
+	sources_free(&d->derpmap->stale);
 	free(d->derpmap);
 	d->derpmap = NULL;
 }
@@ -323,8 +326,8 @@ find(struct source_list *l, struct slice url)
 	return NULL;
 }
 
-static void
-add(struct dbd *d, struct slice url)
+static struct source *
+source_new(struct dbd *d, struct slice url)
 {
 	struct source *s;
 
@@ -334,8 +337,7 @@ add(struct dbd *d, struct slice url)
 	if (!slice_copy(s->url, sizeof(s->url), url))
 		fatalx("URL of a DERP map too long");
 	timer_init(&s->timer, d->env, on_timer, s);
-	TAILQ_INSERT_TAIL(&d->derpmap->sources, s, all);
-	d->derpmap->n++;
+	return s;
 }
 
 /* The sources are those of the configuration; what stays keeps its map. */
@@ -353,17 +355,16 @@ set_sources(struct dbd *d, struct source_list *gone)
 	while (msg_list_next(&it, MR_TEXT, &t)) {
 		if (find(&dm->sources, t.v) != NULL)
 			continue;	/* twice is once */
-		if ((s = find(gone, t.v)) == NULL) {
-			add(d, t.v);
-			continue;
-		}
-		TAILQ_REMOVE(gone, s, all);
+		if ((s = find(gone, t.v)) == NULL)
+			s = source_new(d, t.v);
+		else
+			TAILQ_REMOVE(gone, s, all);
 		TAILQ_INSERT_TAIL(&dm->sources, s, all);
 		dm->n++;
 	}
 }
 
-/* Of URLs that are configured; others wait until they are, or for reload. */
+/* Of a URL that was taken out while we were down, nothing is kept. */
 static int
 on_stored(const struct fetched_row *row, void *arg)
 {
@@ -372,6 +373,10 @@ on_stored(const struct fetched_row *row, void *arg)
 
 	if ((s = find(&d->derpmap->sources, row->url)) != NULL)
 		buf_slice(&s->body, row->body);
+	else if (row->url.n < sizeof(s->url)) {
+		s = source_new(d, row->url);
+		TAILQ_INSERT_TAIL(&d->derpmap->stale, s, all);
+	}
 	return 0;
 }
 
@@ -414,21 +419,29 @@ start_all(struct dbd *d)
 			timer_in(&s->timer, spread++ * US_PER_S);
 }
 
+static void
+delete_all(struct dbd *d, struct source_list *l)
+{
+	struct source *s;
+
+	TAILQ_FOREACH(s, l, all) {
+		op_begin(d);
+		op_check(d, store_del_fetched(d->store, slice_str(s->url)));
+		op_end(d);
+	}
+	sources_free(l);
+}
+
 void
 derpurl_conf(struct dbd *d)
 {
 	struct source_list gone;
 	struct source *s;
 
+	delete_all(d, &d->derpmap->stale);
 	if (!same_sources(d)) {
 		set_sources(d, &gone);
-		TAILQ_FOREACH(s, &gone, all) {
-			op_begin(d);
-			op_check(d, store_del_fetched(d->store,
-			    slice_str(s->url)));
-			op_end(d);
-		}
-		sources_free(&gone);
+		delete_all(d, &gone);
 		publish(d);
 		TAILQ_FOREACH(s, &d->derpmap->sources, all)
 			if (s->has_next)

@@ -19,11 +19,13 @@ struct peer {
 	struct buf	 rec;		/* encoded record derp_node */
 	struct r_derp_node r;		/* points into rec */
 	struct outreq	*req;
+	bool		 asked;		/* once, with or without an answer */
 	int64_t		 probed;	/* 0: not yet */
 	bool		 ok;
 	uint32_t	 us;		/* mean over some probes */
 	int64_t		 down_since;	/* for people; 0: it is up */
-	uint64_t	 down_at;	/* the same, by env_now() */
+	bool		 counts;	/* it was seen by us, not cut off: */
+	uint64_t	 down_at;	/* by env_now() */
 	char		 text[256];
 };
 
@@ -34,6 +36,7 @@ struct health {
 	size_t		 next;		/* to be probed */
 	unsigned int	 flying;
 	struct timer	 timer;
+	uint64_t	 others_at;	/* the last that was up, not our own */
 	struct buf	 avoid;		/* uint16_t, in order */
 };
 
@@ -79,11 +82,16 @@ has(const struct buf *b, uint16_t region)
 	return false;
 }
 
-/* All of its relays have been down for so long. */
+/*
+ * All of its relays have been down for so long; and another has answered after
+ * the last of them did not, so that it was not our end.  One to avoid already
+ * stays so while they are down.
+ */
 static bool
 to_avoid(const struct health *h, uint16_t region)
 {
 	uint64_t us = h->d->conf.derp_avoid_s * US_PER_S;
+	bool stays = has(&h->avoid, region);
 	const struct peer *p;
 	size_t i;
 
@@ -91,8 +99,10 @@ to_avoid(const struct health *h, uint16_t region)
 		p = h->peer[i];
 		if (p->r.region != region || p->r.stun_only)
 			continue;
-		if (is_own(h, p) || !is_down(p) ||
-		    env_now(h->d->env) - p->down_at < us)
+		if (is_own(h, p) || !is_down(p))
+			return false;
+		if (!stays && (!p->counts || p->down_at > h->others_at ||
+		    env_now(h->d->env) - p->down_at < us))
 			return false;
 	}
 	return true;
@@ -153,6 +163,9 @@ look(struct health *h)
 	uint16_t region;
 	size_t i;
 
+	/* How long it was down meanwhile nobody knows: from the next probe. */
+	for (i = 0; held && i < h->n; i++)
+		h->peer[i]->counts = false;
 	for (i = 0; h->d->conf.derp_avoid_s != 0 && i < h->n; i++) {
 		region = h->peer[i]->r.region;
 		if (h->peer[i]->r.stun_only || has(&now, region))
@@ -174,15 +187,14 @@ look(struct health *h)
 
 /* Probes. */
 
-/* One of which nothing is known yet. */
+/* Never asked yet: once is enough, for fetch may have died of it. */
 static struct peer *
 fresh(const struct health *h)
 {
 	size_t i;
 
 	for (i = 0; i < h->n; i++)
-		if (h->peer[i]->probed == 0 && h->peer[i]->req == NULL &&
-		    !h->peer[i]->r.stun_only)
+		if (!h->peer[i]->asked && !h->peer[i]->r.stun_only)
 			return h->peer[i];
 	return NULL;
 }
@@ -214,7 +226,10 @@ mark_up(struct peer *p, uint32_t us)
 	p->us = p->probed == 0 || p->us == 0 ? us :
 	    (uint32_t)((3 * (uint64_t)p->us + us) / 4);
 	p->ok = true;
+	if (!is_own(p->health, p))
+		p->health->others_at = env_now(p->health->d->env);
 	p->down_since = 0;
+	p->counts = false;
 	p->text[0] = '\0';
 }
 
@@ -227,10 +242,12 @@ mark_down(struct peer *p, struct slice why)
 	p->ok = false;
 	if (!slice_copy(p->text, sizeof(p->text), why))
 		p->text[0] = '\0';
+	if (!p->counts)
+		p->down_at = env_now(d->env);
+	p->counts = true;
 	if (p->down_since != 0)
 		return;
 	p->down_since = env_wall(d->env);
-	p->down_at = env_now(d->env);
 	log_info("DERP relay %s of region %u is down: %s", log_vis(p->r.node),
 	    p->r.region, log_vis(why));
 }
@@ -257,13 +274,16 @@ on_probed(void *arg, const struct msg *m)
 	look(h);
 }
 
-static void
+/* False: it is its turn as soon as one can be asked. */
+static bool
 probe(struct health *h, struct peer *p)
 {
 	struct msg m;
 
-	if (p->req != NULL || p->r.stun_only || h->flying >= FLIGHT_MAX)
-		return;
+	if (p->req != NULL || p->r.stun_only)
+		return true;
+	if (h->flying >= FLIGHT_MAX)
+		return false;
 	msg_init(&m, M_OUT_PROBE);
 	m.u.out_probe.host = p->r.host;
 	m.u.out_probe.port = p->r.port;
@@ -272,9 +292,11 @@ probe(struct health *h, struct peer *p)
 	m.u.out_probe.insecure = p->r.insecure;
 	p->req = outlink_ask(h->d, &m, PROBE_US, on_probed, p);
 	if (p->req == NULL)
-		return;
+		return false;
+	p->asked = true;
 	h->flying++;
 	h->d->counts.probes++;
+	return true;
 }
 
 static void
@@ -285,11 +307,11 @@ on_timer(void *arg)
 
 	if (env_ended(h->d->env) || h->n == 0)
 		return;
-	if ((p = fresh(h)) == NULL) {
-		h->next %= h->n;
-		p = h->peer[h->next++];
-	}
-	probe(h, p);
+	h->next %= h->n;
+	if ((p = fresh(h)) != NULL)
+		(void)probe(h, p);
+	else if (probe(h, h->peer[h->next]))
+		h->next++;
 	arm(h);
 }
 

@@ -574,8 +574,8 @@ put_der(struct buf *to, X509 *x)
 }
 
 bool
-acme_chain(const struct acme *a, struct slice pem, int64_t *from,
-    int64_t *until, struct buf *leaf, char *why, size_t whylen)
+acme_chain(const struct acme *a, struct slice pem, bool all_names,
+    int64_t *from, int64_t *until, struct buf *leaf, char *why, size_t whylen)
 {
 	const char *wrong = NULL;
 	X509 *x = NULL;
@@ -588,7 +588,7 @@ acme_chain(const struct acme *a, struct slice pem, int64_t *from,
 		wrong = "no certificate in PEM form";
 	else if (EVP_PKEY_eq(X509_get0_pubkey(x), a->cert) != 1)
 		wrong = "the certificate is of another key";
-	else if (!covers(x, a))
+	else if (all_names && !covers(x, a))
 		wrong = "the certificate is not for all names";
 	else if (!unix_time(X509_get0_notBefore(x), from) ||
 	    !unix_time(X509_get0_notAfter(x), until))

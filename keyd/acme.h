@@ -56,13 +56,14 @@ EVP_PKEY	*acme_alpn(const struct acme *, struct slice name,
 		    struct slice token, int64_t now, struct buf *der,
 		    char *why, size_t whylen);
 /*
- * The first certificate of a PEM chain is of our key and for our names: then
- * from when and until when it is valid (Unix seconds), and its DER appended to
- * leaf; else false and why.
+ * The first certificate of a PEM chain is of our key and, with all_names, for
+ * all of our names (one that is in force stays so without it): then from when
+ * and until when it is valid (Unix seconds), and its DER appended to leaf;
+ * else false and why.
  */
 bool		 acme_chain(const struct acme *, struct slice pem,
-		    int64_t *from, int64_t *until, struct buf *leaf, char *why,
-		    size_t whylen);
+		    bool all_names, int64_t *from, int64_t *until,
+		    struct buf *leaf, char *why, size_t whylen);
 /* The number of a certificate in DER, in hexadecimal; "" if it is too long. */
 void		 acme_serial(struct slice der, char dst[ACME_SERIAL]);
 /* Makes a P-256 key; never NULL. */

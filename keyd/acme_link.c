@@ -105,8 +105,8 @@ on_chain(struct keyd *k, struct link *l, const struct msg *m)
 
 	msg_init(&r, M_ACME_CHAIN_OK);
 	ok = &r.u.acme_chain_ok;
-	if (!acme_chain(k->acme, m->u.acme_chain.pem, &ok->not_before,
-	    &ok->not_after, &leaf, why, sizeof(why)))
+	if (!acme_chain(k->acme, m->u.acme_chain.pem, m->u.acme_chain.fresh,
+	    &ok->not_before, &ok->not_after, &leaf, why, sizeof(why)))
 		answer_no(l, m->id, why);
 	else {
 		r.id = m->id;

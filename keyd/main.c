@@ -264,7 +264,8 @@ take_file(struct keyd_main *km, const struct msg *m)
 	case FILE_DERP_KEY_NEW:
 		if (km->relay == NULL && (km->core == NULL ||
 		    keyd_relay_public(km->core) == NULL))
-			km->relay = take_key(km, m, f->kind == FILE_DERP_KEY_NEW);
+			km->relay = take_key(km, m,
+			    f->kind == FILE_DERP_KEY_NEW);
 		break;
 	case FILE_TLS_KEY:
 	case FILE_TLS_CERT:
@@ -273,12 +274,14 @@ take_file(struct keyd_main *km, const struct msg *m)
 	case FILE_ACME_ACCOUNT:
 	case FILE_ACME_ACCOUNT_NEW:
 		if (km->account == NULL)
-			km->account = take_pem(km, m, f->kind == FILE_ACME_ACCOUNT_NEW);
+			km->account = take_pem(km, m,
+			    f->kind == FILE_ACME_ACCOUNT_NEW);
 		break;
 	case FILE_ACME_KEY:
 	case FILE_ACME_KEY_NEW:
 		if (km->acme_cert == NULL)
-			km->acme_cert = take_pem(km, m, f->kind == FILE_ACME_KEY_NEW);
+			km->acme_cert = take_pem(km, m,
+			    f->kind == FILE_ACME_KEY_NEW);
 		break;
 	default:
 		fatalx("file of kind %u", f->kind);

@@ -193,8 +193,10 @@ write_file(const char *dir, const char *name, const struct text *t,
 	/* The umask may have taken bits. */
 	ok = fd != -1 && put != -1 && fchmod(fd, 0644) == 0 &&
 	    rename(tmp, path) == 0;
-	if (!ok)
+	if (!ok) {
 		(void)snprintf(why, whylen, "%s: %s", path, strerror(errno));
+		(void)unlink(tmp);
+	}
 	if (fd != -1)
 		(void)close(fd);
 	free(path);

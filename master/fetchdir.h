@@ -34,8 +34,9 @@ void		 fetchdir_free(struct fetchdir *);
 const char	*fetchdir_path(const struct fetchdir *);
 /*
  * Reads what a configuration wants, if that is anything, and writes it to the
- * folder, of which missing parts are made, not those above it.  False with
- * "file:line: reason" or "path: reason"; then the folder is as it was.
+ * folder, of which missing parts are made, not those above it.  A process that
+ * starts before commit or discard has the new files.  False with "file:line:
+ * reason" or "path: reason"; then fetchdir_discard() was called.
  */
 bool		 fetchdir_stage(struct fetchdir *, const struct conf *,
 		    char *why, size_t whylen);

@@ -235,6 +235,9 @@ tls() {
 		    "$(grep -A1 "^$kind: " "$dir/tls" |
 		    sed -n 's/^ .*keyd.s: \([0-9]*\) %.*/\1/p')" "" plain ''
 	done <"$dir/shares"
+	limit "... others on the machine, of a core" \
+	    "$(sed -n 's/^others .*: \(.*\) of a core$/\1/p' "$dir/tls")" \
+	    "" plain ''
 }
 
 echo "| what | headscaled | derper | ratio | limit | |"

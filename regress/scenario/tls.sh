@@ -54,6 +54,24 @@ def t_old(port, version):
     p, end = all_of(s)
     print(p.hex(), "end" if end else "open")
 
+def t_taken(port, change):
+    "A ClientHello with something added: what comes in plain before the end."
+    p = bytearray(hello())
+    if change == "compression":     # DEFLATE (RFC 3749) before none
+        at = 5 + 4 + 2 + 32
+        at += 1 + p[at]
+        at += 2 + int.from_bytes(p[at:at + 2], "big")
+        if p[at:at + 2] != b"\1\0": sys.exit("no such ClientHello")
+        p[at:at + 2] = b"\2\1\0"
+        grown = 1
+    elif change == "none": grown = 0
+    p[3:5] = (int.from_bytes(p[3:5], "big") + grown).to_bytes(2, "big")
+    p[6:9] = (int.from_bytes(p[6:9], "big") + grown).to_bytes(3, "big")
+    s = dial(port)
+    s.sendall(p)
+    got, end = all_of(s, 1)
+    print(got.hex(), "end" if end else "open")
+
 def t_proxy(port, source, kind, claimed):
     "With a PROXY header: the status of a request; then a login that fails."
     s = dial(port, source)
@@ -93,7 +111,7 @@ def t_upgrade(port):
     print(p)
     if " 101 " not in p: sys.exit("no upgrade")
 
-def t_hold(port, seconds, out):
+def t_hold(port, seconds, flag):
     "Requests on one connection: the longest that one took."
     s = context().wrap_socket(dial(port), server_hostname=NAME)
     s.settimeout(float(seconds) + 5)
@@ -107,6 +125,7 @@ def t_hold(port, seconds, out):
             if not q: sys.exit("closed after %d" % n)
             p += q
         worst, n = max(worst, time.monotonic() - t0), n + 1
+        open(flag, "w").close()
         time.sleep(0.05)
     print("%d answers, the slowest after %.3f s" % (n, worst))
     sys.exit(0 if worst < 1 else 1)
@@ -284,17 +303,56 @@ for g in P-521 X448 ffdhe2048; do
 	ok "no group $g" fails_with 'alert handshake failure' "$TLS" -groups $g
 done
 ok "no signature with SHA-1" fails_with 'alert handshake failure' "$TLS" -cipher ALL:@SECLEVEL=0 -sigalgs ECDSA+SHA1:RSA+SHA1
-n=$({ printf 'GET /health HTTP/1.1\r\nHost: a.test\r\n\r\n'; sleep 0.7; } |
-    timeout 5 openssl s_client -connect "127.0.0.1:$TLS" -sess_out "$t/session" 2>&1 |
-    tee "$t/ticket" | grep -c 'New Session Ticket')
-ok "no tickets" eval "[ $n = 0 ] && grep -q pass '$t/ticket'"
-ok "no session to resume" test ! -s "$t/session"
-ok "no compression" done_with "Compression: NONE" "$TLS"
-ok "no early data" done_with "Early data was not sent" "$TLS"
-{ sleep 0.3; echo K; sleep 0.2; printf 'GET /health HTTP/1.1\r\nHost: a.test\r\n\r\n'; sleep 0.5; } |
-    timeout 5 openssl s_client -connect "127.0.0.1:$TLS" >"$t/hs" 2>&1
-ok "new keys on the way, on request" grep -q '"pass"' "$t/hs"
-ok "no client certificate is asked for" done_with "No client certificate CA names sent" "$TLS"
+client() { # client COMMAND: with openssl's, whose words are in $t/hs; fd is its stdin
+	local pid fd rc
+	[ -p "$t/keyboard" ] || mkfifo "$t/keyboard"
+	: >"$t/hs"
+	timeout 20 openssl s_client -connect "127.0.0.1:$TLS" -sess_out "$t/session" <"$t/keyboard" >"$t/hs" 2>&1 &
+	pid=$!
+	exec {fd}>"$t/keyboard"
+	within 50 grep -q 'Verify return code' "$t/hs" && "$1"
+	rc=$?
+	exec {fd}>&-
+	kill "$pid" 2>/dev/null
+	wait "$pid" 2>/dev/null
+	return $rc
+}
+asks() { # asks N: and is answered; it is the Nth
+	printf 'GET /health HTTP/1.1\r\nHost: a.test\r\n\r\n' >&"$fd"
+	within 50 answers "$1"
+}
+answers() { [ "$(grep -c '"pass"' "$t/hs")" = "$1" ]; }
+no_tickets() { # they would come before the answer
+	asks 1 && ! grep -q 'New Session Ticket' "$t/hs" && [ ! -s "$t/session" ]
+}
+new_keys() { asks 1 && echo K >&"$fd" && within 50 grep -q KEYUPDATE "$t/hs" && asks 2; }
+early() { # of a session that another server, with early data, began
+	local at server rc
+	at=$(spare)
+	openssl s_server -accept "127.0.0.1:$at" -cert "$t/a.test.pem" -key "$t/a.test.key" -early_data -quiet >"$t/other" 2>&1 &
+	server=$!
+	within 50 offers_early "$at" || { kill $server; cat "$t/hs"; return 1; }
+	kill $server
+	wait $server 2>/dev/null
+	printf 'GET /health HTTP/1.1\r\nHost: a.test\r\n\r\n' >"$t/early"
+	shake "$TLS" -sess_in "$t/begun" -early_data "$t/early"
+	grep -qF 'Early data was rejected' "$t/hs" && grep -qF 'New, TLSv1.3' "$t/hs"
+	rc=$?
+	[ $rc = 0 ] || grep -E 'arly|alert|error' "$t/hs"
+	return $rc
+}
+offers_early() { # offers_early PORT: a session of that in $t/begun
+	{ for _ in {1..20}; do [ -s "$t/begun" ] && break; sleep 0.1; done; } |
+	    timeout 5 openssl s_client -connect "127.0.0.1:$1" -sess_out "$t/begun" >"$t/hs" 2>&1
+	[ -s "$t/begun" ]
+}
+ok "no tickets, and no session to resume" client no_tickets
+ok "a ClientHello as such is answered" gives 160303 edge taken "$TLS" none
+ok "... one that offers compression: illegal_parameter" alert 2f taken "$TLS" compression
+ok "early data is not taken" early
+ok "new keys on the way, on request" client new_keys
+ok "the messages of a handshake are seen" done_with "CertificateVerify" "$TLS" -msg
+ok "... a client certificate is not asked for" not done_with "CertificateRequest" "$TLS" -msg
 
 # Names and protocols.
 ok "a.test: P-256" done_with "Peer signature type: ECDSA" "$TLS" -servername a.test -verify_hostname a.test
@@ -424,9 +482,10 @@ cp -p "$t/good.key" "$t/a.test.key"
 # keyd stops.
 for how in CONT KILL; do
 	stopped=$(children keyd)
-	edge hold "$TLS" 6 x >"$t/hold" 2>&1 &
+	rm -f "$t/flag"
+	edge hold "$TLS" 6 "$t/flag" >"$t/hold" 2>&1 &
 	hold=$!
-	sleep 0.7
+	within 50 test -e "$t/flag"
 	kill -STOP "$stopped"
 	[ ! -x "$swarm" ] || ok "keyd stops: nodes report" order churn 20
 	t0=$EPOCHREALTIME
@@ -444,8 +503,8 @@ for how in CONT KILL; do
 	ok "within 3 s ($took)" below "$took" 3
 	wait $waits
 	ok "the one that waited is answered" grep -q pass "$t/waited"
-	wait $hold
-	ok "a connection of before did not notice: $(cat "$t/hold")" test $? = 0
+	wait $hold; r=$?
+	ok "a connection of before did not notice: $(cat "$t/hold")" test $r = 0
 	[ ! -x "$swarm" ] || {
 		ok "all reports are answered" order calm
 		ok "no stream dropped" none_lost
@@ -467,19 +526,20 @@ ok "... again" served
 ok "... each ends" wait $g1
 ok "... on a listener for either" wait $g2
 ok "... memory" bounded 8192
+rm -f "$t/flag"
 edge half "$TLS" 2000 9 "$t/flag" >"$t/half" 2>&1 & g1=$!
 within 80 test -e "$t/flag"
 ok "2,000 that send one octet: others are served" served
 ok "... in plain" gives '"pass"' curl -fsS -m 1 "http://127.0.0.1:$port/health"
 ok "... memory" bounded 24576
-wait $g1
-ok "... all are closed: $(cat "$t/half")" test $? = 0
+wait $g1; r=$?
+ok "... all are closed: $(cat "$t/half")" test $r = 0
 rm "$t/flag"
 edge loris "$TLS" 200 9 "$t/flag" >"$t/loris" 2>&1 & g1=$!
 within 80 test -e "$t/flag"
 ok "200 that dribble: others are served" served
-wait $g1
-ok "... all are closed: $(cat "$t/loris")" test $? = 0
+wait $g1; r=$?
+ok "... all are closed: $(cat "$t/loris")" test $r = 0
 ok "memory after all that" bounded 8192
 [ ! -x "$swarm" ] || ok "no stream dropped" none_lost
 ok "no worker died" not grep -q 'worker .* died' "$log"

@@ -159,23 +159,26 @@ signer(void)
 	control_signer(w->c, &s);
 }
 
-/* True if a TLS client of this host is shown a certificate for name. */
-static bool
-shows(const char *host, const char *alpn, const char *name)
+static struct conn *
+dial(void)
 {
 	struct ipport from = { .addr.family = 4, .addr.b = { 192, 0, 2, 7 },
 	    .port = 4711 };
-	struct tlsclient_conf conf = { .host = host, .alpn = alpn };
-	struct tlsclient *c = tlsclient_new(&conf);
 	struct conn *conn = conn_new(w->net->net, &from, CONN_K_TLS, false,
 	    NULL);
+
+	assert_non_null(conn);
+	return conn;
+}
+
+/* Moves octets both ways. */
+static void
+move(struct conn *conn, struct tlsclient *c)
+{
 	uint8_t b[20000];
-	bool shown = false;
-	X509 *leaf;
 	size_t n;
 	int i;
 
-	assert_non_null(conn);
 	for (i = 0; i < 8; i++) {
 		if ((n = tlsclient_output(c, b, sizeof(b))) != 0 &&
 		    conn_wants_input(conn))
@@ -184,6 +187,19 @@ shows(const char *host, const char *alpn, const char *name)
 		    (n = conn_output(conn, b, sizeof(b))) != 0)
 			tlsclient_input(c, b, n);
 	}
+}
+
+/* True if a TLS client of this host is shown a certificate for name. */
+static bool
+shows(const char *host, const char *alpn, const char *name)
+{
+	struct tlsclient_conf conf = { .host = host, .alpn = alpn };
+	struct tlsclient *c = tlsclient_new(&conf);
+	struct conn *conn = dial();
+	bool shown = false;
+	X509 *leaf;
+
+	move(conn, c);
 	leaf = SSL_get1_peer_certificate(tlsclient_ssl(c));
 	if (leaf != NULL)
 		shown = X509_check_host(leaf, name, 0, 0, NULL) == 1;
@@ -307,6 +323,77 @@ t_alpn(void **state)
 	certkit_free(kit);
 }
 
+/* Two tokens for one name: the end of one takes nothing from the other. */
+static void
+t_alpn_two(void **state)
+{
+	struct buf one = { NULL, 0, 0 }, two = { NULL, 0, 0 };
+
+	w = *state;
+	kit = certkit_new();
+	signer();
+	certkit_der(kit, CK_P256, "DNS:one.example", &one);
+	certkit_der(kit, CK_P256, "DNS:two.example", &two);
+	(void)challenge(w, true, 2, "a.example", "1", buf_slice_of(&one));
+	(void)challenge(w, true, 2, "a.example", "2", buf_slice_of(&two));
+	assert_true(shows("a.example", "acme-tls/1", "two.example"));
+	(void)challenge(w, false, 2, "a.example", "1", nothing);
+	assert_true(shows("a.example", "acme-tls/1", "two.example"));
+	(void)challenge(w, true, 2, "a.example", "1", buf_slice_of(&one));
+	assert_true(shows("a.example", "acme-tls/1", "one.example"));
+	(void)challenge(w, false, 2, "a.example", "1", nothing);
+	assert_true(shows("a.example", "acme-tls/1", "two.example"));
+	(void)challenge(w, false, 2, "a.example", "2", nothing);
+	assert_false(shows("a.example", "acme-tls/1", "two.example"));
+	assert_false(shows("a.example", "acme-tls/1", "one.example"));
+	buf_free(&one);
+	buf_free(&two);
+	control_tls(w->c, NULL);
+	certkit_free(kit);
+}
+
+/* The set of certificates is there but empty: who waits goes on at the next. */
+static void
+t_waits(void **state)
+{
+	struct tlsclient_conf conf = { .host = "a.example" };
+	struct buf der = { NULL, 0, 0 };
+	struct tlsclient *c;
+	struct conn *conn;
+	char *pem;
+	int i;
+
+	w = *state;
+	kit = certkit_new();
+	signer();
+	certkit_der(kit, CK_P256, "DNS:acme.example", &der);
+	pem = certkit_pem(kit, CK_P384, "DNS:a.example");
+	for (i = 0; i < 2; i++) {
+		(void)challenge(w, true, 2, "a.example", "t",
+		    buf_slice_of(&der));
+		(void)challenge(w, false, 2, "a.example", "t", nothing);
+		c = tlsclient_new(&conf);
+		conn = dial();
+		move(conn, c);
+		assert_false(tlsclient_is_ready(c));
+		assert_false(conn_is_done(conn));
+		if (i == 0)
+			say_cert(CK_P384 + 1, pem);
+		else
+			say_self("DNS:a.example");
+		ctlworld_run(w);
+		move(conn, c);
+		assert_true(tlsclient_is_ready(c));
+		conn_free(conn);
+		tlsclient_free(c);
+		say_cert(CK_P384 + 1, "");
+	}
+	buf_free(&der);
+	free(pem);
+	control_tls(w->c, NULL);
+	certkit_free(kit);
+}
+
 /* DERP maps. */
 
 static int
@@ -327,6 +414,22 @@ part(uint32_t round, uint16_t k, uint16_t of, const char *url,
 	rc = control_db_msg(w->c, &m, NULL);
 	ctlworld_run(w);
 	return rc;
+}
+
+/* A part of the first source that says that it has so many octets in all. */
+static int
+sized(size_t size, const char *text, size_t at, size_t n)
+{
+	struct msg m;
+
+	msg_init(&m, M_DB_DERPMAP_PART);
+	m.u.db_derpmap_part.round = 1;
+	m.u.db_derpmap_part.sources = 1;
+	m.u.db_derpmap_part.url = slice_str(URL1);
+	m.u.db_derpmap_part.size = (uint32_t)size;
+	m.u.db_derpmap_part.at = (uint32_t)at;
+	m.u.db_derpmap_part.octets = slice_mem(text + at, n);
+	return control_db_msg(w->c, &m, NULL);
 }
 
 static int
@@ -471,6 +574,14 @@ t_bad_parts(void **state)
 	assert_int_equal(part(1, 0, 1, URL1, a, 5, strlen(a)), -1);
 	assert_int_equal(part(1, 0, 2, URL1, a, 5, 5), -1);
 	assert_int_equal(whole(1, 0, 0, URL1, a), -1);
+	/* Another size than its first part's, smaller than what is there. */
+	assert_int_equal(part(1, 0, 1, URL1, a, 0, 20), 0);
+	assert_int_equal(part(1, 0, 1, URL1, "0123456789", 20, 0), -1);
+	assert_int_equal(part(1, 0, 1, URL1, a, 0, 5), 0);
+	assert_int_equal(sized(5, a, 5, 20), -1);
+	assert_int_equal(sized(2, a, 5, 20), -1);
+	assert_int_equal(sized(strlen(a) + 1, a, 5, 20), -1);
+	assert_string_equal(relays(), "");
 	/* Begun anew. */
 	assert_int_equal(part(1, 0, 1, URL1, a, 0, 5), 0);
 	assert_int_equal(whole(1, 0, 1, URL1, a), 0);
@@ -505,7 +616,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(t_http), T(t_bounds), T(t_cert), T(t_alpn), T(t_maps),
+		T(t_http), T(t_bounds), T(t_cert), T(t_alpn),
+		T(t_alpn_two), T(t_waits), T(t_maps),
 		T(t_bad_parts), T(t_avoid), T(t_untrusted_maps)
 	};
 

@@ -110,6 +110,34 @@ t_upgrade(void **state)
 	assert_true(begins(a, "HTTP/1.1 503 "));	/* keyd has no key */
 }
 
+/* Turned off by a configuration: the relay ends, not only its path. */
+static void
+t_turned_off(void **state)
+{
+	struct ctlworld *w = *state;
+	struct m_cfg_conf_worker c = { 0 };
+	struct msg m;
+
+	msg_init(&m, M_KEY_SERVER);
+	memset(m.u.key_server.derp, 7, sizeof(m.u.key_server.derp));
+	control_key_msg(w->c, &m, NULL);
+	enable(w, true);
+	assert_true(relay_is_ready(control_relay(w->c)));
+	enable(w, true);
+	assert_true(relay_is_ready(control_relay(w->c)));
+	c.server_url = slice_str("https://hs.example.org");
+	c.base_domain = slice_str("ts.example");
+	c.max_conns = 1000;
+	c.handshake_s = c.idle_s = c.stall_s = 60;
+	c.header_max = 16384;
+	c.body_max = 1 << 20;
+	control_conf(w->c, &c);
+	assert_false(relay_is_ready(control_relay(w->c)));
+	assert_true(begins(ask(w, "GET /derp", "", ""), "HTTP/1.1 404 "));
+	enable(w, true);
+	assert_true(relay_is_ready(control_relay(w->c)));
+}
+
 /* What dbd says before the first configuration is for the relay, too. */
 static void
 t_made_early(void **state)
@@ -472,7 +500,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(t_off),
-		TEST(t_upgrade),
+		TEST(t_upgrade), TEST(t_turned_off),
 		TEST(t_made_early),
 		TEST(t_probe),
 		TEST(t_generate_204),

@@ -119,7 +119,7 @@ run_failed(uint32_t id, uint32_t retry_s)
 
 	msg_init(&m, M_OUT_ACME_FAILED);
 	m.id = id;
-	m.u.out_acme_failed.account = slice_str("");
+	m.u.out_acme_failed.account = slice_str(ACCOUNT);
 	m.u.out_acme_failed.retry_s = retry_s;
 	m.u.out_acme_failed.text = slice_str("the CA says no");
 	edge_send(e, EDGE_OUT, &m);
@@ -156,12 +156,14 @@ chain_ok(const char *chain, uint16_t key)
 	edge_send(e, EDGE_KEYD, &m);
 }
 
+/* keyd says no to a fresh one, or to the one in force. */
 static void
-chain_no(void)
+chain_no(bool fresh)
 {
 	const struct msg *q = edge_take(e, EDGE_KEYD, M_ACME_CHAIN);
 
 	assert_non_null(q);
+	assert_int_equal(q->u.acme_chain.fresh, fresh);
 	keyd_no(q->id);
 }
 
@@ -430,7 +432,7 @@ t_bad_chain(void **state)
 	have("chain 1");
 	days(61);
 	run_ok(run(), "chain 2");
-	chain_no();
+	chain_no(true);
 	assert_string_equal(cert(k), "chain 1");
 	assert_int_equal(shown().failed, 1);
 	edge_pass(e, 140 * US_PER_S);
@@ -440,7 +442,7 @@ t_bad_chain(void **state)
 	edge_down(e, EDGE_KEYD);
 	edge_pass(e, 61 * US_PER_S);
 	keyd_up();
-	chain_no();
+	chain_no(false);
 	assert_string_equal(cert(k), "");
 	have("chain 4");
 	assert_string_equal(cert(k2), "chain 4");
@@ -666,8 +668,96 @@ t_deaths(void **state)
 	assert_null(run_asked());
 	keyd_up();
 	assert_null(run_asked());	/* the old one is looked at first */
-	chain_no();
+	chain_no(false);
 	(void)run();
+}
+
+/* Told of once it is stored; it is due, but no other is asked for at once. */
+static void
+t_due_at_once(void **state)
+{
+	struct dbd *d = dw_dbd(w);
+	struct msg m;
+
+	(void)state;
+	conf("a.example", NULL, 1);
+	run_ok(run(), "chain 1");
+	msg_init(&m, M_ACME_CHAIN_OK);
+	m.u.acme_chain_ok.not_before = dw_now(w) - 70 * DAY;
+	m.u.acme_chain_ok.not_after = dw_now(w) + 20 * DAY;
+	m.u.acme_chain_ok.leaf = slice_str("leaf");
+	dbd_acme_msg(d, d->acme->keyd, &m, &d->acme->tag[TAG_CHAIN]);
+	dw_deliver(w);
+	assert_string_equal(cert(k), "");
+	edge_run(e);
+	assert_string_equal(cert(k), "chain 1");
+	assert_null(run_asked());
+	edge_pass(e, 3500 * US_PER_S);
+	assert_null(run_asked());
+	edge_pass(e, 200 * US_PER_S);
+	(void)run();
+}
+
+static uint32_t
+run_at(const char *directory)
+{
+	const struct msg *m = run_asked();
+
+	assert_non_null(m);
+	assert_true(slice_eqs(m->u.out_acme_run.directory, directory));
+	assert_int_equal(m->u.out_acme_run.account.n, 0);
+	return m->id;
+}
+
+static void
+set_directory(const char *directory)
+{
+	dw_conf(w)->acme.directory = slice_str(directory);
+	dw_reconf(w);
+	edge_run(e);
+}
+
+/* Another CA: asked until there is one of it, whatever comes between. */
+static void
+t_directory(void **state)
+{
+	uint32_t id;
+
+	(void)state;
+	conf("a.example", NULL, 1);
+	have("chain 1");
+	set_directory("https://other.example/dir");
+	run_failed(run_at("https://other.example/dir"), 0);
+	edge_pass(e, 140 * US_PER_S);
+	run_ok(run_at("https://other.example/dir"), "chain 2");
+	chain_no(true);
+	edge_pass(e, 240 * US_PER_S);
+	id = run_at("https://other.example/dir");
+	/* Changed again meanwhile: what comes is of the one before. */
+	set_directory("https://third.example/dir");
+	run_ok(id, "chain 3");
+	chain_ok("chain 3", 40);
+	run_ok(run_at("https://third.example/dir"), "chain 4");
+	chain_ok("chain 4", 40);
+	days(2);
+	assert_null(run_asked());
+}
+
+/* A worker that comes while keyd is away answers the CA as all do. */
+static void
+t_thumbprint(void **state)
+{
+	struct dbdworker *k3;
+
+	(void)state;
+	conf("a.example", NULL, 1);
+	(void)run();
+	challenge(true, "a.example", "t0ken");
+	edge_down(e, EDGE_KEYD);
+	k3 = dw_worker(w, 3, 5);
+	assert_int_equal(dw_count(k3, M_DB_CHALLENGE), 1);
+	assert_true(slice_eqs(dw_got(k3, M_DB_CHALLENGE,
+	    0)->u.db_challenge.thumbprint, THUMB));
 }
 
 /* Other names: asked for at once; those of a run under way after it. */
@@ -695,6 +785,13 @@ t_reload(void **state)
 	assert_null(run_asked());
 	conf("d.example", NULL, 1);
 	have("chain 4");
+	/* One more name cannot be had: what is in force stays. */
+	conf("d.example", "e.example", 1);
+	run_failed(run(), 0);
+	edge_down(e, EDGE_KEYD);
+	keyd_up();
+	chain_ok("chain 4", 40);
+	assert_string_equal(cert(k), "chain 4");
 	/* None wanted any more. */
 	conf(NULL, NULL, 1);
 	assert_string_equal(cert(k), "");
@@ -774,11 +871,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(t_none), T(t_first), T(t_renewal), T(t_short_life),
-		T(t_backoff),
-		T(t_account_gone), T(t_bad_chain), T(t_sign),
+		T(t_backoff), T(t_account_gone), T(t_bad_chain), T(t_sign),
 		T(t_sign_revoke), T(t_challenge), T(t_challenge_refused),
-		T(t_alpn), T(t_deaths), T(t_reload), T(t_admin),
-		T(t_nonsense)
+		T(t_due_at_once), T(t_directory), T(t_thumbprint), T(t_alpn),
+		T(t_deaths), T(t_reload), T(t_admin), T(t_nonsense)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -337,6 +337,26 @@ t_restart(void **state)
 	    " 3:{2};");
 }
 
+/* A URL that was taken out while we were down: its map is not kept. */
+static void
+t_taken_out(void **state)
+{
+	uint32_t round;
+
+	(void)state;
+	edge_up(e, EDGE_OUT);
+	set_urls(URL1, NULL);
+	edge_pass(e, 2 * US_PER_S);
+	give(asked(URL1), "{1}");
+	(void)told(k, &round);
+	say(k, round, 0, true);
+	assert_string_equal(stored(), URL1 "={1}");
+	memset(&dw_conf(w)->derp_urls, 0, sizeof(dw_conf(w)->derp_urls));
+	edge_restart(e, true);
+	edge_pass(e, 2 * US_PER_S);
+	assert_string_equal(stored(), "");
+}
+
 /* Fetch dies: asked again, nothing is lost; one that hangs is cut. */
 static void
 t_fetch_dies(void **state)
@@ -460,8 +480,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(t_way), T(t_again), T(t_backoff), T(t_bad_map),
-		T(t_restart), T(t_fetch_dies), T(t_lies), T(t_reload),
-		T(t_parts)
+		T(t_restart), T(t_taken_out), T(t_fetch_dies), T(t_lies),
+		T(t_reload), T(t_parts)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

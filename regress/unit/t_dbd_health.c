@@ -80,6 +80,18 @@ usual(struct dbdworker *who)
 	nodes(who, 5);
 }
 
+static void
+probed_ok(uint32_t id)
+{
+	struct msg m;
+
+	msg_init(&m, M_OUT_PROBED);
+	m.id = id;
+	m.u.out_probed.ok = true;
+	m.u.out_probed.us = 20000;
+	edge_send(e, EDGE_OUT, &m);
+}
+
 /* Answers all probes that wait; those of the hosts in down with an error. */
 static unsigned int
 answer(const char *down, uint32_t us)
@@ -275,6 +287,52 @@ t_avoid_off(void **state)
 	assert_string_equal(avoided(k), "");
 }
 
+/* We were cut off for long: how long the others were down nobody knows. */
+static void
+t_uplink(void **state)
+{
+	(void)state;
+	dw_conf(w)->derp_avoid_s = 300;
+	dw_reconf(w);
+	usual(k);
+	(void)minutes(2, "", 20000);
+	(void)minutes(20, "a.example b.example c.example", 20000);
+	dw_forget(k);
+	(void)minutes(2, "", 20000);
+	assert_string_equal(avoided(k), "-");
+	/* What was to avoid before stays so until it is up. */
+	(void)minutes(8, "c.example", 20000);
+	assert_string_equal(avoided(k), "2 ");
+	(void)minutes(20, "a.example b.example c.example", 20000);
+	dw_forget(k);
+	(void)minutes(2, "c.example", 20000);
+	assert_string_equal(avoided(k), "-");
+	assert_true(shown("c.example").avoid);
+	(void)minutes(1, "", 20000);
+	assert_string_equal(avoided(k), "");
+}
+
+/* Less than a round: what has failed first is not taken for down alone. */
+static void
+t_uplink_short(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	dw_conf(w)->derp_avoid_s = 2;
+	dw_reconf(w);
+	usual(k);
+	(void)minutes(2, "", 20000);
+	dw_forget(k);
+	for (i = 0; i < 5; i++) {
+		(void)minutes(5, "a.example b.example c.example", 20000);
+		(void)seconds(60 + 7 * i, "", 20000);
+	}
+	assert_string_equal(avoided(k), "-");
+	(void)minutes(3, "c.example", 20000);
+	assert_string_equal(avoided(k), "2 ");
+}
+
 /* A map that changes all the time: what is in it is asked all the same. */
 static void
 t_changing(void **state)
@@ -371,6 +429,70 @@ t_many(void **state)
 	assert_false(edge_is_cut(e, EDGE_OUT));
 }
 
+/* Of many that hang each has its turn. */
+static void
+t_turns(void **state)
+{
+	const struct msg *q;
+	unsigned int i, last = 0;
+	uint32_t id[48];
+	char host[32];
+	struct msg m;
+
+	(void)state;
+	for (i = 0; i < 100; i++) {
+		(void)snprintf(host, sizeof(host), "h%03u.example", i);
+		node(k, host, (uint16_t)(i + 1), false);
+	}
+	nodes(k, 100);
+	assert_in_range(seconds(70, "", 20000), 100, 120);
+	edge_pass(e, 40 * US_PER_S);
+	for (i = 0; i < 48; i++) {
+		q = edge_take(e, EDGE_OUT, M_OUT_PROBE);
+		assert_non_null(q);
+		id[i] = q->id;
+		last = (unsigned int)(q->u.out_probe.host.p[1] - '0') * 100 +
+		    (unsigned int)(q->u.out_probe.host.p[2] - '0') * 10 +
+		    (unsigned int)(q->u.out_probe.host.p[3] - '0');
+	}
+	assert_null(edge_take(e, EDGE_OUT, M_OUT_PROBE));
+	msg_init(&m, M_OUT_PROBED);
+	m.u.out_probed.text = slice_str("timed out");
+	for (i = 0; i < 48; i++) {
+		m.id = id[i];
+		edge_send(e, EDGE_OUT, &m);
+	}
+	edge_pass(e, US_PER_S);
+	q = edge_take(e, EDGE_OUT, M_OUT_PROBE);
+	assert_non_null(q);
+	(void)snprintf(host, sizeof(host), "h%03u.example", (last + 1) % 100);
+	assert_true(slice_eqs(q->u.out_probe.host, host));
+}
+
+/* One that fetch dies of: the others are asked all the same. */
+static void
+t_killer(void **state)
+{
+	const struct msg *q;
+	unsigned int i, deaths = 0;
+
+	(void)state;
+	usual(k);
+	for (i = 0; i < 240; i++) {
+		edge_pass(e, US_PER_S);
+		while ((q = edge_take(e, EDGE_OUT, M_OUT_PROBE)) != NULL) {
+			if (slice_eqs(q->u.out_probe.host, "a.example")) {
+				edge_down(e, EDGE_OUT);
+				edge_up(e, EDGE_OUT);
+				deaths++;
+			} else
+				probed_ok(q->id);
+		}
+	}
+	assert_in_range(deaths, 3, 5);
+	assert_true(shown("c.example").probed > dw_now(w) - 70);
+}
+
 /* Fetch dies with questions open: that says nothing of the relays. */
 static void
 t_fetch_dies(void **state)
@@ -396,6 +518,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(t_probes), T(t_down), T(t_avoid), T(t_avoid_off),
+		T(t_uplink), T(t_uplink_short), T(t_turns), T(t_killer),
 		T(t_changing), T(t_lists), T(t_bad_lists), T(t_many),
 		T(t_fetch_dies)
 	};

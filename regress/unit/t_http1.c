@@ -522,7 +522,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(t_plain), T(t_head), T(t_bad), T(t_limits), T(t_fields), T(t_pipelined),
+		T(t_plain), T(t_head), T(t_bad), T(t_limits),
+		T(t_fields), T(t_pipelined),
 		T(t_back_pressure), T(t_continue), T(t_late), T(t_waits),
 		T(t_half_close), T(t_streamed), T(t_slow_reader), T(t_abort),
 		T(t_upgrade_errors), T(t_websocket_errors), T(t_full)

@@ -392,8 +392,8 @@ test_chain(void **state)
 
 	(void)state;
 	n = issue(pem, cert, "DNS:hs.example.org,IP:192.0.2.7");
-	assert_true(acme_chain(a, slice_mem(pem, n), &from, &until, &leaf,
-	    why, sizeof(why)));
+	assert_true(acme_chain(a, slice_mem(pem, n), true, &from, &until,
+	    &leaf, why, sizeof(why)));
 	assert_int_equal(from, NOW);
 	assert_int_equal(until, NOW + 7776000);
 	assert_true(leaf.n > 100);
@@ -402,15 +402,18 @@ test_chain(void **state)
 	acme_serial(slice_mem(leaf.p, leaf.n - 1), serial);
 	assert_string_equal(serial, "");
 	n = issue(pem, cert, "DNS:hs.example.org");
-	assert_false(acme_chain(a, slice_mem(pem, n), &from, &until, &leaf,
-	    why, sizeof(why)));
+	assert_false(acme_chain(a, slice_mem(pem, n), true, &from, &until,
+	    &leaf, why, sizeof(why)));
 	assert_string_equal(why, "the certificate is not for all names");
+	/* Names were added since it was had: it is as good as before. */
+	assert_true(acme_chain(a, slice_mem(pem, n), false, &from, &until,
+	    &leaf, why, sizeof(why)));
 	n = issue(pem, account, "DNS:hs.example.org,IP:192.0.2.7");
-	assert_false(acme_chain(a, slice_mem(pem, n), &from, &until, &leaf,
-	    why, sizeof(why)));
+	assert_false(acme_chain(a, slice_mem(pem, n), false, &from, &until,
+	    &leaf, why, sizeof(why)));
 	assert_string_equal(why, "the certificate is of another key");
-	assert_false(acme_chain(a, slice_str("junk"), &from, &until, &leaf,
-	    why, sizeof(why)));
+	assert_false(acme_chain(a, slice_str("junk"), true, &from, &until,
+	    &leaf, why, sizeof(why)));
 	buf_free(&leaf);
 }
 

@@ -227,6 +227,15 @@ test_refused(void **state)
 	assert_false(stage(f, URLS, why, sizeof(why)));
 	assert_non_null(strstr(why, "d/etc: not safe: "));
 	assert_int_equal(chmod("d/etc", 0755), 0);
+	/* What cannot be put in place does not stay beside it. */
+	assert_int_equal(unlink("d/etc/hosts"), 0);
+	assert_int_equal(mkdir("d/etc/hosts", 0755), 0);
+	assert_false(stage(f, URLS, why, sizeof(why)));
+	assert_non_null(strstr(why, "d/etc/hosts: "));
+	assert_int_equal(access("d/etc/hosts.new", F_OK), -1);
+	assert_int_equal(rmdir("d/etc/hosts"), 0);
+	fetchdir_remove(f);
+	assert_int_equal(access("d", F_OK), -1);
 	fetchdir_free(f);
 }
 

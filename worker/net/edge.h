@@ -58,8 +58,8 @@ void		 net_tls_meta_host(struct net *, struct slice host);
 
 /*
  * At most so many connections of one source (an IPv4 address, a /64 of IPv6)
- * from now on, as a PROXY header says it; 0, as at first: any number.  Those for
- * whom net_is_exempt() are not counted.
+ * from now on, as a PROXY header says it; 0, as at first: any number.  Who is
+ * exempt by net_is_exempt() is not counted.
  */
 void		 net_per_source(struct net *, uint32_t max);
 /*
