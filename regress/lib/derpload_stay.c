@@ -7,7 +7,7 @@
 #include "regress/lib/derpload_int.h"
 
 #define KEEPALIVE	6
-#define STORM_KEYS	256
+#define STORM_KEYS	2048	/* each may log in but now and then */
 #define PATIENCE	30000000000ULL	/* ns for the next login */
 #define TICK		100000		/* us */
 

@@ -173,6 +173,28 @@ t_probe(void **state)
 	    "HTTP/1.1 405 "));
 }
 
+/* S14 of derp.md: pages of others may read the two probes, nothing else. */
+static void
+t_no_cors(void **state)
+{
+	static const char *const path[] = { "GET /", "GET /key?v=113",
+	    "GET /health", "GET /version", "GET /generate_204",
+	    "GET /bootstrap-dns", "GET /derp", "POST /verify",
+	    "OPTIONS /verify", "OPTIONS /derp/probe", "POST /machine/map",
+	    "GET /none" };
+	struct ctlworld *w = *state;
+	const char *a;
+	size_t i;
+
+	enable(w, false);
+	for (i = 0; i < sizeof(path) / sizeof(path[0]); i++) {
+		a = ask(w, path[i], "Origin: https://evil.example\r\n", "");
+		assert_true(begins(a, "HTTP/1.1 "));
+		if (strcasestr(a, "\r\naccess-control-") != NULL)
+			fail_msg("%s: %s", path[i], a);
+	}
+}
+
 /* derp.md 5.2: what comes back is only what can do no harm. */
 static void
 t_generate_204(void **state)
@@ -502,7 +524,7 @@ main(void)
 		TEST(t_off),
 		TEST(t_upgrade), TEST(t_turned_off),
 		TEST(t_made_early),
-		TEST(t_probe),
+		TEST(t_probe), TEST(t_no_cors),
 		TEST(t_generate_204),
 		TEST(t_bootstrap), TEST(t_bootstrap_map),
 		TEST(t_bootstrap_bound),

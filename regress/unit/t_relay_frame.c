@@ -65,6 +65,39 @@ t_rules(void **state)
 			    rules[i].n);
 }
 
+/* Every type and every length (derp.md 16), by the table of 2.2. */
+static enum derp_rule
+oracle(unsigned int type, uint32_t n)
+{
+	switch (type) {
+	case 0x04:
+		return n >= 32 && n <= 32 + 65536 ? DERP_TAKE : DERP_FATAL;
+	case 0x07:
+		return n == 1 ? DERP_TAKE : DERP_FATAL;
+	case 0x12:
+		return n >= 8 && n <= 1000 ? DERP_TAKE : DERP_FATAL;
+	case 0x0a:
+	case 0x10:
+	case 0x11:
+		return DERP_FATAL;
+	default:
+		return n <= 32 + 65536 ? DERP_SKIP : DERP_FATAL;
+	}
+}
+
+static void
+t_every(void **state)
+{
+	unsigned int type;
+	uint32_t n;
+
+	(void)state;
+	for (type = 0; type < 256; type++)
+		for (n = 0; n <= 70000; n++)
+			if (derp_rule((uint8_t)type, n) != oracle(type, n))
+				fail_msg("type %#x, %u octets", type, n);
+}
+
 static void
 t_login_size(void **state)
 {
@@ -267,7 +300,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_head),
-		cmocka_unit_test(t_rules),
+		cmocka_unit_test(t_rules), cmocka_unit_test(t_every),
 		cmocka_unit_test(t_login_size),
 		cmocka_unit_test(t_trap_9_disco),
 		cmocka_unit_test(t_info),
