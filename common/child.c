@@ -22,6 +22,7 @@ struct child {
 	struct link		*cfg;
 	struct timer		 boot_due;
 	struct m_cfg_boot	 boot;
+	struct r_counters	 said;		/* to master */
 	char			 dir[256];
 	bool			 booted;
 	bool			 ready;		/* CFG_READY is sent */
@@ -162,9 +163,12 @@ on_cfg_msg(struct link *l, const struct msg *m, void *tag, void *arg)
 		c->ops->on_commit(c, m->u.cfg_commit.epoch, c->arg);
 		break;
 	case M_CFG_DISCARD:
-		c->ops->on_discard(c, m->u.cfg_discard.epoch, c->arg);
+		if (c->ops->on_discard != NULL)
+			c->ops->on_discard(c, m->u.cfg_discard.epoch, c->arg);
 		break;
 	case M_CFG_STOP:
+		if (c->ops->on_stop == NULL)
+			child_exit(c);
 		if (!c->stopping) {
 			c->stopping = true;
 			c->ops->on_stop(c, c->arg);
@@ -284,6 +288,35 @@ child_link(struct child *c, const struct msg *m, struct link_conf *conf)
 	conf->slot = p->slot;
 	conf->generation = p->generation;
 	return ev_link(c->ev, conf, m->fd);
+}
+
+bool
+child_conf_came(uint32_t came, uint32_t epoch, char *why, size_t whylen)
+{
+	if (came == epoch)
+		return true;
+	(void)snprintf(why, whylen, "no configuration came");
+	return false;
+}
+
+void
+child_drop(const struct msg *m)
+{
+	if (m->fd != -1)
+		(void)close(m->fd);
+}
+
+void
+child_stat(struct child *c, const struct r_counters *now)
+{
+	struct msg m;
+
+	if (memcmp(now, &c->said, sizeof(*now)) == 0)
+		return;
+	c->said = *now;
+	msg_init(&m, M_CFG_STAT);
+	m.u.cfg_stat.counts = *now;
+	link_send(c->cfg, &m);
 }
 
 void

@@ -35,10 +35,14 @@ struct child_ops {
 			    size_t whylen, void *arg);
 	void		(*on_commit)(struct child *, uint32_t epoch,
 			    void *arg);
+	/* NULL: what is kept aside may lie until the next one comes. */
 	void		(*on_discard)(struct child *, uint32_t epoch,
 			    void *arg);
 	void		(*on_start)(struct child *, void *arg);
-	/* Finish, then call child_exit(); after 1.5 s master kills. */
+	/*
+	 * Finish, then call child_exit(); after 1.5 s master kills.  NULL:
+	 * there is nothing to finish.
+	 */
 	void		(*on_stop)(struct child *, void *arg);
 	/* End of a turn (ev_run). */
 	void		(*on_turn)(void *arg);
@@ -64,6 +68,19 @@ void		 child_blame(struct child *, const struct link *,
  */
 struct link	*child_link(struct child *, const struct msg *,
 		    struct link_conf *conf);
+/*
+ * For on_stage: whether the configuration that came last, that of epoch came,
+ * is the one that is staged; false with a text in why.
+ */
+bool		 child_conf_came(uint32_t came, uint32_t epoch, char *why,
+		    size_t whylen);
+/* For on_cfg: a message that the role has no use for; closes its fd. */
+void		 child_drop(const struct msg *);
+/*
+ * CFG_STAT with these counters, unless master knows them: the last ones sent
+ * are remembered, at first all are 0.
+ */
+void		 child_stat(struct child *, const struct r_counters *);
 /* setproctitle(3) with the role's name in front. */
 void		 child_title(struct child *, const char *, ...)
 		    __attribute__((__format__(printf, 2, 3)));

@@ -46,7 +46,7 @@ hex_enc(char *dst, const void *src, size_t n)
 	*dst = '\0';
 }
 
-static int
+int
 hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')

@@ -9,6 +9,8 @@
 
 #include "common/str.h"
 
+/* The value of a digit of either case; -1: it is none. */
+int	hex_digit(char);
 /* 2n lower-case digits and a NUL. */
 void	hex_enc(char *dst, const void *, size_t n);
 /* Exactly n octets from 2n digits of either case; false if not. */

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/env.h"
 #include "common/log.h"
@@ -17,6 +18,30 @@ struct env {
 	bool			 running;
 	bool			 ended;
 };
+
+static uint64_t
+clock_us(clockid_t id)
+{
+	struct timespec ts;
+
+	if (clock_gettime(id, &ts) == -1)
+		fatal("clock_gettime");
+	return (uint64_t)ts.tv_sec * US_PER_S + (uint64_t)ts.tv_nsec / 1000;
+}
+
+uint64_t
+env_real_now(void *arg)
+{
+	(void)arg;
+	return clock_us(CLOCK_MONOTONIC);
+}
+
+int64_t
+env_real_wall(void *arg)
+{
+	(void)arg;
+	return (int64_t)clock_us(CLOCK_REALTIME);
+}
 
 struct env *
 env_new(const struct env_ops *ops, void *arg)

@@ -30,6 +30,13 @@ struct env_ops {
 	void		(*end)(void *, int code, const char *why);
 };
 
+/*
+ * For outer loops alone: now and wall of the kernel's clocks.  The argument
+ * means nothing.  Without a clock they end the process.
+ */
+uint64_t	 env_real_now(void *);
+int64_t		 env_real_wall(void *);
+
 /* ops and arg must outlive it.  Never NULL. */
 struct env	*env_new(const struct env_ops *, void *arg);
 /* Timers must have been stopped. */

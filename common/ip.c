@@ -1,5 +1,9 @@
+#include <sys/types.h>
+#include <sys/socket.h>
+#include <netinet/in.h>
 #include <string.h>
 
+#include "common/enc.h"
 #include "common/ip.h"
 
 static bool
@@ -26,18 +30,6 @@ parse_v4(uint8_t b[4], struct slice s)
 	return i == s.n;
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* Up to four hex digits at *i; -1 if there is none or a fifth. */
 static int
 hex_group(struct slice s, size_t *i)
@@ -45,10 +37,10 @@ hex_group(struct slice s, size_t *i)
 	size_t start = *i;
 	int v = 0;
 
-	while (*i < s.n && hex_value(s.p[*i]) != -1) {
+	while (*i < s.n && hex_digit(s.p[*i]) != -1) {
 		if (*i - start == 4)
 			return -1;
-		v = v << 4 | hex_value(s.p[(*i)++]);
+		v = v << 4 | hex_digit(s.p[(*i)++]);
 	}
 	return *i == start ? -1 : v;
 }
@@ -226,6 +218,26 @@ ipport_parse(struct ipport *a, struct slice s)
 	}
 	a->port = (uint16_t)port;
 	return true;
+}
+
+void
+ipport_from(struct ipport *p, const struct sockaddr *sa)
+{
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+
+	memset(p, 0, sizeof(*p));
+	if (sa->sa_family == AF_INET) {
+		memcpy(&in, sa, sizeof(in));
+		p->addr.family = 4;
+		memcpy(p->addr.b, &in.sin_addr, 4);
+		p->port = ntohs(in.sin_port);
+	} else if (sa->sa_family == AF_INET6) {
+		memcpy(&in6, sa, sizeof(in6));
+		p->addr.family = 6;
+		memcpy(p->addr.b, &in6.sin6_addr, 16);
+		p->port = ntohs(in6.sin6_port);
+	}
 }
 
 /* At most five digits. */

@@ -38,6 +38,10 @@ bool	prefix_parse_loose(struct prefix *, struct slice);
 /* "1.2.3.4:5" or "[fe80::1]:5". */
 bool	ipport_parse(struct ipport *, struct slice);
 
+struct sockaddr;
+/* From the system's form; of any family but these two: none, port 0. */
+void	ipport_from(struct ipport *, const struct sockaddr *);
+
 /* Write text (RFC 5952 form) with a NUL; return its length; "" for none. */
 size_t	ip_print(char dst[IP_TEXT], const struct ip *);
 size_t	prefix_print(char dst[PREFIX_TEXT], const struct prefix *);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/enc.h"
 #include "common/json_read.h"
 #include "common/secret.h"
 
@@ -56,18 +57,6 @@ next_is(struct scan *s, char c)
 	return true;
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* What follows a backslash. */
 static bool
 scan_escape(struct scan *s)
@@ -84,7 +73,7 @@ scan_escape(struct scan *s)
 	}
 	s->p++;
 	for (i = 0; i < 4; i++) {
-		if (s->p == s->end || (d = hex_value(*s->p)) == -1)
+		if (s->p == s->end || (d = hex_digit(*s->p)) == -1)
 			return fail(s, "bad escape");
 		v = v << 4 | d;
 		s->p++;

@@ -621,6 +621,22 @@ link_input(struct link *l, uint32_t type, uint32_t id, const void *p, size_t n,
 }
 
 void
+link_input_imsg(struct link *l, struct imsg *imsg)
+{
+	struct ibuf body;
+	const void *p = NULL;
+	size_t n = 0;
+
+	if (imsg_get_ibuf(imsg, &body) == 0) {
+		p = ibuf_data(&body);
+		n = ibuf_size(&body);
+	}
+	link_input(l, imsg_get_type(imsg), imsg_get_id(imsg), p, n,
+	    imsg_get_fd(imsg));
+	imsg_free(imsg);
+}
+
+void
 link_eof(struct link *l)
 {
 	go_down(l, LINK_EOF);

@@ -121,6 +121,9 @@ void		 link_violation(struct link *, enum link_why);
 /* For transports: one framed message came; fd is ours now. */
 void		 link_input(struct link *, uint32_t type, uint32_t id,
 		    const void *, size_t, int fd);
+struct imsg;
+/* The same with one of imsg(3), which is freed and with it wiped. */
+void		 link_input_imsg(struct link *, struct imsg *);
 /* For transports: the peer is gone. */
 void		 link_eof(struct link *);
 

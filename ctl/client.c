@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/compat/compat.h"
@@ -36,26 +35,6 @@ struct client {
 
 /* The world. */
 
-static uint64_t
-real_now(void *arg)
-{
-	struct timespec ts;
-
-	(void)arg;
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * US_PER_S + (uint64_t)ts.tv_nsec / 1000;
-}
-
-static int64_t
-real_wall(void *arg)
-{
-	struct timespec ts;
-
-	(void)arg;
-	(void)clock_gettime(CLOCK_REALTIME, &ts);
-	return ts.tv_sec * (int64_t)US_PER_S + ts.tv_nsec / 1000;
-}
-
 static void
 real_random(void *arg, void *p, size_t n)
 {
@@ -76,7 +55,7 @@ real_end(void *arg, int code, const char *why)
 }
 
 static const struct env_ops real_ops = {
-	real_now, real_wall, real_random, real_end
+	env_real_now, env_real_wall, real_random, real_end
 };
 
 /* The transport. */
@@ -142,11 +121,8 @@ take_input(struct client *c)
 		return;
 	}
 	while (!c->over && !c->down && (n = imsgbuf_get(&c->ibuf, &imsg)) ==
-	    1) {
-		link_input(c->link, imsg_get_type(&imsg), imsg_get_id(&imsg),
-		    imsg.data, imsg_get_len(&imsg), imsg_get_fd(&imsg));
-		imsg_free(&imsg);
-	}
+	    1)
+		link_input_imsg(c->link, &imsg);
 	if (n == -1)
 		link_eof(c->link);
 }

@@ -41,7 +41,6 @@ struct dbd_main {
 	struct ev_fd		*ctl_ev;
 	struct timer		 ctl_pause;
 	struct timer		 stat_timer;
-	struct r_counters	 said;		/* to master */
 };
 
 /* What the core asks of the world. */
@@ -315,16 +314,9 @@ static void
 on_stat(void *arg)
 {
 	struct dbd_main *dm = arg;
-	const struct r_counters *now = dbd_counters(dm->core);
-	struct msg m;
 
 	timer_in(&dm->stat_timer, STAT_US);
-	if (memcmp(now, &dm->said, sizeof(*now)) == 0)
-		return;
-	dm->said = *now;
-	msg_init(&m, M_CFG_STAT);
-	m.u.cfg_stat.counts = *now;
-	link_send(child_cfg(dm->child), &m);
+	child_stat(dm->child, dbd_counters(dm->core));
 }
 
 /* What master says. */
@@ -477,8 +469,7 @@ on_cfg(struct child *c, const struct msg *m, void *tag, void *arg)
 			dbd_pol_failed(dm->core, m->u.cfg_ctl_done.text);
 		break;
 	default:
-		if (m->fd != -1)
-			(void)close(m->fd);
+		child_drop(m);
 		break;
 	}
 }

@@ -43,7 +43,6 @@ struct keyd_main {
 	struct link		*key_link[SLOTS];	/* the last of each */
 	struct link		*sig_link[SLOTS];
 	struct timer		 stat_timer;
-	struct r_counters	 said;		/* to master */
 };
 
 /* It is down. */
@@ -294,16 +293,9 @@ static void
 on_stat(void *arg)
 {
 	struct keyd_main *km = arg;
-	const struct r_counters *now = keyd_counters(km->core);
-	struct msg m;
 
 	timer_in(&km->stat_timer, STAT_US);
-	if (memcmp(now, &km->said, sizeof(*now)) == 0)
-		return;
-	km->said = *now;
-	msg_init(&m, M_CFG_STAT);
-	m.u.cfg_stat.counts = *now;
-	link_send(child_cfg(km->child), &m);
+	child_stat(km->child, keyd_counters(km->core));
 }
 
 static void
@@ -358,8 +350,7 @@ on_cfg(struct child *c, const struct msg *m, void *tag, void *arg)
 		take_link(km, m);
 		break;
 	default:
-		if (m->fd != -1)
-			(void)close(m->fd);
+		child_drop(m);
 		break;
 	}
 }

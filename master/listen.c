@@ -125,6 +125,17 @@ sockaddr_of(struct sockaddr_storage *ss, const struct ipport *at)
 	return sizeof(*sin6);
 }
 
+/* Closes it; -1 with the errno that was. */
+static int
+gave_up(int fd)
+{
+	int saved = errno;
+
+	(void)close(fd);
+	errno = saved;
+	return -1;
+}
+
 /*
  * A bound socket, or -1 with errno.  Nobody may share a UDP port with us: he
  * would take the datagrams.
@@ -134,7 +145,7 @@ bound(const struct ipport *at, int type, bool share)
 {
 	struct sockaddr_storage ss;
 	socklen_t len;
-	int fd, on = 1, saved;
+	int fd, on = 1;
 
 	len = sockaddr_of(&ss, at);
 	fd = socket(ss.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -148,10 +159,23 @@ bound(const struct ipport *at, int type, bool share)
 	    IPV6_V6ONLY, &on, sizeof(on)) == 0) &&
 	    bind(fd, (struct sockaddr *)&ss, len) == 0)
 		return fd;
-	saved = errno;
-	(void)close(fd);
-	errno = saved;
-	return -1;
+	return gave_up(fd);
+}
+
+/* Shared with nobody; wait: for who just had it and ends. */
+static int
+bound_alone(const struct ipport *at, int type, bool wait)
+{
+	struct timespec step = { 0, WAIT_STEP_MS * 1000000L };
+	unsigned int i;
+	int fd;
+
+	for (i = 0; (fd = bound(at, type, false)) == -1; i++) {
+		if (errno != EADDRINUSE || !wait || i == WAIT_STEPS)
+			break;
+		(void)nanosleep(&step, NULL);
+	}
+	return fd;
 }
 
 /*
@@ -161,17 +185,10 @@ bound(const struct ipport *at, int type, bool share)
 static bool
 is_free(const struct ipport *at, bool wait)
 {
-	struct timespec step = { 0, WAIT_STEP_MS * 1000000L };
-	unsigned int i;
 	int fd;
 
-	for (i = 0; (fd = bound(at, SOCK_STREAM, false)) == -1; i++) {
-		if (errno != EADDRINUSE)
-			return true;	/* the real one will tell */
-		if (!wait || i == WAIT_STEPS)
-			return false;
-		(void)nanosleep(&step, NULL);
-	}
+	if ((fd = bound_alone(at, SOCK_STREAM, wait)) == -1)
+		return errno != EADDRINUSE;	/* the real one will tell */
 	(void)close(fd);
 	return true;
 }
@@ -179,40 +196,29 @@ is_free(const struct ipport *at, bool wait)
 static int
 listening(const struct ipport *at, bool share)
 {
-	int fd, saved;
+	int fd;
 
 	if ((fd = bound(at, SOCK_STREAM, share)) == -1)
 		return -1;
 	if (listen(fd, BACKLOG) == 0 && compat_lock_filter(fd) == 0)
 		return fd;
-	saved = errno;
-	(void)close(fd);
-	errno = saved;
-	return -1;
+	return gave_up(fd);
 }
 
 /* That of STUN; wait: for one that a master just left behind. */
 static int
 answering(const struct ipport *at, bool wait)
 {
-	struct timespec step = { 0, WAIT_STEP_MS * 1000000L };
-	unsigned int i;
-	int fd, saved, room = UDP_ROOM;
+	int fd, room = UDP_ROOM;
 
-	for (i = 0; (fd = bound(at, SOCK_DGRAM, false)) == -1; i++) {
-		if (errno != EADDRINUSE || !wait || i == WAIT_STEPS)
-			return -1;
-		(void)nanosleep(&step, NULL);
-	}
+	if ((fd = bound_alone(at, SOCK_DGRAM, wait)) == -1)
+		return -1;
 	/* As much as the system grants of it; without, it works too. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	if (compat_pktinfo_ask(fd, at->addr.family == 4 ? AF_INET :
 	    AF_INET6) == 0 && compat_lock_filter(fd) == 0)
 		return fd;
-	saved = errno;
-	(void)close(fd);
-	errno = saved;
-	return -1;
+	return gave_up(fd);
 }
 
 /* One for each slot, or those of old; false with errno. */

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/enc.h"
 #include "common/json.h"
 #include "dbd/policy/arena.h"
 #include "dbd/policy/hujson.h"
@@ -133,20 +134,14 @@ skip_extra(struct reader *r)
 static int
 hex4(const char *p, const char *end)
 {
-	int i, v = 0;
+	int i, d, v = 0;
 
 	if (end - p < 4)
 		return -1;
 	for (i = 0; i < 4; i++) {
-		v <<= 4;
-		if (p[i] >= '0' && p[i] <= '9')
-			v |= p[i] - '0';
-		else if (p[i] >= 'a' && p[i] <= 'f')
-			v |= p[i] - 'a' + 10;
-		else if (p[i] >= 'A' && p[i] <= 'F')
-			v |= p[i] - 'A' + 10;
-		else
+		if ((d = hex_digit(p[i])) == -1)
 			return -1;
+		v = v << 4 | d;
 	}
 	return v;
 }

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "common/compat/compat.h"
 #include "common/compat/sys.h"
@@ -31,30 +30,6 @@ struct pipe {
 
 /* The world. */
 
-static uint64_t
-clock_us(clockid_t id)
-{
-	struct timespec ts;
-
-	if (clock_gettime(id, &ts) == -1)
-		fatal("clock_gettime");
-	return (uint64_t)ts.tv_sec * US_PER_S + (uint64_t)ts.tv_nsec / 1000;
-}
-
-static uint64_t
-real_now(void *arg)
-{
-	(void)arg;
-	return clock_us(CLOCK_MONOTONIC);
-}
-
-static int64_t
-real_wall(void *arg)
-{
-	(void)arg;
-	return (int64_t)clock_us(CLOCK_REALTIME);
-}
-
 static void
 real_random(void *arg, void *p, size_t n)
 {
@@ -74,7 +49,7 @@ real_end(void *arg, int code, const char *why)
 }
 
 static const struct env_ops world = {
-	real_now, real_wall, real_random, real_end
+	env_real_now, env_real_wall, real_random, real_end
 };
 
 /* The transport. */
@@ -131,9 +106,6 @@ static void
 pipe_deliver(struct pipe *pp)
 {
 	struct imsg imsg;
-	struct ibuf body;
-	const void *p;
-	size_t n;
 	int rc;
 
 	while (!pp->closed && (rc = imsgbuf_get(&pp->rx, &imsg)) != 0) {
@@ -141,15 +113,7 @@ pipe_deliver(struct pipe *pp)
 			link_violation(pp->link, LINK_BAD_BODY);
 			return;
 		}
-		p = NULL;
-		n = 0;
-		if (imsg_get_ibuf(&imsg, &body) == 0) {
-			p = ibuf_data(&body);
-			n = ibuf_size(&body);
-		}
-		link_input(pp->link, imsg_get_type(&imsg), imsg_get_id(&imsg),
-		    p, n, -1);
-		imsg_free(&imsg);
+		link_input_imsg(pp->link, &imsg);
 	}
 }
 

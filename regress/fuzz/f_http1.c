@@ -27,24 +27,8 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	struct networld *w = networld_fuzz(on_req);
-	struct ipport peer = { 0 };
-	struct conn *c;
-	uint8_t out[4096];
-	size_t piece, part, at;
 
-	if (w == NULL || n < 1)
-		return 0;
-	piece = p[0] == 0 ? n : p[0];
-	c = conn_new(w->net, &peer, CONN_K_PLAIN, false, NULL);
-	for (at = 1; at < n; at += part) {
-		part = n - at < piece ? n - at : piece;
-		if (conn_wants_input(c))
-			conn_input(c, p + at, part);
-		while (conn_wants_output(c) &&
-		    conn_output(c, out, sizeof(out)) != 0)
-			;
-	}
-	conn_eof(c);
-	conn_free(c);
+	if (w != NULL && n > 0)
+		networld_pieces(w, CONN_K_PLAIN, p, n);
 	return 0;
 }

@@ -7,26 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "regress/lib/stunkit.h"
 #include "worker/stun/stun.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-seal(uint8_t *p, size_t n)
-{
-	uint32_t c = 0xffffffffU;
-	size_t i;
-	int k;
-
-	for (i = 0; i < n - 8; i++) {
-		c ^= p[i];
-		for (k = 0; k < 8; k++)
-			c = c >> 1 ^ (c & 1 ? 0xedb88320U : 0);
-	}
-	c = ~c ^ 0x5354554eU;
-	for (i = 0; i < 4; i++)
-		p[n - 4 + i] = (uint8_t)(c >> (24 - 8 * i));
-}
 
 static void
 source(struct ipport *at, uint8_t how)
@@ -60,7 +44,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 		return 0;
 	memcpy(copy, p, n);
 	if ((how & 8) != 0 && n >= 8)
-		seal(copy, n);
+		stunkit_seal(copy, n);
 	if (s == NULL)
 		s = stun_new(key);
 	before = stun_counts(s)->answered;

@@ -1,3 +1,5 @@
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,23 +74,32 @@ ctlworld_db(struct ctlworld *w, bool up)
 	ctlworld_run(w);
 }
 
-static void
-conf(struct ctlworld *w, uint32_t overload_ms)
+void
+cw_conf(struct m_cfg_conf_worker *c)
 {
-	struct m_cfg_conf_worker c = { 0 };
+	memset(c, 0, sizeof(*c));
+	c->server_url = slice_str("http://192.0.2.1:8080");
+	c->base_domain = slice_str("ts.example");
+	c->magic_dns = true;
+	c->max_conns = 1000;
+	c->handshake_s = 10;
+	c->idle_s = 300;
+	c->header_max = 16384;
+	c->body_max = 1 << 20;
+	c->keepalive_s = 50;
+	c->stall_s = 60;
+	c->overload_ms = 5000;
+}
 
-	c.server_url = slice_str("http://192.0.2.1:8080");
-	c.base_domain = slice_str("ts.example");
-	c.magic_dns = true;
-	c.max_conns = 1000;
-	c.handshake_s = 10;
-	c.idle_s = 300;
-	c.header_max = 16384;
-	c.body_max = 1 << 20;
-	c.keepalive_s = 50;
-	c.stall_s = 60;
-	c.overload_ms = overload_ms;
-	control_conf(w->c, &c);
+void
+cw_conf_relay(struct m_cfg_conf_worker *c)
+{
+	cw_conf(c);
+	c->server_url = slice_str("https://hs.example.org");
+	c->relay.enabled = true;
+	c->relay.host = slice_str("hs.example.org");
+	c->relay.ip4 = slice_str("192.0.2.7");
+	c->relay.ip6 = slice_str("none");
 }
 
 struct ctlworld *
@@ -102,7 +113,7 @@ ctlworld_new(void)
 	w->fake = fakeenv_new(1);
 	w->env = fakeenv_env(w->fake);
 	w->c = control_new(w->env, &ops);
-	conf(w, 5000);
+	ctlworld_overload(w, 5000);
 	w->net = networld_around(w->fake, control_net(w->c));
 	ctlworld_db(w, true);
 	return w;
@@ -111,7 +122,11 @@ ctlworld_new(void)
 void
 ctlworld_overload(struct ctlworld *w, uint32_t ms)
 {
-	conf(w, ms);
+	struct m_cfg_conf_worker c;
+
+	cw_conf(&c);
+	c.overload_ms = ms;
+	control_conf(w->c, &c);
 }
 
 void
@@ -300,6 +315,27 @@ cw_ask(struct wire *x, const char *method, const char *path, const char *body)
 
 	ctlworld_run(here);
 	return a;
+}
+
+const char *
+cw_raw(struct ctlworld *w, const char *fmt, ...)
+{
+	static char text[8192];
+	char said[8192];
+	struct wire *x = wire_raw(w->net);
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(said, sizeof(said), fmt, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n >= sizeof(said))
+		fatalx("a request of %d octets", n);
+	wire_send(x, said);
+	ctlworld_run(w);
+	(void)snprintf(text, sizeof(text), "%.*s", SLICE_FMT(buf_slice_of(
+	    &x->from)));
+	return text;
 }
 
 bool

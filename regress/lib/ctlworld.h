@@ -52,6 +52,10 @@ void		 ctlworld_db(struct ctlworld *, bool up);
 /* Moves all that can be moved at this time. */
 void		 ctlworld_run(struct ctlworld *);
 void		 ctlworld_pass(struct ctlworld *, uint64_t us);
+/* What ctlworld_new() configures: to be changed, for control_conf(). */
+void		 cw_conf(struct m_cfg_conf_worker *);
+/* The same with TLS and a relay in front, hs.example.org. */
+void		 cw_conf_relay(struct m_cfg_conf_worker *);
 /* Takes the configuration of ctlworld_new() with this bound. */
 void		 ctlworld_overload(struct ctlworld *, uint32_t ms);
 
@@ -70,6 +74,13 @@ struct cw_ask	*cw_ask(struct wire *, const char *method, const char *path,
 /* The same without running. */
 struct cw_ask	*cw_send(struct wire *, const char *method, const char *path,
 		    const char *body);
+/*
+ * Sends what is to be said outside of Noise, at most 8191 octets, on a
+ * connection of its own and runs.  What came, as text: until it is called
+ * again.
+ */
+const char	*cw_raw(struct ctlworld *, const char *, ...)
+		    __attribute__((__format__(printf, 2, 3)));
 bool		 cw_has(const struct cw_ask *, const char *text);
 /* The client takes it back. */
 void		 cw_cancel(struct cw_ask *);

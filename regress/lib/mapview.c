@@ -678,6 +678,19 @@ mapview_get(const struct mapview *v, const char *name)
 	return get(v->other, name);
 }
 
+bool
+mapview_lists(struct json_object *o, const char *name, const char *text)
+{
+	struct json_object *l = json_object_object_get(o, name);
+	size_t i;
+
+	for (i = 0; l != NULL && i < json_object_array_length(l); i++)
+		if (strcmp(json_object_get_string(json_object_array_get_idx(
+		    l, i)), text) == 0)
+			return true;
+	return false;
+}
+
 size_t
 mapview_peers(const struct mapview *v)
 {

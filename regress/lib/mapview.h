@@ -47,6 +47,9 @@ struct json_object *mapview_peer(const struct mapview *, uint64_t id);
 struct json_object *mapview_profile(const struct mapview *, uint64_t id);
 /* The latest value of a member such as "DNSConfig". */
 struct json_object *mapview_get(const struct mapview *, const char *name);
+/* An object's list of this name has the text in it. */
+bool		 mapview_lists(struct json_object *, const char *name,
+		    const char *text);
 size_t		 mapview_peers(const struct mapview *);
 /*
  * NULL if both know the same: peers (but LastSeen of those that are online),

@@ -270,6 +270,29 @@ networld_fuzz(networld_req *on_req)
 	return w;
 }
 
+void
+networld_pieces(struct networld *w, enum conn_kind kind, const uint8_t *p,
+    size_t n)
+{
+	static const struct ipport peer;
+	uint8_t out[20000];
+	struct conn *c;
+	size_t piece, part, at;
+
+	piece = p[0] == 0 ? n : p[0];
+	c = conn_new(w->net, &peer, kind, false, NULL);
+	for (at = 1; at < n; at += part) {
+		part = n - at < piece ? n - at : piece;
+		if (conn_wants_input(c))
+			conn_input(c, p + at, part);
+		while (conn_wants_output(c) &&
+		    conn_output(c, out, sizeof(out)) != 0)
+			;
+	}
+	conn_eof(c);
+	conn_free(c);
+}
+
 /* Moving. */
 
 static bool

@@ -71,6 +71,12 @@ int		 networld_teardown(void **state);
  * if there is no crypto.
  */
 struct networld	*networld_fuzz(networld_req *);
+/*
+ * Likewise: n octets (n > 0) for a new connection, in pieces as long as the
+ * first octet says, 0: in one; that octet itself is not sent.  Then the end.
+ */
+void		 networld_pieces(struct networld *, enum conn_kind,
+		    const uint8_t *, size_t n);
 /* keyd comes (again), or goes. */
 void		 networld_keyd(struct networld *, bool up);
 /* Moves octets and messages until nothing more happens at this time. */

@@ -663,18 +663,25 @@ rk_admitted(struct rkclient *x)
 	    memcmp(plain, "{\"version\":2}", 13) == 0;
 }
 
+void
+rk_greet(struct rkclient *x)
+{
+	struct buf b = { 0 };
+
+	rk_hello(x, RK_INFO, &b);
+	rk_octets(x, b.p, b.n);
+	buf_free(&b);
+	rk_run(x->rk);
+}
+
 struct rkclient *
 rk_login(struct rkworker *w, uint32_t who)
 {
-	struct buf b = { 0 };
 	struct rkclient *x;
 
 	if ((x = rk_connect(w, who)) == NULL)
 		fatalx("relaykit: no connection");
-	rk_hello(x, RK_INFO, &b);
-	rk_octets(x, b.p, b.n);
-	buf_free(&b);
-	rk_run(w->rk);
+	rk_greet(x);
 	if (!rk_admitted(x))
 		fatalx("relaykit: client %u was not admitted", who);
 	return x;

@@ -100,6 +100,8 @@ void		 rk_end(struct rkclient *);
 struct rkclient	*rk_connect(struct rkworker *, uint32_t who);
 /* Appends this client's ClientInfo with this JSON. */
 void		 rk_hello(struct rkclient *, const char *json, struct buf *);
+/* Sends the usual ClientInfo and runs. */
+void		 rk_greet(struct rkclient *);
 /* Logged in; ServerKey and ServerInfo were right and are out of the way. */
 struct rkclient	*rk_login(struct rkworker *, uint32_t who);
 /* Was connected before; true if the same came of it. */

@@ -120,8 +120,7 @@ on_cfg(struct child *c, const struct msg *m, void *tag, void *arg)
 	seen->others++;
 	seen->other = m->type;
 	if (m->type != M_CFG_LINK) {
-		if (m->fd != -1)
-			(void)close(m->fd);
+		child_drop(m);
 		return;
 	}
 	memset(&conf, 0, sizeof(conf));
@@ -189,6 +188,36 @@ static const struct child_ops worker_ops = {
 	.role = ROLE_WORKER, .name = "headscaled-worker", .on_boot = on_boot,
 	.on_cfg = on_cfg, .on_stage = on_stage, .on_commit = on_commit,
 	.on_discard = on_discard, .on_start = on_start, .on_stop = on_stop
+};
+
+/* Counts what comes without a descriptor, and keeps nothing. */
+static void
+plain_cfg(struct child *c, const struct msg *m, void *tag, void *arg)
+{
+	struct r_counters now;
+
+	(void)tag;
+	(void)arg;
+	child_drop(m);
+	if (m->type == M_CFG_SLOT)
+		seen->others++;
+	memset(&now, 0, sizeof(now));
+	now.stun_answered = seen->others;
+	child_stat(c, &now);
+}
+
+static bool
+plain_stage(struct child *c, uint32_t epoch, char *why, size_t n, void *arg)
+{
+	(void)c;
+	(void)arg;
+	return child_conf_came(2, epoch, why, n);
+}
+
+static const struct child_ops plain_ops = {
+	.role = ROLE_WORKER, .name = "headscaled-worker", .on_boot = on_boot,
+	.on_cfg = plain_cfg, .on_stage = plain_stage, .on_commit = on_commit,
+	.on_start = on_start
 };
 
 static const struct child_ops dbd_ops = {
@@ -266,7 +295,7 @@ say_type(struct master *m, enum msg_type type)
 static void
 hear(struct master *m, enum msg_type type, struct msg *msg)
 {
-	static uint8_t octets[1024];
+	static uint8_t octets[4096];
 	struct pollfd pfd;
 	struct imsg imsg;
 	int rc;
@@ -338,12 +367,12 @@ boot(struct master *m)
 	say(m, &msg);
 }
 
+/* What is said to CFG_STAGE; nothing if the configuration is taken. */
 static void
-stage(struct master *m, uint32_t epoch, bool good)
+staged(struct master *m, uint32_t epoch, const char *why)
 {
 	struct msg msg;
 
-	seen->stage_bad = !good;
 	msg_init(&msg, M_CFG_STAGE);
 	msg.id = ++m->id;
 	msg.u.cfg_stage.epoch = epoch;
@@ -351,10 +380,16 @@ stage(struct master *m, uint32_t epoch, bool good)
 	hear(m, M_CFG_STAGED, &msg);
 	assert_int_equal(msg.id, m->id);
 	assert_int_equal(msg.u.cfg_staged.epoch, epoch);
-	assert_int_equal(msg.u.cfg_staged.ok, good);
-	assert_string_equal(msg.u.cfg_staged.text,
-	    good ? "" : "line 7: no such prefix");
+	assert_int_equal(msg.u.cfg_staged.ok, why[0] == '\0');
+	assert_string_equal(msg.u.cfg_staged.text, why);
 	assert_int_equal(msg.u.cfg_staged.text[199], 0);
+}
+
+static void
+stage(struct master *m, uint32_t epoch, bool good)
+{
+	seen->stage_bad = !good;
+	staged(m, epoch, good ? "" : "line 7: no such prefix");
 }
 
 static void
@@ -626,6 +661,51 @@ test_superior(void **state)
 	(void)close(fd);
 }
 
+/* The master's end of what the child got is over within 5 s. */
+static void
+ends(int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	uint8_t octet;
+
+	assert_int_equal(poll(&pfd, 1, 5000), 1);
+	assert_int_equal(read(fd, &octet, 1), 0);
+	(void)close(fd);
+}
+
+/*
+ * What roles want alike: nothing to discard or to finish, and counters when
+ * they change.
+ */
+static void
+test_plain(void **state)
+{
+	struct master m;
+	struct msg msg;
+
+	(void)state;
+	start(&m, &plain_ops);
+	boot(&m);
+	staged(&m, 1, "no configuration came");
+	staged(&m, 2, "");
+	hear(&m, M_CFG_READY, &msg);
+	say_type(&m, M_CFG_START);
+	msg_init(&msg, M_CFG_DISCARD);
+	msg.u.cfg_discard.epoch = 2;
+	say(&m, &msg);
+	ends(give_link(&m, LINK_DB, ROLE_DBD));
+	say_type(&m, M_CFG_SLOT);
+	hear(&m, M_CFG_STAT, &msg);
+	assert_int_equal(msg.u.cfg_stat.counts.stun_answered, 1);
+	ends(give_link(&m, LINK_DB, ROLE_DBD));
+	say_type(&m, M_CFG_SLOT);
+	hear(&m, M_CFG_STAT, &msg);
+	assert_int_equal(msg.u.cfg_stat.counts.stun_answered, 2);
+	say_type(&m, M_CFG_STOP);
+	assert_int_equal(over(&m), 0);
+	assert_int_equal(seen->discards, 0);
+}
+
 /* Started by hand. */
 static void
 test_usage(void **state)
@@ -682,6 +762,7 @@ main(void)
 		cmocka_unit_test(test_no_boot),
 		cmocka_unit_test(test_blame),
 		cmocka_unit_test(test_superior),
+		cmocka_unit_test(test_plain),
 		cmocka_unit_test(test_usage)
 	};
 

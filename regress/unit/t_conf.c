@@ -1,18 +1,12 @@
 /* headscaled.conf: what is refused, with which words and where; defaults. */
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/str.h"
-#include "master/conf.h"
 #include "master/conf_schema.h"
+#include "regress/lib/confkit.h"
 
 #define URL	"server_url = \"http://127.0.0.1:8080\"\n"
 #define LISTEN	"listen \"a\" { address = \"127.0.0.1\" port = 8080 }\n"
@@ -53,20 +47,9 @@ on_read(const char *name, const char *from, char **full, size_t *n, char *why,
 	return xstrdup(text);
 }
 
-static struct conf *
-parse(const char *text, char *why, size_t whylen)
-{
-	struct scan_env env = { macros, 4, on_read, NULL };
+static const struct scan_env texts = { macros, 4, on_read, NULL };
 
-	why[0] = '\0';
-	return conf_parse("c", text, strlen(text), "/etc/x", 4, &env, why,
-	    whylen);
-}
-
-static const struct {
-	const char	*text;
-	const char	*why;
-} bad[] = {
+static const struct confkit_row bad[] = {
 	/* What libconfuse lets pass. */
 	{ URL "listen \"a\" {\n\taddress = \"*\"\n\tport = 80\n",
 	    "c:2: section listen is not closed" },
@@ -313,35 +296,14 @@ static const struct {
 static void
 test_bad(void **state)
 {
-	struct conf *c;
-	char why[512];
-	size_t i;
-
 	(void)state;
-	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		c = parse(bad[i].text, why, sizeof(why));
-		if (c != NULL)
-			fail_msg("case %zu was taken: %s", i, bad[i].text);
-		assert_string_equal(why, bad[i].why);
-	}
-}
-
-static struct conf *
-good(const char *text)
-{
-	struct conf *c;
-	char why[512];
-
-	c = parse(text, why, sizeof(why));
-	if (c == NULL)
-		fail_msg("%s", why);
-	return c;
+	confkit_refused(bad, sizeof(bad) / sizeof(bad[0]));
 }
 
 static void
 test_defaults(void **state)
 {
-	struct conf *c = good(GOOD);
+	struct conf *c = confkit_good(GOOD);
 	char text[PREFIX_TEXT];
 
 	(void)state;
@@ -404,7 +366,7 @@ test_everything(void **state)
 	struct conf *c;
 
 	(void)state;
-	c = good("# all of it\n"
+	c = confkit_good("# all of it\n"
 	    "server_url = $url // a macro\n"
 	    "base_domain = 'Tail.Example.COM.' /* a\n comment */\n"
 	    "prefixes = { \"fd7a:115c:a1e0:1::/64\", }\n"
@@ -492,18 +454,11 @@ test_warnings(void **state)
 	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
 		snprintf(text, sizeof(text), "server_url = \"%s\"\n" LISTEN,
 		    t[i].url);
-		c = good(text);
-		assert_int_equal(c->nwarnings, t[i].warning != NULL);
-		if (t[i].warning != NULL)
-			assert_string_equal(c->warnings[0], t[i].warning);
-		conf_free(c);
+		confkit_warns(text, t[i].warning);
 	}
-	c = good(GOOD "prefixes = { \"10.0.0.0/8\" }\n");
-	assert_int_equal(c->nwarnings, 1);
-	assert_string_equal(c->warnings[0], "c:3: clients treat only "
-	    "100.64.0.0/10 as theirs: 10.0.0.0/8 may not work");
-	conf_free(c);
-	c = good(GOOD "policy { path = \"/x\" }\n");
+	confkit_warns(GOOD "prefixes = { \"10.0.0.0/8\" }\n", "c:3: clients "
+	    "treat only 100.64.0.0/10 as theirs: 10.0.0.0/8 may not work");
+	c = confkit_good(GOOD "policy { path = \"/x\" }\n");
 	assert_int_equal(c->nwarnings, 1);
 	assert_string_equal(c->warnings[0], "c:3: path is not read unless "
 	    "mode is \"file\"");
@@ -518,7 +473,7 @@ test_include(void **state)
 	char at[64];
 
 	(void)state;
-	c = good(GOOD "\ninclude(\"two.conf\")\nlog { }\n");
+	c = confkit_good(GOOD "\ninclude(\"two.conf\")\nlog { }\n");
 	assert_int_equal(c->workers, 2);
 	conf_where(c, "workers", at, sizeof(at));
 	assert_string_equal(at, "two.conf:3");
@@ -557,19 +512,14 @@ test_reloadable(void **state)
 		{ "log { target = stderr }\n",
 		    "c:3: log|target changes only with a restart" }
 	};
-	struct conf *a = good(GOOD), *b;
-	char text[256], why[256];
+	struct conf *a = confkit_good(GOOD);
+	char text[256];
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
 		snprintf(text, sizeof(text), GOOD "%s", t[i].more);
-		b = good(text);
-		assert_int_equal(conf_reloadable(a, b, why, sizeof(why)),
-		    t[i].why == NULL);
-		if (t[i].why != NULL)
-			assert_string_equal(why, t[i].why);
-		conf_free(b);
+		confkit_reload(a, text, t[i].why);
 	}
 	conf_free(a);
 }
@@ -688,11 +638,10 @@ test_manual(void **state)
 	assert_non_null(cfg);
 	documented(cfg->opts, manual, sample);
 	cfg_free(cfg);
-	c = good(sample);
+	c = confkit_good(sample);
 	assert_int_equal(c->nwarnings, 0);
 	/* It shows the defaults. */
-	d = good("server_url = \"http://127.0.0.1:8080\" listen \"a\" { "
-	    "address = \"127.0.0.1\" port = 8080 }\n");
+	d = confkit_good(GOOD);
 	assert_memory_equal(&c->limits, &d->limits, sizeof(c->limits));
 	assert_int_equal(c->times.handshake_s, d->times.handshake_s);
 	assert_int_equal(c->times.confirm_ms, d->times.confirm_ms);
@@ -727,5 +676,6 @@ main(void)
 		cmocka_unit_test(test_manual)
 	};
 
+	confkit_env(&texts);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

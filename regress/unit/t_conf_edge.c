@@ -1,17 +1,8 @@
 /* headscaled.conf: TLS, proxies in front, the relay and STUN. */
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "common/str.h"
-#include "master/conf.h"
+#include "regress/lib/confkit.h"
 
 #define URL	"server_url = \"http://127.0.0.1:8080\"\n"
 #define LISTEN	"listen \"a\" { address = \"127.0.0.1\" port = 8080 }\n"
@@ -28,32 +19,7 @@
 /* ... and not the only one */
 #define RELAYS	"derp { map_file = m server { enabled = true\n"
 
-static struct conf *
-parse(const char *text, char *why, size_t whylen)
-{
-	struct scan_env env = { NULL, 0, NULL, NULL };
-
-	why[0] = '\0';
-	return conf_parse("c", text, strlen(text), "/etc/x", 4, &env, why,
-	    whylen);
-}
-
-static struct conf *
-good(const char *text)
-{
-	struct conf *c;
-	char why[512];
-
-	c = parse(text, why, sizeof(why));
-	if (c == NULL)
-		fail_msg("%s", why);
-	return c;
-}
-
-static const struct {
-	const char	*text;
-	const char	*why;
-} bad[] = {
+static const struct confkit_row bad[] = {
 	/* TLS */
 	{ URL "listen \"a\" { address = \"::1\" port = 1 }\nlisten \"b\" {\n"
 	    "address = \"*\" port = 443\ntls = true }\n",
@@ -165,24 +131,15 @@ static const struct {
 static void
 test_bad(void **state)
 {
-	struct conf *c;
-	char why[512];
-	size_t i;
-
 	(void)state;
-	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		c = parse(bad[i].text, why, sizeof(why));
-		if (c != NULL)
-			fail_msg("case %zu was taken: %s", i, bad[i].text);
-		assert_string_equal(why, bad[i].why);
-	}
+	confkit_refused(bad, sizeof(bad) / sizeof(bad[0]));
 }
 
 /* Nobody is asked for anything who does not want it. */
 static void
 test_defaults(void **state)
 {
-	struct conf *c = good(GOOD);
+	struct conf *c = confkit_good(GOOD);
 
 	(void)state;
 	assert_int_equal(c->addrs[0].kind, CONF_PLAIN);
@@ -199,7 +156,7 @@ test_defaults(void **state)
 	assert_string_equal(c->users.stun, "_hsstun");
 	conf_free(c);
 	/* As little as is needed: Headscale's defaults. */
-	c = good(HTTPS PAIR RELAYS "} }\n");
+	c = confkit_good(HTTPS PAIR RELAYS "} }\n");
 	assert_int_equal(c->nwarnings, 0);
 	assert_true(c->hsts);
 	assert_int_equal(c->naddrs, 2);
@@ -237,7 +194,7 @@ test_everything(void **state)
 	struct conf *c;
 
 	(void)state;
-	c = good("server_url = \"https://hs.example.org:8443\"\n"
+	c = confkit_good("server_url = \"https://hs.example.org:8443\"\n"
 	    "proxies = { \"10.0.0.0/8\", \"2001:db8::5\" }\n"
 	    "listen \"a\" { address = \"192.0.2.10\" port = 443 tls = yes "
 	    "proxy_protocol = true }\n"
@@ -314,7 +271,7 @@ test_port(void **state)
 		snprintf(text, sizeof(text), "server_url = \"%s\" %s "
 		    "tls { self_signed = on } derp { server { enabled = on } "
 		    "}\n", t[i].url, t[i].listen);
-		c = good(text);
+		c = confkit_good(text);
 		assert_int_equal(c->derp.port, t[i].port);
 		assert_true(c->self_signed);
 		assert_false(c->hsts);
@@ -343,7 +300,7 @@ test_stun_listen(void **state)
 	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
 		snprintf(text, sizeof(text), HTTPS PAIR RELAY
 		    "stun_listen = \"%s\" } }\n", t[i].text);
-		c = good(text);
+		c = confkit_good(text);
 		assert_int_equal(c->derp.nstun, t[i].n);
 		assert_int_equal(c->derp.stun_port, t[i].port);
 		if (t[i].n != 0) {
@@ -399,19 +356,11 @@ test_warnings(void **state)
 		{ GOOD PAIR, "c:3: no listener speaks TLS: the certificates "
 		    "are of no use" }
 	};
-	struct conf *c;
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
-		c = good(t[i].text);
-		if (t[i].warning != NULL && c->nwarnings != 0)
-			assert_string_equal(c->warnings[0], t[i].warning);
-		if (c->nwarnings != (t[i].warning != NULL))
-			fail_msg("case %zu: %u warnings: %s", i, c->nwarnings,
-			    c->nwarnings == 0 ? "" : c->warnings[0]);
-		conf_free(c);
-	}
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++)
+		confkit_warns(t[i].text, t[i].warning);
 }
 
 static void
@@ -429,31 +378,21 @@ test_reloadable(void **state)
 		{ "private_key_file = \"x\" } }\n", "c:5: derp|server|"
 		    "private_key_file changes only with a restart" }
 	};
-	struct conf *a = good(HTTPS PAIR RELAY "} }\n"), *b;
-	char text[512], why[256];
+	struct conf *a = confkit_good(HTTPS PAIR RELAY "} }\n");
+	char text[512];
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
 		snprintf(text, sizeof(text), HTTPS PAIR RELAY "%s", t[i].more);
-		b = good(text);
-		assert_int_equal(conf_reloadable(a, b, why, sizeof(why)),
-		    t[i].why == NULL);
-		if (t[i].why != NULL)
-			assert_string_equal(why, t[i].why);
-		conf_free(b);
+		confkit_reload(a, text, t[i].why);
 	}
-	b = good(HTTPS PAIR);
-	assert_false(conf_reloadable(a, b, why, sizeof(why)));
-	assert_string_equal(why, "c:1: derp|server|enabled changes only with "
-	    "a restart");
-	conf_free(b);
+	confkit_reload(a, HTTPS PAIR,
+	    "c:1: derp|server|enabled changes only with a restart");
 	/* Certificates, ports and what is spoken there may all change. */
-	b = good("server_url = \"https://hs.example.org\" listen \"a\" { "
-	    "address = \"*\" port = 443 tls = either } tls { self_signed = on "
-	    "} derp { server { enabled = on } }\n");
-	assert_true(conf_reloadable(a, b, why, sizeof(why)));
-	conf_free(b);
+	confkit_reload(a, "server_url = \"https://hs.example.org\" listen "
+	    "\"a\" { address = \"*\" port = 443 tls = either } tls { "
+	    "self_signed = on } derp { server { enabled = on } }\n", NULL);
 	conf_free(a);
 }
 

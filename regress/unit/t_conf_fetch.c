@@ -1,17 +1,6 @@
 /* headscaled.conf: ACME, DERP maps from URLs, and who may be asked. */
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "common/str.h"
-#include "master/conf.h"
+#include "regress/lib/confkit.h"
 
 #define URL	"server_url = \"https://hs.example.org\"\n"
 #define LISTEN	"listen \"a\" { address = \"*\" port = 443 tls = true }\n"
@@ -19,34 +8,10 @@
 #define GOOD	URL LISTEN PLAIN	/* three lines */
 #define ACME	GOOD "acme {\n"
 #define NAMES	"names = { \"hs.example.org\" }\n"
+#define LOCAL	"server_url = \"http://127.0.0.1\"\n"
 #define DERP	"server_url = \"http://127.0.0.1:8080\"\n" PLAIN "derp {\n"
 
-static struct conf *
-parse(const char *text, char *why, size_t whylen)
-{
-	struct scan_env env = { NULL, 0, NULL, NULL };
-
-	why[0] = '\0';
-	return conf_parse("c", text, strlen(text), "/etc/x", 4, &env, why,
-	    whylen);
-}
-
-static struct conf *
-good(const char *text)
-{
-	struct conf *c;
-	char why[512];
-
-	c = parse(text, why, sizeof(why));
-	if (c == NULL)
-		fail_msg("%s", why);
-	return c;
-}
-
-static const struct {
-	const char	*text;
-	const char	*why;
-} bad[] = {
+static const struct confkit_row bad[] = {
 	/* ACME */
 	{ ACME NAMES "directory = \"http://ca.example/dir\" }\n", "c:6: "
 	    "'http://ca.example/dir' is not an https URL of at most 1024 "
@@ -149,24 +114,15 @@ static const struct {
 static void
 test_bad(void **state)
 {
-	struct conf *c;
-	char why[512];
-	size_t i;
-
 	(void)state;
-	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		c = parse(bad[i].text, why, sizeof(why));
-		if (c != NULL)
-			fail_msg("case %zu was taken: %s", i, bad[i].text);
-		assert_string_equal(why, bad[i].why);
-	}
+	confkit_refused(bad, sizeof(bad) / sizeof(bad[0]));
 }
 
 /* Who wants nothing of others has nobody connect to them. */
 static void
 test_defaults(void **state)
 {
-	struct conf *c = good("server_url = \"http://127.0.0.1\"\n" PLAIN);
+	struct conf *c = confkit_good(LOCAL PLAIN);
 
 	(void)state;
 	assert_int_equal(conf_out(c), CONF_OUT_NONE);
@@ -184,14 +140,14 @@ test_defaults(void **state)
 	assert_string_equal(c->users.out, "_hsout");
 	conf_free(c);
 	/* A map's relays may be asked how they are; ours alone is not. */
-	c = good(DERP "map_file = \"m\" }\n");
+	c = confkit_good(DERP "map_file = \"m\" }\n");
 	assert_int_equal(conf_out(c), CONF_OUT_MAY);
 	conf_free(c);
-	c = good(DERP "server { enabled = true plain = true } }\n");
+	c = confkit_good(DERP "server { enabled = true plain = true } }\n");
 	assert_int_equal(conf_out(c), CONF_OUT_NONE);
 	conf_free(c);
-	c = good(DERP "map_file = \"m\" urls = { \"https://[::1]:1/m?a=b\" } "
-	    "}\n");
+	c = confkit_good(DERP "map_file = \"m\" "
+	    "urls = { \"https://[::1]:1/m?a=b\" } }\n");
 	assert_int_equal(conf_out(c), CONF_OUT_MUST);
 	conf_free(c);
 }
@@ -199,7 +155,7 @@ test_defaults(void **state)
 static void
 test_everything(void **state)
 {
-	struct conf *c = good(ACME "names = { \"HS.example.org.\", "
+	struct conf *c = confkit_good(ACME "names = { \"HS.example.org.\", "
 	    "\"192.0.2.7\", \"2001:DB8:0::1\" }\n"
 	    "directory = \"https://ca.example:14000/dir?x=1\"\n"
 	    "contact = { \"admin@example.org\", \"mailto:b@c\" }\n"
@@ -240,7 +196,7 @@ test_everything(void **state)
 	assert_string_equal(c->users.out, "_x");
 	assert_int_equal(c->nwarnings, 0);
 	conf_free(c);
-	c = good(ACME NAMES "}\n");
+	c = confkit_good(ACME NAMES "}\n");
 	assert_string_equal(c->files.acme_account,
 	    "/var/lib/headscaled/acme-account.key");
 	assert_string_equal(c->files.acme_key, "/var/lib/headscaled/acme.key");
@@ -273,23 +229,13 @@ test_warnings(void **state)
 		    "}\nacme {\n" NAMES "challenge = \"tls-alpn-01\" }\n",
 		    NULL }
 	};
-	struct conf *c;
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
-		c = good(t[i].text);
-		assert_int_equal(c->nwarnings, t[i].warning != NULL);
-		if (t[i].warning != NULL)
-			assert_string_equal(c->warnings[0], t[i].warning);
-		conf_free(c);
-	}
-	c = good("server_url = \"http://127.0.0.1\"\n" PLAIN "acme {\n" NAMES
-	    "}\n");
-	assert_int_equal(c->nwarnings, 1);
-	assert_string_equal(c->warnings[0], "c:3: no listener speaks TLS: the "
-	    "certificate is of no use");
-	conf_free(c);
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++)
+		confkit_warns(t[i].text, t[i].warning);
+	confkit_warns(LOCAL PLAIN "acme {\n" NAMES "}\n", "c:3: no listener "
+	    "speaks TLS: the certificate is of no use");
 }
 
 static void
@@ -311,19 +257,12 @@ test_reloadable(void **state)
 		{ ACME NAMES "}\nusers {\nout = \"_x\" }\n",
 		    "c:8: users|out changes only with a restart" }
 	};
-	struct conf *a = good(ACME NAMES "}\n"), *b;
-	char why[256];
+	struct conf *a = confkit_good(ACME NAMES "}\n");
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
-		b = good(t[i].text);
-		assert_int_equal(conf_reloadable(a, b, why, sizeof(why)),
-		    t[i].why == NULL);
-		if (t[i].why != NULL)
-			assert_string_equal(why, t[i].why);
-		conf_free(b);
-	}
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++)
+		confkit_reload(a, t[i].text, t[i].why);
 	conf_free(a);
 }
 

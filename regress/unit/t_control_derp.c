@@ -18,19 +18,8 @@
 static const char *
 ask(struct ctlworld *w, const char *line, const char *fields, const char *body)
 {
-	static char text[8192];
-	struct wire *x = wire_raw(w->net);
-	struct buf b = { 0 };
-
-	buf_printf(&b, "%s HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n"
+	return cw_raw(w, "%s HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n"
 	    "%s\r\n%s", line, strlen(body), fields, body);
-	buf_u8(&b, 0);
-	wire_send(x, (const char *)b.p);
-	buf_free(&b);
-	ctlworld_run(w);
-	snprintf(text, sizeof(text), "%.*s", SLICE_FMT(buf_slice_of(
-	    &x->from)));
-	return text;
 }
 
 static bool
@@ -44,25 +33,12 @@ static void
 enable_from(struct ctlworld *w, bool plain, struct msg_list proxies,
     struct msg_list verify_from)
 {
-	struct m_cfg_conf_worker c = { 0 };
+	struct m_cfg_conf_worker c;
 
+	cw_conf_relay(&c);
 	c.proxies = proxies;
 	c.verify_from = verify_from;
-	c.server_url = slice_str("https://hs.example.org");
-	c.base_domain = slice_str("ts.example");
-	c.max_conns = 1000;
-	c.handshake_s = 10;
-	c.idle_s = 300;
-	c.header_max = 16384;
-	c.body_max = 1 << 20;
-	c.keepalive_s = 50;
-	c.stall_s = 60;
-	c.overload_ms = 5000;
-	c.relay.enabled = true;
 	c.relay.plain = plain;
-	c.relay.host = slice_str("hs.example.org");
-	c.relay.ip4 = slice_str("192.0.2.7");
-	c.relay.ip6 = slice_str("none");
 	control_conf(w->c, &c);
 }
 
@@ -115,7 +91,7 @@ static void
 t_turned_off(void **state)
 {
 	struct ctlworld *w = *state;
-	struct m_cfg_conf_worker c = { 0 };
+	struct m_cfg_conf_worker c;
 	struct msg m;
 
 	msg_init(&m, M_KEY_SERVER);
@@ -125,12 +101,8 @@ t_turned_off(void **state)
 	assert_true(relay_is_ready(control_relay(w->c)));
 	enable(w, true);
 	assert_true(relay_is_ready(control_relay(w->c)));
-	c.server_url = slice_str("https://hs.example.org");
-	c.base_domain = slice_str("ts.example");
-	c.max_conns = 1000;
-	c.handshake_s = c.idle_s = c.stall_s = 60;
-	c.header_max = 16384;
-	c.body_max = 1 << 20;
+	cw_conf_relay(&c);
+	c.relay.enabled = false;
 	control_conf(w->c, &c);
 	assert_false(relay_is_ready(control_relay(w->c)));
 	assert_true(begins(ask(w, "GET /derp", "", ""), "HTTP/1.1 404 "));

@@ -21,19 +21,8 @@
 static const char *
 plain(struct ctlworld *w, const char *line)
 {
-	static char text[8192];
-	struct wire *x = wire_raw(w->net);
-	struct buf b = { 0 };
-
-	buf_printf(&b, "%s HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n"
+	return cw_raw(w, "%s HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n"
 	    "Connection: close\r\n\r\n", line);
-	buf_u8(&b, 0);
-	wire_send(x, (const char *)b.p);
-	buf_free(&b);
-	ctlworld_run(w);
-	snprintf(text, sizeof(text), "%.*s", SLICE_FMT(buf_slice_of(
-	    &x->from)));
-	return text;
 }
 
 static bool
@@ -152,26 +141,12 @@ t_unknown(void **state)
 	assert_int_equal(cw_count(w, M_DB_HELLO_DONE), 1);
 }
 
-/* As ctlworld's configuration, with these of TLS and the relay. */
 static void
 configure(struct ctlworld *w, bool hsts)
 {
-	struct m_cfg_conf_worker c = { 0 };
+	struct m_cfg_conf_worker c;
 
-	c.server_url = slice_str("https://hs.example.org");
-	c.base_domain = slice_str("ts.example");
-	c.max_conns = 1000;
-	c.handshake_s = 10;
-	c.idle_s = 300;
-	c.header_max = 16384;
-	c.body_max = 1 << 20;
-	c.keepalive_s = 50;
-	c.stall_s = 60;
-	c.overload_ms = 5000;
-	c.relay.enabled = true;
-	c.relay.host = slice_str("hs.example.org");
-	c.relay.ip4 = slice_str("192.0.2.7");
-	c.relay.ip6 = slice_str("none");
+	cw_conf_relay(&c);
 	c.hsts = hsts;
 	control_conf(w->c, &c);
 }
@@ -189,6 +164,16 @@ tls_new_around(struct ctlworld *w)
 	certkit_add(x->kit, x->tls, CK_ED25519, "DNS:hs.example.org");
 	net_tls(control_net(w->c), x->tls);
 	return x;
+}
+
+static void
+tls_gone(struct ctlworld *w, struct tlsworld *x, struct tlsh2 *h)
+{
+	th_free(h);
+	net_tls(control_net(w->c), NULL);
+	tls_free(x->tls);
+	certkit_free(x->kit);
+	free(x);
 }
 
 /*
@@ -248,11 +233,7 @@ t_h2(void **state)
 	assert_null(strcasestr(plain(w, "GET /health"),
 	    "strict-transport-security"));
 	assert_int_equal(w->ngot, 1);		/* the hello alone */
-	th_free(h);
-	net_tls(control_net(w->c), NULL);
-	tls_free(x->tls);
-	certkit_free(x->kit);
-	free(x);
+	tls_gone(w, x, h);
 }
 
 /* What dbd has to say comes later, and then not to whoever is gone. */
@@ -287,11 +268,7 @@ t_h2_verify(void **state)
 	    "{\"Allow\":false}"));
 	assert_true(a[1]->ended && a[1]->status == 0 && a[1]->error == 8);
 	assert_true(slice_eqs(buf_slice_of(&a[2]->body), "{\"Allow\":true}"));
-	th_free(h);
-	net_tls(control_net(w->c), NULL);
-	tls_free(x->tls);
-	certkit_free(x->kit);
-	free(x);
+	tls_gone(w, x, h);
 }
 
 /* /machine/...: built, not yet built, and none. */

@@ -193,6 +193,27 @@ stored(void)
 	return text;
 }
 
+/* Fetch is there, and it is time to ask for URL1. */
+static void
+begin(void)
+{
+	edge_up(e, EDGE_OUT);
+	set_urls(URL1, NULL);
+	edge_pass(e, US_PER_S);
+}
+
+/* The same, and its map {1} is one that a worker can read. */
+static void
+kept(void)
+{
+	uint32_t round;
+
+	begin();
+	give(asked(URL1), "{1}");
+	(void)told(k, &round);
+	say(k, round, 0, true);
+}
+
 /* Asked, given to both, stored once one of them has read it. */
 static void
 t_way(void **state)
@@ -224,15 +245,8 @@ t_way(void **state)
 static void
 t_again(void **state)
 {
-	uint32_t round;
-
 	(void)state;
-	edge_up(e, EDGE_OUT);
-	set_urls(URL1, NULL);
-	edge_pass(e, US_PER_S);
-	give(asked(URL1), "{1}");
-	(void)told(k, &round);
-	say(k, round, 0, true);
+	kept();
 	dw_forget(k);
 	edge_pass(e, (uint64_t)(2.69 * HOUR) * US_PER_S);
 	expect_calm();
@@ -252,9 +266,7 @@ t_backoff(void **state)
 	int i;
 
 	(void)state;
-	edge_up(e, EDGE_OUT);
-	set_urls(URL1, NULL);
-	edge_pass(e, US_PER_S);
+	begin();
 	id = asked(URL1);
 	for (i = 0; i < 9; i++) {
 		fails(id);
@@ -276,12 +288,7 @@ t_bad_map(void **state)
 	uint32_t round;
 
 	(void)state;
-	edge_up(e, EDGE_OUT);
-	set_urls(URL1, NULL);
-	edge_pass(e, US_PER_S);
-	give(asked(URL1), "{1}");
-	(void)told(k, &round);
-	say(k, round, 0, true);
+	kept();
 	give(asked_within(URL1, (unsigned int)(3.31 * HOUR)), "[]");
 	assert_string_equal(told(k, &round), "0/1 " URL1 " 2:[];");
 	/* Words about what was before, and about no source at all. */
@@ -341,15 +348,8 @@ t_restart(void **state)
 static void
 t_taken_out(void **state)
 {
-	uint32_t round;
-
 	(void)state;
-	edge_up(e, EDGE_OUT);
-	set_urls(URL1, NULL);
-	edge_pass(e, 2 * US_PER_S);
-	give(asked(URL1), "{1}");
-	(void)told(k, &round);
-	say(k, round, 0, true);
+	kept();
 	assert_string_equal(stored(), URL1 "={1}");
 	memset(&dw_conf(w)->derp_urls, 0, sizeof(dw_conf(w)->derp_urls));
 	edge_restart(e, true);
@@ -364,9 +364,7 @@ t_fetch_dies(void **state)
 	uint32_t id;
 
 	(void)state;
-	edge_up(e, EDGE_OUT);
-	set_urls(URL1, NULL);
-	edge_pass(e, US_PER_S);
+	begin();
 	id = asked(URL1);
 	row(id, "{", 1);
 	edge_down(e, EDGE_OUT);
@@ -393,9 +391,7 @@ t_lies(void **state)
 
 	(void)state;
 	memset(large, ' ', sizeof(large));
-	edge_up(e, EDGE_OUT);
-	set_urls(URL1, NULL);
-	edge_pass(e, US_PER_S);
+	begin();
 	id = asked(URL1);
 	for (i = 0; i < 17; i++)
 		row(id, large, sizeof(large));
@@ -419,15 +415,8 @@ t_lies(void **state)
 static void
 t_reload(void **state)
 {
-	uint32_t round;
-
 	(void)state;
-	edge_up(e, EDGE_OUT);
-	set_urls(URL1, NULL);
-	edge_pass(e, US_PER_S);
-	give(asked(URL1), "{1}");
-	(void)told(k, &round);
-	say(k, round, 0, true);
+	kept();
 	set_urls(URL2, URL1);
 	assert_string_equal(told(k, NULL), "0/2 " URL2 " 0:;1/2 " URL1
 	    " 3:{1};");
@@ -455,9 +444,7 @@ t_parts(void **state)
 
 	(void)state;
 	memset(large, 'x', sizeof(large));
-	edge_up(e, EDGE_OUT);
-	set_urls(URL1, NULL);
-	edge_pass(e, US_PER_S);
+	begin();
 	dw_forget(k);
 	id = asked(URL1);
 	row(id, large, sizeof(large));

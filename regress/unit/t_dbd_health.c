@@ -80,6 +80,29 @@ usual(struct dbdworker *who)
 	nodes(who, 5);
 }
 
+/* The same, where what is down for so long is to be avoided. */
+static void
+usual_avoid(uint32_t after_s)
+{
+	dw_conf(w)->derp_avoid_s = after_s;
+	dw_reconf(w);
+	usual(k);
+}
+
+/* Relays h000.example, h001.example, ... of a region each. */
+static void
+many(uint16_t n)
+{
+	char host[32];
+	uint16_t i;
+
+	for (i = 0; i < n; i++) {
+		(void)snprintf(host, sizeof(host), "h%03u.example", i);
+		node(k, host, (uint16_t)(i + 1), false);
+	}
+	nodes(k, n);
+}
+
 static void
 probed_ok(uint32_t id)
 {
@@ -238,9 +261,7 @@ static void
 t_avoid(void **state)
 {
 	(void)state;
-	dw_conf(w)->derp_avoid_s = 300;
-	dw_reconf(w);
-	usual(k);
+	usual_avoid(300);
 	(void)minutes(2, "a.example", 20000);
 	dw_forget(k);
 	dw_forget(k2);
@@ -273,9 +294,7 @@ static void
 t_avoid_off(void **state)
 {
 	(void)state;
-	dw_conf(w)->derp_avoid_s = 120;
-	dw_reconf(w);
-	usual(k);
+	usual_avoid(120);
 	(void)minutes(5, "c.example", 20000);
 	assert_string_equal(avoided(k), "2 ");
 	/* What is avoided stays so while we are cut off. */
@@ -292,9 +311,7 @@ static void
 t_uplink(void **state)
 {
 	(void)state;
-	dw_conf(w)->derp_avoid_s = 300;
-	dw_reconf(w);
-	usual(k);
+	usual_avoid(300);
 	(void)minutes(2, "", 20000);
 	(void)minutes(20, "a.example b.example c.example", 20000);
 	dw_forget(k);
@@ -319,9 +336,7 @@ t_uplink_short(void **state)
 	unsigned int i;
 
 	(void)state;
-	dw_conf(w)->derp_avoid_s = 2;
-	dw_reconf(w);
-	usual(k);
+	usual_avoid(2);
 	(void)minutes(2, "", 20000);
 	dw_forget(k);
 	for (i = 0; i < 5; i++) {
@@ -389,15 +404,10 @@ t_lists(void **state)
 static void
 t_bad_lists(void **state)
 {
-	char host[32];
 	int i;
 
 	(void)state;
-	for (i = 0; i < 1000; i++) {
-		(void)snprintf(host, sizeof(host), "h%d.example", i);
-		node(k, host, (uint16_t)(i + 1), false);
-	}
-	nodes(k, 1000);
+	many(1000);
 	assert_true(dw_is_up(k));
 	for (i = 0; i < 1001; i++)
 		node(k, "a.example", 1, false);
@@ -412,16 +422,10 @@ t_bad_lists(void **state)
 static void
 t_many(void **state)
 {
-	char host[32];
 	unsigned int n = 0;
-	int i;
 
 	(void)state;
-	for (i = 0; i < 1000; i++) {
-		(void)snprintf(host, sizeof(host), "h%d.example", i);
-		node(k, host, (uint16_t)(i + 1), false);
-	}
-	nodes(k, 1000);
+	many(1000);
 	edge_pass(e, 30 * US_PER_S);
 	while (edge_take(e, EDGE_OUT, M_OUT_PROBE) != NULL)
 		n++;
@@ -440,11 +444,7 @@ t_turns(void **state)
 	struct msg m;
 
 	(void)state;
-	for (i = 0; i < 100; i++) {
-		(void)snprintf(host, sizeof(host), "h%03u.example", i);
-		node(k, host, (uint16_t)(i + 1), false);
-	}
-	nodes(k, 100);
+	many(100);
 	assert_in_range(seconds(70, "", 20000), 100, 120);
 	edge_pass(e, 40 * US_PER_S);
 	for (i = 0; i < 48; i++) {

@@ -1,4 +1,6 @@
+#include <sys/socket.h>
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -206,6 +208,37 @@ compares(void **state)
 	assert_true(prefix_eq(&p, &p));
 }
 
+/* What the kernel and the libraries say of a socket's end. */
+static void
+from_system(void **state)
+{
+	struct sockaddr_storage ss;
+	struct sockaddr_in in = { .sin_family = AF_INET,
+	    .sin_port = htons(41641) };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6,
+	    .sin6_port = htons(1) };
+	struct ipport p;
+	char text[IPPORT_TEXT];
+
+	(void)state;
+	assert_int_equal(inet_pton(AF_INET, "192.0.2.33", &in.sin_addr), 1);
+	assert_int_equal(inet_pton(AF_INET6, "fe80::1", &in6.sin6_addr), 1);
+	memset(&ss, 0xff, sizeof(ss));
+	memset(&p, 0xff, sizeof(p));
+	memcpy(&ss, &in, sizeof(in));
+	ipport_from(&p, (const struct sockaddr *)&ss);
+	(void)ipport_print(text, &p);
+	assert_string_equal(text, "192.0.2.33:41641");
+	memcpy(&ss, &in6, sizeof(in6));
+	ipport_from(&p, (const struct sockaddr *)&ss);
+	(void)ipport_print(text, &p);
+	assert_string_equal(text, "[fe80::1]:1");
+	ss.ss_family = AF_UNIX;
+	ipport_from(&p, (const struct sockaddr *)&ss);
+	assert_int_equal(p.addr.family, 0);
+	assert_int_equal(p.port, 0);
+}
+
 static void
 ranges(void **state)
 {
@@ -354,6 +387,7 @@ main(void)
 		cmocka_unit_test(prefixes),
 		cmocka_unit_test(ports),
 		cmocka_unit_test(compares),
+		cmocka_unit_test(from_system),
 		cmocka_unit_test(ranges),
 		cmocka_unit_test(kinds),
 	};

@@ -19,6 +19,7 @@
 #include "common/str.h"
 #include "master/conf.h"
 #include "master/fetchdir.h"
+#include "regress/lib/confkit.h"
 
 static char top[64];
 static char said[512];
@@ -93,17 +94,11 @@ make(void)
 static struct conf *
 conf_with(const char *more)
 {
-	struct scan_env env = { NULL, 0, NULL, NULL };
-	char text[1024], why[256];
-	struct conf *c;
+	char text[1024];
 
 	(void)snprintf(text, sizeof(text), "server_url = \"http://127.0.0.1\" "
 	    "listen \"a\" { address = \"*\" port = 80 }\n%s", more);
-	c = conf_parse("c", text, strlen(text), top, 1, &env, why,
-	    sizeof(why));
-	if (c == NULL)
-		fail_msg("%s", why);
-	return c;
+	return confkit_in(top, text);
 }
 
 #define URLS	"derp { urls = { \"https://a/\" } }\n"

@@ -25,6 +25,7 @@
 #include "master/files.h"
 #include "master/path.h"
 #include "master/rundir.h"
+#include "regress/lib/confkit.h"
 
 #define OTHER_UID	54321
 
@@ -225,19 +226,13 @@ test_path_links(void **state)
 static struct conf *
 conf_with(const char *more)
 {
-	struct scan_env env = { NULL, 0, NULL, NULL };
-	char text[512], why[256], cwd[PATH_MAX];
-	struct conf *c;
+	char text[512], cwd[PATH_MAX];
 
 	assert_non_null(getcwd(cwd, sizeof(cwd)));
 	snprintf(text, sizeof(text), "server_url = \"http://localhost\"\n"
 	    "run_dir = run state_dir = state chroot = empty\n"
 	    "listen \"a\" { address = \"127.0.0.1\" port = 80 }\n%s", more);
-	c = conf_parse("c", text, strlen(text), cwd, 1, &env, why,
-	    sizeof(why));
-	if (c == NULL)
-		fail_msg("%s", why);
-	return c;
+	return confkit_in(cwd, text);
 }
 
 static char

@@ -19,6 +19,7 @@
 #include "common/str.h"
 #include "master/conf.h"
 #include "master/keypairs.h"
+#include "regress/lib/confkit.h"
 
 static char top[64];
 
@@ -68,10 +69,8 @@ teardown(void **state)
 static struct conf *
 conf_with(const char *names)
 {
-	struct scan_env env = { NULL, 0, NULL, NULL };
-	char text[1024], why[256];
+	char text[1024];
 	size_t n;
-	struct conf *c;
 
 	n = (size_t)snprintf(text, sizeof(text), "server_url = \"https://h.x\" "
 	    "listen \"a\" { address = \"*\" port = 443 tls = on }\ntls {\n");
@@ -80,11 +79,7 @@ conf_with(const char *names)
 		    "\"%c\" {\ncertificate = \"%c.pem\"\nkey = \"%c.key\" }\n",
 		    *names, *names, *names);
 	(void)snprintf(text + n, sizeof(text) - n, "}\n");
-	c = conf_parse("c", text, strlen(text), top, 1, &env, why,
-	    sizeof(why));
-	if (c == NULL)
-		fail_msg("%s", why);
-	return c;
+	return confkit_in(top, text);
 }
 
 /* What a descriptor gives from where it stands to the end. */

@@ -24,6 +24,7 @@
 #include "common/str.h"
 #include "master/conf.h"
 #include "master/listen.h"
+#include "regress/lib/confkit.h"
 #include "regress/lib/quiet.h"
 
 #define SLOTS	3
@@ -82,17 +83,11 @@ spare_port(void)
 static struct conf *
 conf_with(const char *listens)
 {
-	struct scan_env env = { NULL, 0, NULL, NULL };
-	char text[1024], why[256];
-	struct conf *c;
+	char text[1024];
 
 	snprintf(text, sizeof(text), "server_url = \"http://localhost\"\n%s",
 	    listens);
-	c = conf_parse("c", text, strlen(text), "/", 1, &env, why,
-	    sizeof(why));
-	if (c == NULL)
-		fail_msg("%s", why);
-	return c;
+	return confkit_in("/", text);
 }
 
 static struct conf *

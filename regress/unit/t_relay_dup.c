@@ -8,27 +8,7 @@
 
 #include <cmocka.h>
 
-#include "regress/lib/relaykit.h"
-
-static int
-setup(void **state)
-{
-	*state = rk_new(1, NULL);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	rk_free(*state);
-	return 0;
-}
-
-static struct rkclient *
-login(struct rk *rk, uint32_t who)
-{
-	return rk_login(&rk->worker[0], who);
-}
+#include "regress/lib/relayone.h"
 
 static void
 spoke(struct rkclient *x)
@@ -66,12 +46,12 @@ static void
 t_small_overlap(void **state)
 {
 	struct rk *rk = *state;
-	struct rkclient *s = login(rk, 9), *x[2];
+	struct rkclient *s = ro_in(rk, 9), *x[2];
 
-	x[0] = login(rk, 1);
+	x[0] = ro_in(rk, 1);
 	assert_int_equal(active(s, x, 1), 0);
 	gauges(rk, 0, 0);
-	x[1] = login(rk, 1);
+	x[1] = ro_in(rk, 1);
 	gauges(rk, 1, 2);
 	assert_int_equal(active(s, x, 2), 1);
 	rk_close(x[0]);
@@ -89,10 +69,10 @@ static void
 t_last_speaker(void **state)
 {
 	struct rk *rk = *state;
-	struct rkclient *s = login(rk, 9), *x[3];
+	struct rkclient *s = ro_in(rk, 9), *x[3];
 
-	x[0] = login(rk, 1);
-	x[1] = login(rk, 1);
+	x[0] = ro_in(rk, 1);
+	x[1] = ro_in(rk, 1);
 	assert_int_equal(active(s, x, 2), 1);
 	spoke(x[0]);
 	assert_int_equal(active(s, x, 2), 0);
@@ -102,7 +82,7 @@ t_last_speaker(void **state)
 	rk_run(rk);
 	assert_true(rk_got(s, x[0], "x", 1));
 	assert_int_equal(active(s, x, 2), 0);
-	x[2] = login(rk, 1);
+	x[2] = ro_in(rk, 1);
 	gauges(rk, 1, 3);
 	assert_int_equal(active(s, x, 3), 2);
 	/* the active one goes: the most recent other speaker */
@@ -119,11 +99,11 @@ static void
 t_other_leaves(void **state)
 {
 	struct rk *rk = *state;
-	struct rkclient *s = login(rk, 9), *x[3];
+	struct rkclient *s = ro_in(rk, 9), *x[3];
 	int i;
 
 	for (i = 0; i < 3; i++)
-		x[i] = login(rk, 1);
+		x[i] = ro_in(rk, 1);
 	spoke(x[1]);
 	rk_close(x[2]);
 	assert_int_equal(active(s, x, 3), 1);
@@ -136,12 +116,12 @@ static void
 t_none_active(void **state)
 {
 	struct rk *rk = *state;
-	struct rkclient *s = login(rk, 9), *x[3];
+	struct rkclient *s = ro_in(rk, 9), *x[3];
 	uint8_t disco[62] = { 0x54, 0x53, 0xf0, 0x9f, 0x92, 0xac };
 	int i;
 
 	for (i = 0; i < 3; i++)
-		x[i] = login(rk, 1);
+		x[i] = ro_in(rk, 1);
 	rk_close(x[2]);
 	assert_int_equal(active(s, x, 3), -1);
 	rk_send(s, x[0]->pub, disco, sizeof(disco));
@@ -168,9 +148,9 @@ t_none_active_elsewhere(void **state)
 	int i;
 
 	rk->tailnet = by_who;
-	s = login(rk, 9);
+	s = ro_in(rk, 9);
 	for (i = 0; i < 3; i++)
-		x[i] = login(rk, 1);
+		x[i] = ro_in(rk, 1);
 	rk_close(x[2]);
 	rk_send(s, x[0]->pub, disco, sizeof(disco));
 	rk_run(rk);
@@ -184,15 +164,15 @@ static void
 t_at_most_four(void **state)
 {
 	struct rk *rk = *state;
-	struct rkclient *s = login(rk, 9), *x[7];
+	struct rkclient *s = ro_in(rk, 9), *x[7];
 	int i;
 
 	for (i = 0; i < 4; i++)
-		x[i] = login(rk, 1);
+		x[i] = ro_in(rk, 1);
 	gauges(rk, 1, 4);
 	spoke(x[0]);
 	spoke(x[2]);
-	x[4] = login(rk, 1);	/* 1 and 3 never spoke, and 1 came first */
+	x[4] = ro_in(rk, 1);	/* 1 and 3 never spoke, and 1 came first */
 	rk_run(rk);
 	assert_true(rk_is_done(x[1]));
 	assert_int_equal(active(s, x, 5), 4);
@@ -201,9 +181,9 @@ t_at_most_four(void **state)
 	rk_pass(rk, 11 * US_PER_S);	/* or it were a fight */
 	spoke(x[3]);
 	spoke(x[4]);
-	x[5] = login(rk, 1);
+	x[5] = ro_in(rk, 1);
 	assert_true(rk_is_done(x[0]));
-	x[6] = login(rk, 1);	/* the new one had not spoken */
+	x[6] = ro_in(rk, 1);	/* the new one had not spoken */
 	assert_true(rk_is_done(x[5]));
 	assert_int_equal(active(s, x, 7), 6);
 	gauges(rk, 1, 4);
@@ -215,10 +195,10 @@ static void
 t_gone_with_the_last(void **state)
 {
 	struct rk *rk = *state;
-	struct rkclient *s = login(rk, 9), *t = login(rk, 10), *x, *y;
+	struct rkclient *s = ro_in(rk, 9), *t = ro_in(rk, 10), *x, *y;
 
-	x = login(rk, 1);
-	y = login(rk, 1);
+	x = ro_in(rk, 1);
+	y = ro_in(rk, 1);
 	rk_send(x, s->pub, "x", 1);
 	rk_send(y, t->pub, "x", 1);
 	rk_run(rk);
@@ -257,12 +237,12 @@ static void
 t_fight(void **state)
 {
 	struct rk *rk = *state;
-	struct rkclient *s = login(rk, 9), *x[2];
+	struct rkclient *s = ro_in(rk, 9), *x[2];
 	unsigned int i;
 	bool text;
 
-	x[0] = login(rk, 1);
-	x[1] = login(rk, 1);
+	x[0] = ro_in(rk, 1);
+	x[1] = ro_in(rk, 1);
 	for (i = 0; i < 5000; i++) {
 		spoke(x[i & 1]);
 		/* The fourth time each of them is told, once. */
@@ -294,9 +274,9 @@ t_move(void **state)
 	unsigned int i;
 
 	for (i = 0; i < 10; i++) {
-		x[0] = login(rk, 1);
+		x[0] = ro_in(rk, 1);
 		spoke(x[0]);
-		x[1] = login(rk, 1);
+		x[1] = ro_in(rk, 1);
 		spoke(x[0]);
 		spoke(x[1]);
 		spoke(x[1]);
@@ -306,8 +286,8 @@ t_move(void **state)
 		rk_close(x[1]);
 	}
 	/* Nor are two that take turns seldom. */
-	x[0] = login(rk, 1);
-	x[1] = login(rk, 1);
+	x[0] = ro_in(rk, 1);
+	x[1] = ro_in(rk, 1);
 	for (i = 0; i < 8; i++) {
 		spoke(x[i & 1]);
 		rk_pass(rk, 4 * US_PER_S);
@@ -327,13 +307,13 @@ t_calm(void **state)
 	bool text;
 
 	for (i = 0; i < 2; i++)
-		x[i] = login(rk, 1);
+		x[i] = ro_in(rk, 1);
 	for (i = 0; i < 4; i++)
 		spoke(x[i & 1]);
 	assert_int_equal(health(x[0], &text), 1);
 	assert_int_equal(health(x[1], &text), 1);
 	/* One that comes later is told when it goes on. */
-	x[2] = login(rk, 1);
+	x[2] = ro_in(rk, 1);
 	assert_true(rk_silent(x[2]));
 	spoke(x[0]);
 	assert_int_equal(health(x[2], &text), 1);
@@ -348,7 +328,7 @@ t_calm(void **state)
 	}
 }
 
-#define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f)	cmocka_unit_test_setup_teardown(f, ro_setup, ro_teardown)
 
 int
 main(void)

@@ -8,67 +8,14 @@
 
 #include <cmocka.h>
 
-#include "regress/lib/relaykit.h"
-
-static int
-setup(void **state)
-{
-	*state = rk_new(1, NULL);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	rk_free(*state);
-	return 0;
-}
-
-static struct rkclient *
-login(struct rk *rk, uint32_t who)
-{
-	return rk_login(&rk->worker[0], who);
-}
-
-static const struct relay_counters *
-count(const struct rk *rk)
-{
-	return rk_count(&rk->worker[0]);
-}
-
-/* A disco packet of n octets, the last of which is what. */
-static void
-disco(struct rkclient *x, const struct rkclient *dst, size_t n, uint8_t what)
-{
-	uint8_t b[200] = { 0x54, 0x53, 0xf0, 0x9f, 0x92, 0xac };
-
-	b[n - 1] = what;
-	rk_send(x, dst->pub, b, n);
-}
-
-static void
-send_byte(struct rkclient *x, const struct rkclient *dst, uint8_t what)
-{
-	rk_send(x, dst->pub, &what, 1);
-}
-
-/* The next frame is a packet whose last octet is this. */
-static bool
-got_last(struct rkclient *x, uint8_t what)
-{
-	struct slice s;
-	uint8_t type;
-
-	return rk_next(x, &type, &s) && type == 5 && s.n > 32 &&
-	    (uint8_t)s.p[s.n - 1] == what;
-}
+#include "regress/lib/relayone.h"
 
 static void
 t_packets(void **state)
 {
 	static uint8_t big[65536];
 	struct rk *rk = *state;
-	struct rkclient *a = login(rk, 1), *b = login(rk, 2);
+	struct rkclient *a = ro_in(rk, 1), *b = ro_in(rk, 2);
 
 	memset(big, 7, sizeof(big));
 	rk_send(a, b->pub, "hello", 5);
@@ -81,10 +28,10 @@ t_packets(void **state)
 	assert_true(rk_silent(b));
 	assert_true(rk_got(a, b, "", 0));
 	assert_true(rk_got(a, a, "myself", 6));
-	assert_int_equal(count(rk)->packets_in, 4);
-	assert_int_equal(count(rk)->packets_out, 4);
-	assert_int_equal(count(rk)->bytes_in, 65536 + 11);
-	assert_int_equal(count(rk)->bytes_out, 65536 + 11);
+	assert_int_equal(ro_num(rk)->packets_in, 4);
+	assert_int_equal(ro_num(rk)->packets_out, 4);
+	assert_int_equal(ro_num(rk)->bytes_in, 65536 + 11);
+	assert_int_equal(ro_num(rk)->bytes_out, 65536 + 11);
 }
 
 /* Every length around those at which memory changes its size, in two pieces. */
@@ -96,7 +43,7 @@ t_lengths(void **state)
 	    16604, 65535, 65536 };
 	static uint8_t p[65536];
 	struct rk *rk = *state;
-	struct rkclient *a = login(rk, 1), *b = login(rk, 2);
+	struct rkclient *a = ro_in(rk, 1), *b = ro_in(rk, 2);
 	struct buf f = { 0 };
 	size_t i, cut;
 
@@ -122,20 +69,20 @@ static void
 t_truncated_packet(void **state)
 {
 	struct rk *rk = *state;
-	struct rkclient *a, *b = login(rk, 2);
+	struct rkclient *a, *b = ro_in(rk, 2);
 	struct buf f = { 0 };
 	size_t i;
 
 	rk_put_send(&f, b->pub, "a packet of 21 octets", 21);
 	for (i = 0; i < f.n; i++) {
-		a = login(rk, 1);
+		a = ro_in(rk, 1);
 		rk_octets(a, f.p, i);
 		rk_run(rk);
 		rk_close(a);
 		rk_run(rk);
 		assert_true(rk_silent(b));
 	}
-	assert_int_equal(count(rk)->packets_in, 0);
+	assert_int_equal(ro_num(rk)->packets_in, 0);
 	buf_free(&f);
 }
 
@@ -162,11 +109,11 @@ t_size_rules(void **state)
 	size_t i;
 
 	for (i = 0; i < sizeof(f) / sizeof(f[0]); i++) {
-		x = login(rk, 1);
-		bad = count(rk)->bad_frames;
+		x = ro_in(rk, 1);
+		bad = ro_num(rk)->bad_frames;
 		rk_frame(x, f[i].type, p, f[i].n);
 		assert_int_equal(rk_is_done(x), f[i].bad);
-		assert_int_equal(count(rk)->bad_frames - bad, f[i].bad);
+		assert_int_equal(ro_num(rk)->bad_frames - bad, f[i].bad);
 		rk_close(x);
 		rk_run(rk);
 	}
@@ -178,12 +125,12 @@ t_privileged(void **state)
 {
 	static const uint8_t type[] = { 0x0a, 0x10, 0x11 };
 	struct rk *rk = *state;
-	struct rkclient *x, *y = login(rk, 2);
+	struct rkclient *x, *y = ro_in(rk, 2);
 	uint8_t head[5] = { 0, 0, 0, 0, 100 };
 	size_t i;
 
 	for (i = 0; i < sizeof(type); i++) {
-		x = login(rk, 1);
+		x = ro_in(rk, 1);
 		head[0] = type[i];
 		rk_octets(x, head, 5);
 		assert_true(rk_is_done(x));
@@ -192,8 +139,8 @@ t_privileged(void **state)
 		assert_true(rk_silent(y));
 		assert_false(rk_is_done(y));
 	}
-	assert_int_equal(count(rk)->bad_frames, 3);
-	assert_int_equal(count(rk)->clients, 1);
+	assert_int_equal(ro_num(rk)->bad_frames, 3);
+	assert_int_equal(ro_num(rk)->clients, 1);
 }
 
 /* Trap 38, and what stands behind an unknown frame is read. */
@@ -202,7 +149,7 @@ t_trap_38_unknown(void **state)
 {
 	static uint8_t p[65568];
 	struct rk *rk = *state;
-	struct rkclient *a = login(rk, 1), *b = login(rk, 2);
+	struct rkclient *a = ro_in(rk, 1), *b = ro_in(rk, 2);
 
 	rk_frame(a, 0x77, p, sizeof(p));
 	rk_frame(a, 0x78, p, 0);
@@ -211,7 +158,7 @@ t_trap_38_unknown(void **state)
 	rk_run(rk);
 	assert_true(rk_got(b, a, "after", 5));
 	assert_true(rk_silent(a));
-	assert_int_equal(count(rk)->unknown_frames, 3);
+	assert_int_equal(ro_num(rk)->unknown_frames, 3);
 }
 
 /* Trap 13: 8 to 1,000 octets, 8 come back; one at a time. */
@@ -219,7 +166,7 @@ static void
 t_trap_13_ping(void **state)
 {
 	struct rk *rk = *state;
-	struct rkclient *x = login(rk, 1);
+	struct rkclient *x = ro_in(rk, 1);
 	uint8_t p[1000] = "first678and more", type;
 	struct slice s;
 
@@ -242,28 +189,28 @@ t_trap_13_ping(void **state)
 	rk_run(rk);
 	assert_true(rk_next(x, &type, &s));
 	assert_memory_equal(s.p, "ping___4", 8);
-	assert_int_equal(count(rk)->pings, 5);
-	assert_int_equal(count(rk)->pongs, 3);
+	assert_int_equal(ro_num(rk)->pings, 5);
+	assert_int_equal(ro_num(rk)->pongs, 3);
 }
 
 static void
 t_preferred(void **state)
 {
 	struct rk *rk = *state;
-	struct rkclient *x = login(rk, 1), *y = login(rk, 2);
+	struct rkclient *x = ro_in(rk, 1), *y = ro_in(rk, 2);
 
 	rk_frame(x, 7, "\1", 1);
 	rk_frame(x, 7, "\377", 1);
-	assert_int_equal(count(rk)->home, 1);
-	assert_int_equal(count(rk)->home_in, 0);
+	assert_int_equal(ro_num(rk)->home, 1);
+	assert_int_equal(ro_num(rk)->home_in, 0);
 	rk_pass(rk, 6 * US_PER_S);
 	rk_frame(y, 7, "\1", 1);
 	rk_frame(x, 7, "\0", 1);
-	assert_int_equal(count(rk)->home, 1);
-	assert_int_equal(count(rk)->home_in, 1);
-	assert_int_equal(count(rk)->home_out, 1);
+	assert_int_equal(ro_num(rk)->home, 1);
+	assert_int_equal(ro_num(rk)->home_in, 1);
+	assert_int_equal(ro_num(rk)->home_out, 1);
 	rk_close(y);
-	assert_int_equal(count(rk)->home, 0);
+	assert_int_equal(ro_num(rk)->home, 0);
 }
 
 /* Trap 10: the oldest go, and there are two queues. */
@@ -271,15 +218,15 @@ static void
 t_trap_10_head_drop(void **state)
 {
 	struct rk *rk = *state;
-	struct rkclient *a = login(rk, 1), *b = login(rk, 2);
+	struct rkclient *a = ro_in(rk, 1), *b = ro_in(rk, 2);
 	unsigned int i;
 
 	b->stuck = true;
 	for (i = 0; i < 40; i++)
-		send_byte(a, b, (uint8_t)i);
+		ro_byte(a, b, (uint8_t)i);
 	for (i = 0; i < 35; i++)
-		disco(a, b, 62, (uint8_t)(100 + i));
-	assert_int_equal(count(rk)->dropped_head, 8 + 3);
+		ro_disco(a, b, 62, (uint8_t)(100 + i));
+	assert_int_equal(ro_num(rk)->dropped_head, 8 + 3);
 	/* it costs its sender nothing */
 	rk_send(a, a->pub, "x", 1);
 	rk_run(rk);
@@ -288,13 +235,13 @@ t_trap_10_head_drop(void **state)
 	rk_run(rk);
 	for (i = 0; i < 32; i++) {
 		if (i % 8 == 0 && i != 0)
-			assert_true(got_last(b, (uint8_t)(8 + i / 8 - 1)));
-		assert_true(got_last(b, (uint8_t)(103 + i)));
+			assert_true(ro_last(b, (uint8_t)(8 + i / 8 - 1)));
+		assert_true(ro_last(b, (uint8_t)(103 + i)));
 	}
 	for (i = 8 + 3; i < 40; i++)
-		assert_true(got_last(b, (uint8_t)i));
+		assert_true(ro_last(b, (uint8_t)i));
 	assert_true(rk_silent(b));
-	assert_int_equal(count(rk)->packets_out, 65);
+	assert_int_equal(ro_num(rk)->packets_out, 65);
 }
 
 /* 256 KiB each, too; one that is half written is not taken back. */
@@ -303,7 +250,7 @@ t_queue_octets(void **state)
 {
 	static uint8_t big[65536];
 	struct rk *rk = *state;
-	struct rkclient *a = login(rk, 1), *b = login(rk, 2);
+	struct rkclient *a = ro_in(rk, 1), *b = ro_in(rk, 2);
 	uint8_t part[100], type;
 	struct slice s;
 	unsigned int i;
@@ -316,13 +263,13 @@ t_queue_octets(void **state)
 		big[65535] = (uint8_t)i;
 		rk_send(a, b->pub, big, sizeof(big));
 	}
-	assert_int_equal(count(rk)->dropped_head, 3);
+	assert_int_equal(ro_num(rk)->dropped_head, 3);
 	buf_put(&b->from, part, sizeof(part));
 	b->stuck = false;
 	rk_run(rk);
-	assert_true(got_last(b, 99));
+	assert_true(ro_last(b, 99));
 	for (i = 3; i < 6; i++)
-		assert_true(got_last(b, (uint8_t)i));
+		assert_true(ro_last(b, (uint8_t)i));
 	assert_false(rk_next(b, &type, &s));
 }
 
@@ -331,7 +278,7 @@ static void
 t_trap_3_server_info_first(void **state)
 {
 	struct rk *rk = *state;
-	struct rkclient *a = login(rk, 1), *b;
+	struct rkclient *a = ro_in(rk, 1), *b;
 	struct buf f = { 0 };
 
 	b = rk_connect(&rk->worker[0], 2);
@@ -339,13 +286,13 @@ t_trap_3_server_info_first(void **state)
 	rk_hello(b, RK_INFO, &f);
 	rk_octets(b, f.p, f.n);
 	rk_run(rk);
-	send_byte(a, b, 1);
-	disco(a, b, 62, 2);
+	ro_byte(a, b, 1);
+	ro_disco(a, b, 62, 2);
 	b->stuck = false;
 	rk_run(rk);
 	assert_true(rk_admitted(b));
-	assert_true(got_last(b, 2));
-	assert_true(got_last(b, 1));
+	assert_true(ro_last(b, 2));
+	assert_true(ro_last(b, 1));
 	buf_free(&f);
 }
 
@@ -354,7 +301,7 @@ static void
 t_control_first(void **state)
 {
 	struct rk *rk = *state;
-	struct rkclient *a = login(rk, 1), *b = login(rk, 2);
+	struct rkclient *a = ro_in(rk, 1), *b = ro_in(rk, 2);
 	uint8_t part[40], type;
 	struct slice s;
 
@@ -377,15 +324,15 @@ static void
 t_stall(void **state)
 {
 	struct rk *rk = *state;
-	struct rkclient *a = login(rk, 1), *b = login(rk, 2), *d = login(rk, 3);
+	struct rkclient *a = ro_in(rk, 1), *b = ro_in(rk, 2), *d = ro_in(rk, 3);
 	uint8_t one;
 	unsigned int i;
 
 	b->stuck = d->stuck = true;
 	for (i = 0; i < 30; i++) {
-		send_byte(a, d, 1);
+		ro_byte(a, d, 1);
 		if (i == 5)	/* half a second after the start */
-			send_byte(a, b, 1);
+			ro_byte(a, b, 1);
 		assert_int_equal(relay_output(d->c, &one, 1), 1);
 		rk_pass(rk, US_PER_S / 10);
 		if (i == 23)
@@ -393,10 +340,10 @@ t_stall(void **state)
 	}
 	assert_true(rk_is_done(b));
 	assert_false(rk_is_done(d));
-	assert_int_equal(count(rk)->stalled, 1);
+	assert_int_equal(ro_num(rk)->stalled, 1);
 	/* its queue is gone with it, and so is its key */
-	assert_int_equal(count(rk)->dropped_gone, 1);
-	disco(a, b, 62, 0);
+	assert_int_equal(ro_num(rk)->dropped_gone, 1);
+	ro_disco(a, b, 62, 0);
 	assert_true(rk_got_gone(a, b, 1));
 }
 
@@ -405,11 +352,11 @@ static void
 t_stall_time(void **state)
 {
 	struct rk *rk = *state;
-	struct rkclient *a = login(rk, 1), *b = login(rk, 2);
+	struct rkclient *a = ro_in(rk, 1), *b = ro_in(rk, 2);
 
 	b->stuck = true;
 	rk_pass(rk, 5 * US_PER_S);	/* nothing waits: no stall */
-	send_byte(a, b, 1);
+	ro_byte(a, b, 1);
 	fakeenv_advance(rk->fake, 2 * US_PER_S - 1);
 	assert_false(rk_is_done(b));
 	fakeenv_advance(rk->fake, 1);
@@ -429,7 +376,7 @@ t_trap_5_6_keepalive(void **state)
 
 	for (i = 0; i < 8; i++) {
 		rk_pass(rk, 333000);
-		x[i] = login(rk, i);
+		x[i] = ro_in(rk, i);
 		last[i] = env_now(rk->env);
 	}
 	while (n < 8 * 40) {
@@ -457,13 +404,13 @@ static void
 t_keepalive_leap(void **state)
 {
 	struct rk *rk = *state;
-	struct rkclient *a = login(rk, 1), *b = login(rk, 2);
+	struct rkclient *a = ro_in(rk, 1), *b = ro_in(rk, 2);
 	unsigned int i, alive = 0;
 	struct slice s;
 	uint8_t type;
 
 	for (i = 0; i < 66; i++) {
-		send_byte(a, b, 1);
+		ro_byte(a, b, 1);
 		rk_pass(rk, US_PER_S);
 		while (rk_next(b, &type, &s))
 			alive += type == 6;
@@ -493,14 +440,14 @@ t_trap_11_rate(void **state)
 	unsigned int i;
 
 	relay_reconf(rk->worker[0].relay, &conf);
-	a = login(rk, 1);
-	b = login(rk, 2);
-	d = login(rk, 3);
+	a = ro_in(rk, 1);
+	b = ro_in(rk, 2);
+	d = ro_in(rk, 3);
 	rk_send(a, b->pub, p, 65536);	/* all that is in the bucket */
-	assert_int_equal(count(rk)->rate_waits, 0);
+	assert_int_equal(ro_num(rk)->rate_waits, 0);
 	rk_send(a, b->pub, p, 968);	/* a tenth of a second */
 	assert_false(relay_wants_input(a->c));
-	assert_int_equal(count(rk)->rate_waits, 1);
+	assert_int_equal(ro_num(rk)->rate_waits, 1);
 	rk_frame(a, 0x55, p, 2000);	/* two tenths */
 	rk_send(a, b->pub, "x", 1);	/* 3.3 ms */
 	rk_run(rk);
@@ -524,7 +471,7 @@ t_trap_11_rate(void **state)
 	fakeenv_advance(rk->fake, 2);
 	rk_run(rk);
 	assert_true(rk_got(b, a, "x", 1));
-	assert_int_equal(count(rk)->rate_waits, 3);
+	assert_int_equal(ro_num(rk)->rate_waits, 3);
 }
 
 /* A burst that is too small would be for ever; the largest frame gets by. */
@@ -538,8 +485,8 @@ t_rate_burst(void **state)
 	unsigned int i;
 
 	relay_reconf(rk->worker[0].relay, &conf);
-	a = login(rk, 1);
-	b = login(rk, 2);
+	a = ro_in(rk, 1);
+	b = ro_in(rk, 2);
 	for (i = 0; i < 4; i++)
 		rk_send(a, b->pub, p, 65536);
 	rk_run(rk);
@@ -571,8 +518,8 @@ t_rate_long(void **state)
 	unsigned int i, n = 0;
 
 	relay_reconf(rk->worker[0].relay, &conf);
-	a = login(rk, 1);
-	b = login(rk, 2);
+	a = ro_in(rk, 1);
+	b = ro_in(rk, 2);
 	for (i = 0; i < 600; i++)
 		rk_send(a, b->pub, p, sizeof(p));
 	for (i = 0; i < 1000; i++) {
@@ -581,7 +528,7 @@ t_rate_long(void **state)
 		n += rk_packets(b);
 	}
 	/* 65,568 + 10.007 * 33,333 octets */
-	assert_int_equal(n + count(rk)->dropped_head, (65568 + 333563) / 1000);
+	assert_int_equal(n + ro_num(rk)->dropped_head, (65568 + 333563) / 1000);
 }
 
 /* A reload: a full bucket for all, or none at all any more. */
@@ -593,8 +540,8 @@ t_rate_reload(void **state)
 	struct rk *rk = *state;
 	struct rkclient *a, *b;
 
-	a = login(rk, 1);
-	b = login(rk, 2);
+	a = ro_in(rk, 1);
+	b = ro_in(rk, 2);
 	rk_send(a, b->pub, p, 65536);
 	relay_reconf(rk->worker[0].relay, &conf);
 	rk_send(a, b->pub, p, 65536);
@@ -619,7 +566,7 @@ static void
 t_trap_15_disconnected(void **state)
 {
 	struct rk *rk = *state;
-	struct rkclient *a = login(rk, 1), *b = login(rk, 2), *d = login(rk, 3);
+	struct rkclient *a = ro_in(rk, 1), *b = ro_in(rk, 2), *d = ro_in(rk, 3);
 
 	rk_send(a, b->pub, "x", 1);
 	rk_send(a, b->pub, "x", 1);
@@ -633,18 +580,18 @@ t_trap_15_disconnected(void **state)
 	assert_true(rk_silent(b));
 	assert_true(rk_silent(d));
 	/* told means forgotten: the next time it is said again */
-	a = login(rk, 1);
+	a = ro_in(rk, 1);
 	rk_close(a);
 	rk_run(rk);
 	assert_true(rk_silent(b));
-	a = login(rk, 1);
+	a = ro_in(rk, 1);
 	rk_send(a, b->pub, "x", 1);
 	rk_run(rk);
 	(void)rk_packets(b);
 	rk_close(a);
 	rk_run(rk);
 	assert_true(rk_got_gone(b, a, 0));
-	assert_int_equal(count(rk)->gone_disconnected, 2);
+	assert_int_equal(ro_num(rk)->gone_disconnected, 2);
 }
 
 /* NotHere only for disco, one a second, three at once. */
@@ -652,28 +599,28 @@ static void
 t_not_here(void **state)
 {
 	struct rk *rk = *state;
-	struct rkclient *a = login(rk, 1), *b = login(rk, 2);
+	struct rkclient *a = ro_in(rk, 1), *b = ro_in(rk, 2);
 	unsigned int i;
 
 	rk_close(b);
 	rk_run(rk);
 	rk_send(a, b->pub, "no disco", 8);
-	disco(a, b, 61, 0);
+	ro_disco(a, b, 61, 0);
 	assert_true(rk_silent(a));
 	for (i = 0; i < 6; i++)
-		disco(a, b, 62, 0);
+		ro_disco(a, b, 62, 0);
 	rk_run(rk);
 	for (i = 0; i < 3; i++)
 		assert_true(rk_got_gone(a, b, 1));
 	assert_true(rk_silent(a));
 	rk_pass(rk, US_PER_S);
-	disco(a, b, 62, 0);
-	disco(a, b, 62, 0);
+	ro_disco(a, b, 62, 0);
+	ro_disco(a, b, 62, 0);
 	rk_run(rk);
 	assert_true(rk_got_gone(a, b, 1));
 	assert_true(rk_silent(a));
-	assert_int_equal(count(rk)->gone_not_here, 4);
-	assert_int_equal(count(rk)->dropped_unknown, 10);
+	assert_int_equal(ro_num(rk)->gone_not_here, 4);
+	assert_int_equal(ro_num(rk)->dropped_unknown, 10);
 }
 
 static uint64_t
@@ -690,16 +637,16 @@ t_tailnets(void **state)
 	struct rkclient *a, *b, *x, *g, *h;
 
 	rk->tailnet = two_tailnets;
-	a = login(rk, 1);
-	b = login(rk, 2);
-	x = login(rk, 10);
-	g = login(rk, 20);
-	h = login(rk, 21);
-	disco(a, x, 62, 0);
+	a = ro_in(rk, 1);
+	b = ro_in(rk, 2);
+	x = ro_in(rk, 10);
+	g = ro_in(rk, 20);
+	h = ro_in(rk, 21);
+	ro_disco(a, x, 62, 0);
 	assert_true(rk_got_gone(a, x, 1));
-	disco(g, a, 62, 0);
+	ro_disco(g, a, 62, 0);
 	assert_true(rk_got_gone(g, a, 1));
-	disco(a, h, 62, 0);
+	ro_disco(a, h, 62, 0);
 	assert_true(rk_got_gone(a, h, 1));
 	rk_send(a, x->pub, "x", 1);
 	rk_send(x, a->pub, "x", 1);
@@ -710,7 +657,7 @@ t_tailnets(void **state)
 	assert_true(rk_silent(a));
 	assert_int_equal(rk_packets(b), 1);
 	assert_int_equal(rk_packets(h), 1);
-	assert_int_equal(count(rk)->dropped_unknown, 5);
+	assert_int_equal(ro_num(rk)->dropped_unknown, 5);
 	/* nor does it leave a trace there */
 	rk_close(a);
 	rk_run(rk);
@@ -723,7 +670,7 @@ static void
 t_revoked(void **state)
 {
 	struct rk *rk = *state;
-	struct rkclient *a = login(rk, 1), *b = login(rk, 2);
+	struct rkclient *a = ro_in(rk, 1), *b = ro_in(rk, 2);
 	unsigned int kicks = a->kicks;
 
 	rk_send(a, b->pub, "x", 1);
@@ -734,7 +681,7 @@ t_revoked(void **state)
 	assert_true(rk_is_done(a));
 	assert_true(a->kicks > kicks);
 	assert_true(rk_got_gone(b, a, 0));
-	disco(b, a, 62, 0);
+	ro_disco(b, a, 62, 0);
 	assert_true(rk_got_gone(b, a, 1));
 	/* its transport's last words are swallowed */
 	assert_int_equal(relay_input(a->c, "abc", 3), 3);
@@ -747,11 +694,11 @@ static void
 t_trap_39_seen(void **state)
 {
 	struct rk *rk = *state;
-	struct rkclient *b = login(rk, 0), *x[4100];
+	struct rkclient *b = ro_in(rk, 0), *x[4100];
 	unsigned int i;
 
 	for (i = 0; i < 4100; i++) {
-		x[i] = login(rk, i + 1);
+		x[i] = ro_in(rk, i + 1);
 		rk_send(x[i], b->pub, "x", 1);
 	}
 	rk_run(rk);
@@ -759,7 +706,7 @@ t_trap_39_seen(void **state)
 	for (i = 0; i < 4100; i++)
 		rk_close(x[i]);
 	rk_run(rk);
-	assert_int_equal(count(rk)->gone_disconnected, 4096);
+	assert_int_equal(ro_num(rk)->gone_disconnected, 4096);
 	for (i = 4; i < 4100; i++)
 		assert_true(rk_got_gone(b, x[i], 0));
 	assert_true(rk_silent(b));
@@ -775,13 +722,13 @@ t_notices(void **state)
 	unsigned int i;
 
 	relay_reconf(rk->worker[0].relay, &conf);
-	b = login(rk, 0);
-	y = login(rk, 1);
+	b = ro_in(rk, 0);
+	y = ro_in(rk, 1);
 	rk_close(y);
 	rk_run(rk);
 	b->stuck = true;
 	for (i = 0; i < 4090; i++) {
-		x = login(rk, 2 + i);
+		x = ro_in(rk, 2 + i);
 		rk_send(x, b->pub, "x", 1);
 		rk_close(x);
 		rk_run(rk);
@@ -792,17 +739,17 @@ t_notices(void **state)
 		free(x);
 	}
 	for (i = 0; i < 9; i++) {
-		disco(b, y, 62, 0);
+		ro_disco(b, y, 62, 0);
 		rk_pass(rk, US_PER_S);
 	}
-	assert_int_equal(count(rk)->gone_disconnected, 4090);
-	assert_int_equal(count(rk)->gone_not_here, 6);
-	assert_int_equal(count(rk)->dropped_notices, 3);
+	assert_int_equal(ro_num(rk)->gone_disconnected, 4090);
+	assert_int_equal(ro_num(rk)->gone_not_here, 6);
+	assert_int_equal(ro_num(rk)->dropped_notices, 3);
 	b->stuck = false;
 	rk_run(rk);
 	b->stuck = true;
-	disco(b, y, 62, 0);
-	assert_int_equal(count(rk)->dropped_notices, 3);
+	ro_disco(b, y, 62, 0);
+	assert_int_equal(ro_num(rk)->dropped_notices, 3);
 }
 
 /* The transport is told when there is something, and once. */
@@ -810,7 +757,7 @@ static void
 t_kicks(void **state)
 {
 	struct rk *rk = *state;
-	struct rkclient *a = login(rk, 1), *b = login(rk, 2);
+	struct rkclient *a = ro_in(rk, 1), *b = ro_in(rk, 2);
 	unsigned int kicks;
 
 	b->stuck = true;
@@ -826,7 +773,7 @@ t_kicks(void **state)
 	assert_int_equal(rk_packets(b), 2);
 }
 
-#define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f)	cmocka_unit_test_setup_teardown(f, ro_setup, ro_teardown)
 
 int
 main(void)

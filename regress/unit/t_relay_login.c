@@ -10,7 +10,7 @@
 #include <sodium.h>
 
 #include "common/enc.h"
-#include "regress/lib/relaykit.h"
+#include "regress/lib/relayone.h"
 
 /* derp.md 3.5 */
 #define SERVER_KEY \
@@ -27,20 +27,6 @@
 #define SERVER_INFO \
 	"0300000035c0c1c2c3c4c5c6c7c8c9cacbcccdcecfd0d1d2d3d4d5d6d7" \
 	"593b695b480158e0e8a4305e7488b85c40f4d6da0feccdf742a40df3aa"
-
-static int
-setup(void **state)
-{
-	*state = rk_new(1, NULL);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	rk_free(*state);
-	return 0;
-}
 
 static void
 from_hex(uint8_t *dst, size_t n, const char *text)
@@ -302,16 +288,12 @@ t_not_ours(void **state)
 {
 	struct rk *rk = *state;
 	struct rkclient *x = rk_connect(&rk->worker[0], 1);
-	struct buf b = { 0 };
 
 	rk->tailnet = nobody;
-	rk_hello(x, RK_INFO, &b);
-	rk_octets(x, b.p, b.n);
-	rk_run(rk);
+	rk_greet(x);
 	assert_true(rk_is_done(x));
 	assert_int_equal(x->from.n, 45);
 	assert_int_equal(rk_count(&rk->worker[0])->refused, 1);
-	buf_free(&b);
 }
 
 /* Ten seconds for all of the ClientInfo, however it drips. */
@@ -376,14 +358,11 @@ t_late_answers(void **state)
 {
 	struct rk *rk = *state;
 	struct rkclient *x = rk_connect(&rk->worker[0], 1);
-	struct buf b = { 0 };
 	struct msg m;
 	bool bad;
 
 	rk->dbd_mute = true;
-	rk_hello(x, RK_INFO, &b);
-	rk_octets(x, b.p, b.n);
-	rk_run(rk);
+	rk_greet(x);
 	rk_close(x);
 	msg_init(&m, M_DB_RELAY_OK);
 	m.id = rk->question.id;
@@ -400,7 +379,6 @@ t_late_answers(void **state)
 	msg_init(&m, M_DB_ONLINE);
 	assert_false(relay_db_msg(rk->worker[0].relay, &m, NULL, &bad));
 	assert_false(bad);
-	buf_free(&b);
 }
 
 /* keyd says what it can't: that ends us (architecture.md 2). */
@@ -409,14 +387,11 @@ t_keyd_nonsense(void **state)
 {
 	struct rk *rk = *state;
 	struct rkclient *x = rk_connect(&rk->worker[0], 1);
-	struct buf b = { 0 };
 	uint8_t box[32] = { 0 };
 	struct msg m;
 
 	rk->keyd_mute = true;
-	rk_hello(x, RK_INFO, &b);
-	rk_octets(x, b.p, b.n);
-	rk_run(rk);
+	rk_greet(x);
 	msg_init(&m, M_KEY_DERP_OK);
 	m.id = rk->question.id;
 	m.u.key_derp_ok.conn = rk->question.u.key_derp_hello.conn;
@@ -428,7 +403,6 @@ t_keyd_nonsense(void **state)
 	(void)pair_run(rk->worker[0].key);
 	assert_int_equal(fakeenv_code(rk->fake), 1);
 	assert_int_equal(rk->opens, 0);
-	buf_free(&b);
 }
 
 /* keyd dies and comes back within the time: the login is asked again. */
@@ -440,9 +414,7 @@ t_keyd_restart(void **state)
 	struct buf b = { 0 };
 
 	rk->keyd_mute = true;
-	rk_hello(x, RK_INFO, &b);
-	rk_octets(x, b.p, b.n);
-	rk_run(rk);
+	rk_greet(x);
 	rk_keyd(rk, false);
 	rk->keyd_mute = false;
 	/* one that comes while it is away */
@@ -464,12 +436,9 @@ t_dbd_restart(void **state)
 {
 	struct rk *rk = *state;
 	struct rkclient *x = rk_connect(&rk->worker[0], 1);
-	struct buf b = { 0 };
 
 	rk->dbd_mute = true;
-	rk_hello(x, RK_INFO, &b);
-	rk_octets(x, b.p, b.n);
-	rk_run(rk);
+	rk_greet(x);
 	rk_dbd(rk, false);
 	rk->dbd_mute = false;
 	rk_pass(rk, US_PER_S);
@@ -477,7 +446,6 @@ t_dbd_restart(void **state)
 	assert_int_equal(rk->opens, 2);
 	assert_int_equal(rk->holds, 0);
 	assert_true(rk_admitted(x));
-	buf_free(&b);
 }
 
 static void
@@ -486,7 +454,6 @@ t_half_open(void **state)
 	struct relay_conf conf = { 0, 0, 2000, 3, 0 };
 	struct rkclient *x[3], *y;
 	struct rk *rk = *state;
-	struct buf b = { 0 };
 	int i;
 
 	relay_reconf(rk->worker[0].relay, &conf);
@@ -496,11 +463,8 @@ t_half_open(void **state)
 	rk_close(x[0]);
 	assert_non_null(y = rk_connect(&rk->worker[0], 2));
 	assert_null(rk_connect(&rk->worker[0], 3));
-	rk_hello(y, RK_INFO, &b);
-	rk_octets(y, b.p, b.n);
-	rk_run(rk);
+	rk_greet(y);
 	assert_non_null(rk_connect(&rk->worker[0], 3));
-	buf_free(&b);
 }
 
 /* A full house of silent ones: the oldest goes, if it had its time. */
@@ -510,7 +474,6 @@ t_makes_room(void **state)
 	struct relay_conf conf = { 0, 0, 2000, 3, 0 };
 	struct rkclient *x[3], *y;
 	struct rk *rk = *state;
-	struct buf b = { 0 };
 	int i;
 
 	relay_reconf(rk->worker[0].relay, &conf);
@@ -520,9 +483,7 @@ t_makes_room(void **state)
 	}
 	/* One of them has said who it is, and waits for keyd. */
 	rk->keyd_mute = true;
-	rk_hello(x[0], RK_INFO, &b);
-	rk_octets(x[0], b.p, b.n);
-	rk_run(rk);
+	rk_greet(x[0]);
 	rk_pass(rk, US_PER_S / 5);
 	assert_null(rk_connect(&rk->worker[0], 20));
 	rk_pass(rk, US_PER_S / 10);
@@ -531,12 +492,8 @@ t_makes_room(void **state)
 	assert_true(rk_is_done(x[1]));
 	assert_false(rk_is_done(x[2]));
 	rk->keyd_mute = false;
-	buf_clear(&b);
-	rk_hello(y, RK_INFO, &b);
-	rk_octets(y, b.p, b.n);
-	rk_run(rk);
+	rk_greet(y);
 	assert_true(rk_admitted(y));
-	buf_free(&b);
 }
 
 /* 64 under way from an address or a /64; others are not concerned. */
@@ -576,17 +533,13 @@ t_source_refused(void **state)
 {
 	struct rk *rk = *state;
 	struct rkclient *x, *late;
-	struct buf b = { 0 };
 	unsigned int i;
 
 	rk->tailnet = nobody;
 	late = rk_connect(&rk->worker[0], 99);
 	for (i = 0; i < 16; i++) {
 		assert_non_null(x = rk_connect(&rk->worker[0], i));
-		buf_clear(&b);
-		rk_hello(x, RK_INFO, &b);
-		rk_octets(x, b.p, b.n);
-		rk_run(rk);
+		rk_greet(x);
 		assert_true(rk_is_done(x));
 		rk_close(x);
 	}
@@ -594,10 +547,7 @@ t_source_refused(void **state)
 	rk->tailnet = NULL;
 	assert_null(rk_connect(&rk->worker[0], 50));
 	/* nor one that was there before */
-	buf_clear(&b);
-	rk_hello(late, RK_INFO, &b);
-	rk_octets(late, b.p, b.n);
-	rk_run(rk);
+	rk_greet(late);
 	assert_true(rk_is_done(late));
 	assert_int_equal(rk->hellos, 16);
 	rk->from.addr.b[0]++;
@@ -607,7 +557,19 @@ t_source_refused(void **state)
 	assert_null(rk_connect(&rk->worker[0], 50));
 	rk_pass(rk, US_PER_S);
 	(void)rk_login(&rk->worker[0], 50);
-	buf_free(&b);
+}
+
+static void
+forty_refused(struct rk *rk)
+{
+	struct rkclient *x;
+	int i;
+
+	for (i = 0; i < 40; i++) {
+		assert_non_null(x = rk_connect(&rk->worker[0], 50));
+		rk_greet(x);
+		assert_true(rk_is_done(x));
+	}
 }
 
 /* From a place without bounds: the loopback, a proxy of ours. */
@@ -615,20 +577,11 @@ static void
 t_source_exempt(void **state)
 {
 	struct rk *rk = *state;
-	struct buf b = { 0 };
-	struct rkclient *x;
 	unsigned int i;
 
 	memset(&rk->from, 0, sizeof(rk->from));
 	rk->tailnet = nobody;
-	for (i = 0; i < 40; i++) {
-		assert_non_null(x = rk_connect(&rk->worker[0], 50));
-		rk_hello(x, RK_INFO, &b);
-		rk_octets(x, b.p, b.n);
-		buf_clear(&b);
-		rk_run(rk);
-		assert_true(rk_is_done(x));
-	}
+	forty_refused(rk);
 	assert_int_equal(rk->opens, 40);
 	rk->tailnet = NULL;
 	(void)rk_login(&rk->worker[0], 50);
@@ -636,7 +589,6 @@ t_source_exempt(void **state)
 	for (i = 0; i < 100; i++)
 		assert_non_null(rk_connect(&rk->worker[0], 100 + i));
 	assert_null(rk_connect(&rk->worker[0], 300));
-	buf_free(&b);
 }
 
 /* A node of ours that comes too often: refused, but not its neighbours. */
@@ -644,26 +596,15 @@ static void
 t_limited(void **state)
 {
 	struct rk *rk = *state;
-	struct buf b = { 0 };
-	struct rkclient *x;
-	unsigned int i;
 
 	rk->dbd_busy = true;
-	for (i = 0; i < 40; i++) {
-		assert_non_null(x = rk_connect(&rk->worker[0], 50));
-		rk_hello(x, RK_INFO, &b);
-		rk_octets(x, b.p, b.n);
-		buf_clear(&b);
-		rk_run(rk);
-		assert_true(rk_is_done(x));
-	}
+	forty_refused(rk);
 	rk->dbd_busy = false;
 	(void)rk_login(&rk->worker[0], 51);
 	assert_int_equal(rk_count(&rk->worker[0])->limited, 40);
 	assert_int_equal(rk_count(&rk->worker[0])->refused, 40);
 	assert_int_equal(rk_count(&rk->worker[0])->accepts, 41);
 	assert_int_equal(rk_count(&rk->worker[0])->let_in, 1);
-	buf_free(&b);
 }
 
 /*
@@ -774,7 +715,7 @@ t_resume(void **state)
 	assert_int_equal(rk_count(&rk->worker[0])->clients, 0);
 }
 
-#define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f)	cmocka_unit_test_setup_teardown(f, ro_setup, ro_teardown)
 
 int
 main(void)

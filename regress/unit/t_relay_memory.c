@@ -8,50 +8,7 @@
 
 #include <cmocka.h>
 
-#include "regress/lib/relaykit.h"
-
-static int
-setup(void **state)
-{
-	*state = rk_new(1, NULL);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	rk_free(*state);
-	return 0;
-}
-
-static struct rkclient *
-login(struct rk *rk, uint32_t who)
-{
-	return rk_login(&rk->worker[0], who);
-}
-
-static const struct relay_counters *
-count(const struct rk *rk)
-{
-	return rk_count(&rk->worker[0]);
-}
-
-static void
-send_byte(struct rkclient *x, const struct rkclient *dst, uint8_t what)
-{
-	rk_send(x, dst->pub, &what, 1);
-}
-
-/* The next frame is a packet whose last octet is this. */
-static bool
-got_last(struct rkclient *x, uint8_t what)
-{
-	struct slice s;
-	uint8_t type;
-
-	return rk_next(x, &type, &s) && type == 5 && s.n > 32 &&
-	    (uint8_t)s.p[s.n - 1] == what;
-}
+#include "regress/lib/relayone.h"
 
 /* All packets together have a bound: who holds the most gives, the oldest. */
 static void
@@ -60,30 +17,30 @@ t_memory(void **state)
 	struct relay_conf conf = { 0, 0, 2000, 100, 200000 };
 	static uint8_t p[65536];
 	struct rk *rk = *state;
-	struct rkclient *a = login(rk, 1), *b = login(rk, 2), *d = login(rk, 3);
+	struct rkclient *a = ro_in(rk, 1), *b = ro_in(rk, 2), *d = ro_in(rk, 3);
 	struct buf f = { 0 };
 	unsigned int i;
 
 	relay_reconf(rk->worker[0].relay, &conf);
 	b->stuck = d->stuck = true;
-	send_byte(a, d, 1);
+	ro_byte(a, d, 1);
 	for (i = 0; i < 5; i++) {
 		p[65535] = (uint8_t)i;
 		rk_send(a, b->pub, p, sizeof(p));
 	}
-	assert_int_equal(count(rk)->dropped_memory, 3);
+	assert_int_equal(ro_num(rk)->dropped_memory, 3);
 	/* in pieces, too; d has the little that it holds, and gets this */
 	rk_put_send(&f, d->pub, p, sizeof(p));
 	rk_octets(a, f.p, 1000);
 	rk_octets(a, f.p + 1000, f.n - 1000);
-	assert_int_equal(count(rk)->dropped_memory, 4);
+	assert_int_equal(ro_num(rk)->dropped_memory, 4);
 	d->stuck = false;
 	rk_run(rk);
-	assert_true(got_last(d, 1));
+	assert_true(ro_last(d, 1));
 	assert_true(rk_got(d, a, p, sizeof(p)));
 	b->stuck = false;
 	rk_run(rk);
-	assert_true(got_last(b, 4));
+	assert_true(ro_last(b, 4));
 	assert_true(rk_silent(b));
 	buf_free(&f);
 }
@@ -95,25 +52,25 @@ t_memory_parts(void **state)
 	struct relay_conf conf = { 0, 0, 2000, 100, 400000 };
 	static uint8_t p[65536];
 	struct rk *rk = *state;
-	struct rkclient *x, *a = login(rk, 1), *b = login(rk, 2);
+	struct rkclient *x, *a = ro_in(rk, 1), *b = ro_in(rk, 2);
 	struct buf f = { 0 };
 	unsigned int i;
 
 	relay_reconf(rk->worker[0].relay, &conf);
 	rk_put_send(&f, b->pub, p, sizeof(p));
 	for (i = 0; i < 100; i++) {
-		x = login(rk, 10 + i);
+		x = ro_in(rk, 10 + i);
 		rk_octets(x, f.p, 38);
 	}
 	rk_send(a, b->pub, p, sizeof(p));
 	rk_run(rk);
 	assert_true(rk_got(b, a, p, sizeof(p)));
-	assert_int_equal(count(rk)->dropped_memory, 0);
+	assert_int_equal(ro_num(rk)->dropped_memory, 0);
 	/* nor do those that send nearly all of it take what others need */
 	for (x = rk->clients; x != a; x = x->next)
 		if (x != b)
 			rk_octets(x, f.p + 38, f.n - 39);
-	assert_true(count(rk)->dropped_memory >= 90);
+	assert_true(ro_num(rk)->dropped_memory >= 90);
 	rk_send(a, b->pub, p, 1000);
 	rk_send(a, b->pub, p, sizeof(p));
 	rk_run(rk);
@@ -135,10 +92,10 @@ static void
 t_stall_leap(void **state)
 {
 	struct rk *rk = *state;
-	struct rkclient *a = login(rk, 1), *b = login(rk, 2);
+	struct rkclient *a = ro_in(rk, 1), *b = ro_in(rk, 2);
 
 	b->stuck = true;
-	send_byte(a, b, 1);
+	ro_byte(a, b, 1);
 	rk_pass(rk, US_PER_S);
 	fakeenv_leap(rk->fake, 20 * US_PER_S);
 	fakeenv_advance(rk->fake, 2 * US_PER_S - 1);
@@ -152,11 +109,11 @@ static void
 t_stall_progress(void **state)
 {
 	struct rk *rk = *state;
-	struct rkclient *a = login(rk, 1), *b = login(rk, 2);
+	struct rkclient *a = ro_in(rk, 1), *b = ro_in(rk, 2);
 	unsigned int i;
 
 	b->stuck = true;
-	send_byte(a, b, 1);
+	ro_byte(a, b, 1);
 	for (i = 0; i < 5; i++) {
 		rk_pass(rk, 1900 * US_PER_MS);
 		assert_false(rk_is_done(b));
@@ -167,7 +124,7 @@ t_stall_progress(void **state)
 	relay_progress(b->c);
 }
 
-#define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f)	cmocka_unit_test_setup_teardown(f, ro_setup, ro_teardown)
 
 int
 main(void)

@@ -13,6 +13,7 @@
 #include "common/env.h"
 #include "common/siphash.h"
 #include "common/str.h"
+#include "regress/lib/stunkit.h"
 #include "worker/stun/bucket.h"
 #include "worker/stun/stun.h"
 
@@ -30,24 +31,6 @@ octets(uint8_t *dst, const char *hex)
 
 	assert_true(hex_dec(dst, n, slice_str(hex)));
 	return n;
-}
-
-/* The checksum of the last attribute, by bits: not as the server does it. */
-static void
-seal(uint8_t *p, size_t n)
-{
-	uint32_t c = 0xffffffffU;
-	size_t i;
-	int k;
-
-	for (i = 0; i < n - 8; i++) {
-		c ^= p[i];
-		for (k = 0; k < 8; k++)
-			c = c >> 1 ^ (c & 1 ? 0xedb88320U : 0);
-	}
-	c = ~c ^ 0x5354554eU;
-	for (i = 0; i < 4; i++)
-		p[n - 4 + i] = (uint8_t)(c >> (24 - 8 * i));
 }
 
 static struct ipport
@@ -147,7 +130,7 @@ test_taken(void **state)
 	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
 		n = octets(p, t[i]);
 		p[3] = (uint8_t)(n - 20);
-		seal(p, n);
+		stunkit_seal(p, n);
 		assert_int_equal(ask(*state, "192.0.2.1:1", p, n, reply), 32);
 	}
 }
@@ -169,7 +152,7 @@ test_long(void **state)
 		p[34] = (uint8_t)((n - 44) >> 8);
 		p[35] = (uint8_t)(n - 44);
 		memcpy(p + n - 8, "\x80\x28\0\4", 4);
-		seal(p, n);
+		stunkit_seal(p, n);
 		assert_int_equal(ask(*state, "192.0.2.1:1", p, n, reply),
 		    n <= STUN_REQUEST_MAX ? 32 : 0);
 	}
@@ -228,7 +211,7 @@ test_bad(void **state)
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		n = octets(p, bad[i].hex);
 		if (bad[i].seal)
-			seal(p, n);
+			stunkit_seal(p, n);
 		if (ask(*state, "192.0.2.1:1", p, n, reply) != 0)
 			fail_msg("answered: %s", bad[i].what);
 	}

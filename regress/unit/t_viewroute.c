@@ -120,19 +120,6 @@ map_of(struct world *w, unsigned int v)
 	return m;
 }
 
-static bool
-lists(struct json_object *n, const char *name, const char *text)
-{
-	struct json_object *l = json_object_object_get(n, name);
-	size_t i;
-
-	for (i = 0; l != NULL && i < json_object_array_length(l); i++)
-		if (strcmp(json_object_get_string(json_object_array_get_idx(
-		    l, i)), text) == 0)
-			return true;
-	return false;
-}
-
 /* The node's k-th route, or NULL if that is not among them. */
 static const struct say_route *
 offers(struct world *w, unsigned int n, const char *text, unsigned int *k)
@@ -156,8 +143,8 @@ check_peer(struct world *w, unsigned int v, unsigned int p,
 	for (i = 0; i < ROUTES; i++) {
 		r = offers(w, p, routes[i], &k);
 		want = r != NULL && rulesay_shows(w->say, v, p, k);
-		if (lists(n, "AllowedIPs", routes[i]) != want ||
-		    lists(n, "PrimaryRoutes", routes[i]) !=
+		if (mapview_lists(n, "AllowedIPs", routes[i]) != want ||
+		    mapview_lists(n, "PrimaryRoutes", routes[i]) !=
 		    (want && !r->exit))
 			fail_msg("seed %u: viewer %u, peer %u, %s: %s",
 			    (unsigned int)seed, v + 1, p + 1, routes[i],
@@ -174,9 +161,9 @@ check_self(struct world *w, unsigned int v, struct json_object *n)
 
 	for (i = 0; i < ROUTES; i++) {
 		r = offers(w, v, routes[i], &k);
-		assert_int_equal(lists(n, "AllowedIPs", routes[i]),
+		assert_int_equal(mapview_lists(n, "AllowedIPs", routes[i]),
 		    r != NULL);
-		assert_int_equal(lists(n, "PrimaryRoutes", routes[i]),
+		assert_int_equal(mapview_lists(n, "PrimaryRoutes", routes[i]),
 		    r != NULL && r->primary);
 	}
 }
@@ -349,7 +336,7 @@ shown(struct world *w, unsigned int v, unsigned int p, const char *text)
 	bool yes;
 
 	assert_non_null(n);
-	yes = lists(n, "AllowedIPs", text);
+	yes = mapview_lists(n, "AllowedIPs", text);
 	mapview_free(m);
 	return yes;
 }
@@ -448,18 +435,23 @@ t_no_ip4(void **state)
 	pk_attr(&w.kit, pk_src(&w.kit, PK_U1, -1), true);
 	load(&w);
 	m = map_of(&w, 0);
-	assert_false(lists(mapview_self(m), "Addresses", "100.64.0.1/32"));
-	assert_true(lists(mapview_self(m), "Addresses",
+	assert_false(mapview_lists(mapview_self(m), "Addresses",
+	    "100.64.0.1/32"));
+	assert_true(mapview_lists(mapview_self(m), "Addresses",
 	    "fd7a:115c:a1e0::40:1/128") || json_object_array_length(
 	    json_object_object_get(mapview_self(m), "Addresses")) == 1);
-	assert_false(lists(mapview_peer(m, 2), "Addresses", "100.64.0.2/32"));
-	assert_false(lists(mapview_peer(m, 2), "AllowedIPs",
+	assert_false(mapview_lists(mapview_peer(m, 2), "Addresses",
 	    "100.64.0.2/32"));
-	assert_true(lists(mapview_peer(m, 2), "AllowedIPs", "10.1.0.0/16"));
+	assert_false(mapview_lists(mapview_peer(m, 2), "AllowedIPs",
+	    "100.64.0.2/32"));
+	assert_true(mapview_lists(mapview_peer(m, 2), "AllowedIPs",
+	    "10.1.0.0/16"));
 	mapview_free(m);
 	m = map_of(&w, 2);
-	assert_false(lists(mapview_peer(m, 1), "Addresses", "100.64.0.1/32"));
-	assert_true(lists(mapview_peer(m, 2), "Addresses", "100.64.0.2/32"));
+	assert_false(mapview_lists(mapview_peer(m, 1), "Addresses",
+	    "100.64.0.1/32"));
+	assert_true(mapview_lists(mapview_peer(m, 2), "Addresses",
+	    "100.64.0.2/32"));
 	mapview_free(m);
 	stop(&w);
 }

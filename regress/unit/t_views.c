@@ -491,19 +491,6 @@ configure(struct truth *t)
 	}
 }
 
-static bool
-lists(struct json_object *o, const char *name, const char *text)
-{
-	struct json_object *l = json_object_object_get(o, name);
-	size_t i;
-
-	for (i = 0; l != NULL && i < json_object_array_length(l); i++)
-		if (strcmp(json_object_get_string(json_object_array_get_idx(
-		    l, i)), text) == 0)
-			return true;
-	return false;
-}
-
 static size_t
 length(struct json_object *o, const char *name)
 {
@@ -526,8 +513,9 @@ check_routes(struct truth *t, unsigned int me, unsigned int at,
 		want = shows(t, me, at, k);
 		allowed += want;
 		primary += want && !r->exit;
-		if (lists(p, "AllowedIPs", r->text) != want ||
-		    lists(p, "PrimaryRoutes", r->text) != (want && !r->exit))
+		if (mapview_lists(p, "AllowedIPs", r->text) != want ||
+		    mapview_lists(p, "PrimaryRoutes", r->text) !=
+		    (want && !r->exit))
 			fail_msg("%s of node %u to node %u: %s", r->text,
 			    (unsigned int)t->said[at]->id,
 			    (unsigned int)t->said[me]->id,

@@ -1,6 +1,5 @@
 #include <sys/types.h>
 #include <sys/socket.h>
-#include <netinet/in.h>
 #include <ctype.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -236,25 +235,14 @@ on_socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, void *sp)
 static curl_socket_t
 on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
 {
-	const struct sockaddr_in *sin;
-	const struct sockaddr_in6 *sin6;
 	struct job *j = arg;
 	char text[IP_TEXT];
-	struct ip ip;
+	struct ipport at;
 
-	memset(&ip, 0, sizeof(ip));
-	if (to->family == AF_INET) {
-		sin = (const struct sockaddr_in *)(const void *)&to->addr;
-		ip.family = 4;
-		memcpy(ip.b, &sin->sin_addr, 4);
-	} else if (to->family == AF_INET6) {
-		sin6 = (const struct sockaddr_in6 *)(const void *)&to->addr;
-		ip.family = 6;
-		memcpy(ip.b, &sin6->sin6_addr, 16);
-	}
+	ipport_from(&at, &to->addr);
 	if (purpose != CURLSOCKTYPE_IPCXN || to->socktype != SOCK_STREAM ||
-	    !addr_ok(&ip, j->http->allow, j->http->nallow)) {
-		(void)ip_print(text, &ip);
+	    !addr_ok(&at.addr, j->http->allow, j->http->nallow)) {
+		(void)ip_print(text, &at.addr);
 		(void)snprintf(j->why, sizeof(j->why), "%s is at %s, which is "
 		    "not a public address", j->host, text);
 		return CURL_SOCKET_BAD;

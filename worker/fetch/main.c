@@ -182,8 +182,7 @@ on_cfg(struct child *c, const struct msg *m, void *tag, void *arg)
 		take_link(f, m);
 		break;
 	default:
-		if (m->fd != -1)
-			(void)close(m->fd);
+		child_drop(m);
 		break;
 	}
 }
@@ -199,10 +198,8 @@ on_stage(struct child *c, uint32_t epoch, char *why, size_t whylen, void *arg)
 	struct conf *s = &f->staged;
 
 	(void)c;
-	if (s->epoch != epoch) {
-		(void)snprintf(why, whylen, "no configuration came");
+	if (!child_conf_came(s->epoch, epoch, why, whylen))
 		return false;
-	}
 	if (!slurp(f, "/etc/hosts", &s->hosts))
 		log_warn("/etc/hosts");
 	if (!slurp(f, "/etc/resolv.conf", &s->resolv))
@@ -232,14 +229,6 @@ on_commit(struct child *c, uint32_t epoch, void *arg)
 }
 
 static void
-on_discard(struct child *c, uint32_t epoch, void *arg)
-{
-	(void)c;
-	(void)epoch;
-	(void)arg;
-}
-
-static void
 on_start(struct child *c, void *arg)
 {
 	(void)arg;
@@ -266,7 +255,6 @@ main(int argc, char **argv)
 		.on_cfg = on_cfg,
 		.on_stage = on_stage,
 		.on_commit = on_commit,
-		.on_discard = on_discard,
 		.on_start = on_start,
 		.on_stop = on_stop
 	};

@@ -1,7 +1,6 @@
 #include <sys/types.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <netinet/in.h>
 #include <arpa/nameser.h>
 #include <netdb.h>
 #include <stdlib.h>
@@ -201,26 +200,12 @@ on_soon(void *arg)
 static void
 take(struct look *l, const struct ares_addrinfo_node *a)
 {
-	const struct sockaddr_in *sin;
-	const struct sockaddr_in6 *sin6;
-	struct ip *ip;
+	struct ipport at;
 
 	for (; a != NULL && l->n < NAME_ADDRS; a = a->ai_next) {
-		ip = &l->ip[l->n];
-		memset(ip, 0, sizeof(*ip));
-		if (a->ai_family == AF_INET) {
-			sin = (const struct sockaddr_in *)(const void *)
-			    a->ai_addr;
-			ip->family = 4;
-			memcpy(ip->b, &sin->sin_addr, 4);
-		} else if (a->ai_family == AF_INET6) {
-			sin6 = (const struct sockaddr_in6 *)(const void *)
-			    a->ai_addr;
-			ip->family = 6;
-			memcpy(ip->b, &sin6->sin6_addr, 16);
-		} else
-			continue;
-		l->n++;
+		ipport_from(&at, a->ai_addr);
+		if (at.addr.family != 0)
+			l->ip[l->n++] = at.addr;
 	}
 }
 

@@ -6,10 +6,7 @@
 #include <sys/types.h>
 #include <sys/socket.h>
 
-#include <netinet/in.h>
-
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -41,7 +38,6 @@ struct stun_main {
 	struct m_cfg_conf_stun	 staged;
 	bool			 started;
 	struct timer		 stat_timer;
-	struct stun_counts	 said;		/* to master */
 };
 
 /* A datagram and whence it came. */
@@ -56,24 +52,6 @@ struct datagram {
 		uint8_t		 room[COMPAT_PKTINFO_ROOM];
 	} control;
 };
-
-static void
-from_sockaddr(struct ipport *at, const struct sockaddr_storage *ss)
-{
-	const struct sockaddr_in *sin = (const struct sockaddr_in *)ss;
-	const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)ss;
-
-	memset(at, 0, sizeof(*at));
-	if (ss->ss_family == AF_INET) {
-		at->addr.family = 4;
-		memcpy(at->addr.b, &sin->sin_addr, 4);
-		at->port = ntohs(sin->sin_port);
-	} else if (ss->ss_family == AF_INET6) {
-		at->addr.family = 6;
-		memcpy(at->addr.b, &sin6->sin6_addr, 16);
-		at->port = ntohs(sin6->sin6_port);
-	}
-}
 
 static ssize_t
 receive(int fd, struct datagram *d)
@@ -104,7 +82,7 @@ answer(struct stun_main *sm, int fd, struct datagram *d, size_t n)
 		stun_drop(sm->core);
 		return;
 	}
-	from_sockaddr(&from, &d->from);
+	ipport_from(&from, (const struct sockaddr *)&d->from);
 	len = stun_answer(sm->core, env_now(ev_env(child_ev(sm->child))),
 	    &from, d->octets, n, reply);
 	if (len == 0)
@@ -192,22 +170,18 @@ on_stat(void *arg)
 {
 	struct stun_main *sm = arg;
 	const struct stun_counts *now = stun_counts(sm->core);
-	struct r_counters *to;
-	struct msg m;
+	struct r_counters to;
 
 	timer_in(&sm->stat_timer, STAT_US);
 	/* A master that does not listen would fill the memory that is left. */
-	if (memcmp(now, &sm->said, sizeof(*now)) == 0 ||
-	    link_queued(child_cfg(sm->child)) != 0)
+	if (link_queued(child_cfg(sm->child)) != 0)
 		return;
-	sm->said = *now;
-	msg_init(&m, M_CFG_STAT);
-	to = &m.u.cfg_stat.counts;
-	to->stun_answered = now->answered;
-	to->stun_malformed = now->malformed;
-	to->stun_sources = now->sources;
-	to->stun_limited = now->limited;
-	link_send(child_cfg(sm->child), &m);
+	memset(&to, 0, sizeof(to));
+	to.stun_answered = now->answered;
+	to.stun_malformed = now->malformed;
+	to.stun_sources = now->sources;
+	to.stun_limited = now->limited;
+	child_stat(sm->child, &to);
 }
 
 static void
@@ -241,8 +215,7 @@ on_cfg(struct child *c, const struct msg *m, void *tag, void *arg)
 		take_unlisten(sm, m->u.cfg_unlisten.listener);
 		break;
 	default:
-		if (m->fd != -1)
-			(void)close(m->fd);
+		child_drop(m);
 		break;
 	}
 }
@@ -253,10 +226,7 @@ on_stage(struct child *c, uint32_t epoch, char *why, size_t whylen, void *arg)
 	struct stun_main *sm = arg;
 
 	(void)c;
-	if (sm->staged.epoch == epoch)
-		return true;
-	(void)snprintf(why, whylen, "no configuration came");
-	return false;
+	return child_conf_came(sm->staged.epoch, epoch, why, whylen);
 }
 
 static void
@@ -267,14 +237,6 @@ on_commit(struct child *c, uint32_t epoch, void *arg)
 	(void)c;
 	if (sm->staged.epoch == epoch)
 		put_limits(sm);
-}
-
-static void
-on_discard(struct child *c, uint32_t epoch, void *arg)
-{
-	(void)c;
-	(void)epoch;
-	(void)arg;
 }
 
 static void
@@ -292,13 +254,6 @@ on_start(struct child *c, void *arg)
 	sandbox_started(ROLE_STUN);
 }
 
-static void
-on_stop(struct child *c, void *arg)
-{
-	(void)arg;
-	child_exit(c);
-}
-
 int
 main(int argc, char **argv)
 {
@@ -310,9 +265,7 @@ main(int argc, char **argv)
 		.on_cfg = on_cfg,
 		.on_stage = on_stage,
 		.on_commit = on_commit,
-		.on_discard = on_discard,
-		.on_start = on_start,
-		.on_stop = on_stop
+		.on_start = on_start
 	};
 
 	LIST_INIT(&sm.socks);

@@ -5,48 +5,35 @@
 #include "worker/tailnet/tailnets_int.h"
 
 #define SPARE	256	/* owners and nodes kept who are gone, about */
+#define KIND(k)	(1U << (k))
 
-bool
-src_identity(const struct pol *p, uint32_t src, const struct pol_hits *h)
+/* One of its selectors that is of these kinds hits. */
+static bool
+src_hits(const struct pol *p, uint32_t src, const struct pol_hits *h,
+    unsigned int kinds)
 {
 	const struct pol_src *s = &p->src[src];
 	uint32_t i;
 
-	for (i = 0; i < s->n; i++) {
-		switch (p->sel[s->sel[i]].kind) {
-		case POL_USERS:
-		case POL_TAG:
-		case POL_MEMBER:
-		case POL_TAGGED:
-			if (POL_HIT(h->at, s->sel[i]))
-				return true;
-			break;
-		default:
-			break;
-		}
-	}
+	for (i = 0; i < s->n; i++)
+		if ((kinds & KIND(p->sel[s->sel[i]].kind)) != 0 &&
+		    POL_HIT(h->at, s->sel[i]))
+			return true;
 	return false;
+}
+
+bool
+src_identity(const struct pol *p, uint32_t src, const struct pol_hits *h)
+{
+	return src_hits(p, src, h, KIND(POL_USERS) | KIND(POL_TAG) |
+	    KIND(POL_MEMBER) | KIND(POL_TAGGED));
 }
 
 bool
 src_owners(const struct pol *p, uint32_t src, const struct pol_hits *h)
 {
-	const struct pol_src *s = &p->src[src];
-	uint32_t i;
-
-	for (i = 0; i < s->n && !h->tagged; i++) {
-		switch (p->sel[s->sel[i]].kind) {
-		case POL_USERS:
-		case POL_MEMBER:
-		case POL_TAILNET:
-			if (POL_HIT(h->at, s->sel[i]))
-				return true;
-			break;
-		default:
-			break;
-		}
-	}
-	return false;
+	return !h->tagged && src_hits(p, src, h, KIND(POL_USERS) |
+	    KIND(POL_MEMBER) | KIND(POL_TAILNET));
 }
 
 bool
