@@ -65,30 +65,6 @@ struct ev {
 
 /* The world. */
 
-static uint64_t
-clock_us(clockid_t id)
-{
-	struct timespec ts;
-
-	if (clock_gettime(id, &ts) == -1)
-		fatal("clock_gettime");
-	return (uint64_t)ts.tv_sec * US_PER_S + (uint64_t)ts.tv_nsec / 1000;
-}
-
-static uint64_t
-real_now(void *arg)
-{
-	(void)arg;
-	return clock_us(CLOCK_MONOTONIC);
-}
-
-static int64_t
-real_wall(void *arg)
-{
-	(void)arg;
-	return (int64_t)clock_us(CLOCK_REALTIME);
-}
-
 static void
 real_random(void *arg, void *p, size_t n)
 {
@@ -110,7 +86,7 @@ real_end(void *arg, int code, const char *why)
 }
 
 static const struct env_ops real_ops = {
-	real_now, real_wall, real_random, real_end
+	env_real_now, env_real_wall, real_random, real_end
 };
 
 /* libevent's own complaints. */
@@ -390,9 +366,6 @@ static void
 pipe_deliver(struct pipe *pp)
 {
 	struct imsg imsg;
-	struct ibuf body;
-	const void *p;
-	size_t n;
 	int rc;
 
 	while (!pp->closed && (rc = imsgbuf_get(&pp->rx, &imsg)) != 0) {
@@ -401,15 +374,7 @@ pipe_deliver(struct pipe *pp)
 			    LINK_BAD_FD : LINK_BAD_BODY);
 			return;
 		}
-		p = NULL;
-		n = 0;
-		if (imsg_get_ibuf(&imsg, &body) == 0) {
-			p = ibuf_data(&body);
-			n = ibuf_size(&body);
-		}
-		link_input(pp->link, imsg_get_type(&imsg), imsg_get_id(&imsg),
-		    p, n, imsg_get_fd(&imsg));
-		imsg_free(&imsg);	/* wipes */
+		link_input_imsg(pp->link, &imsg);
 	}
 }
 
@@ -510,6 +475,40 @@ ev_link(struct ev *ev, const struct link_conf *conf, int fd)
 	TAILQ_INSERT_TAIL(&ev->pipes, pp, all);
 	pp->link = link_new(ev->env, conf, &pipe_io, pp);
 	return pp->link;
+}
+
+static struct pipe *
+pipe_of(struct ev *ev, const struct link *l)
+{
+	struct pipe *pp;
+
+	TAILQ_FOREACH(pp, &ev->pipes, all)
+		if (pp->link == l)
+			return pp;
+	return NULL;		/* it is down */
+}
+
+bool
+ev_link_now(struct ev *ev, struct link *l, uint64_t wait)
+{
+	struct pipe *pp;
+	struct pollfd pfd;
+	struct timespec ts;
+
+	if ((pp = pipe_of(ev, l)) == NULL)
+		return true;
+	if (pp->dirty)
+		pipe_write(pp);
+	if (wait == 0)
+		return true;
+	pfd.fd = pp->fd;
+	pfd.events = POLLIN;
+	ts.tv_sec = (time_t)(wait / US_PER_S);
+	ts.tv_nsec = (long)(wait % US_PER_S) * 1000;
+	if (ppoll(&pfd, 1, &ts, NULL) != 1)
+		return false;
+	on_readable(pp->fd, EV_READ, pp);
+	return true;
 }
 
 /* The loop. */

@@ -50,6 +50,14 @@ void		 ev_signal(struct ev *, int signo, void (*fn)(int, void *),
 struct link	*ev_link(struct ev *, const struct link_conf *, int fd);
 
 /*
+ * Writes at once, and not at the end of the turn, what is queued for the link,
+ * as far as its socket takes it.  wait (us, 0: don't) is for who can do
+ * nothing else: until the peer says something, which is then handed over, or
+ * is gone (link_is_down()).  False: nothing happened for so long.
+ */
+bool		 ev_link_now(struct ev *, struct link *, uint64_t wait);
+
+/*
  * Runs until ev_stop() or env_end().  After each round of ready descriptors
  * and timers, turn(arg) is called (may be NULL): the inbox is drained, now
  * commit, flush, write.  At most 64 KB are read from a link in a round.

@@ -29,7 +29,6 @@ struct worker {
 	struct link	*db;
 	struct link	*mesh[SLOTS];	/* NULL: none */
 	struct sig	*sig;
-	struct ev_fd	*sig_fd;	/* NULL: down */
 	uint64_t	 sig_keyd;	/* generation of keyd at its end */
 	uint64_t	 key_keyd;	/* ... of the last that said hello */
 	bool		 key_said;	/* one did */
@@ -132,23 +131,21 @@ on_stat(void *arg)
 static void
 hold(struct worker *w)
 {
-	net_tls_hold(control_net(w->control), w->sig_fd == NULL ||
+	net_tls_hold(control_net(w->control), !sig_is_up(w->sig) ||
+	    sig_is_late(w->sig) ||
 	    !w->key_said || w->key_keyd != w->sig_keyd);
 }
 
 /* Without signatures there is no TLS handshake; all else goes on. */
 static void
-sig_down(bool bad, void *arg)
+sig_changed(void *arg)
 {
 	struct worker *w = arg;
 	struct msg m;
 
-	if (w->sig_fd != NULL)
-		ev_fd_del(w->sig_fd);
-	w->sig_fd = NULL;
 	hold(w);
-	if (bad)
-		env_end(w->env, 1, "keyd sent what makes no sense");
+	if (sig_is_up(w->sig))
+		return;
 	/* If keyd lives master makes the link again. */
 	msg_init(&m, M_CFG_BLAME);
 	m.u.cfg_blame.role = ROLE_KEYD;
@@ -158,21 +155,11 @@ sig_down(bool bad, void *arg)
 }
 
 static void
-on_sig_readable(int fd, unsigned int got, void *arg)
-{
-	struct worker *w = arg;
-
-	(void)fd;
-	(void)got;
-	sig_check(w->sig);
-}
-
-static void
 on_boot(struct child *child, const struct m_cfg_boot *boot, void *arg)
 {
 	struct worker *w = arg;
 	struct control_ops ops = { on_kick, w };
-	struct tls_signer signer = { sig_sign, NULL };
+	struct tls_signer signer;
 
 	w->child = child;
 	w->env = ev_env(child_ev(child));
@@ -182,8 +169,8 @@ on_boot(struct child *child, const struct m_cfg_boot *boot, void *arg)
 	    w);
 	timer_init(&w->stat_timer, w->env, on_stat, w);
 	control_set_slot(w->control, w->slot);
-	w->sig = sig_new(sig_down, w);
-	signer.arg = w->sig;
+	w->sig = sig_new(child_ev(child), sig_changed, w);
+	signer = sig_signer(w->sig);
 	control_signer(w->control, &signer);
 	/* Until there is a link to keyd for it. */
 	net_tls_hold(control_net(w->control), true);
@@ -349,12 +336,13 @@ mesh_attach(struct worker *w)
 static void
 sig_link(struct worker *w, const struct msg *m)
 {
-	if (w->sig_fd != NULL)
-		ev_fd_del(w->sig_fd);
-	sig_set_fd(w->sig, m->fd);
+	struct link_conf conf = { .slot = m->u.cfg_link.slot,
+	    .generation = m->u.cfg_link.generation };
+
 	w->sig_keyd = m->u.cfg_link.generation;
-	w->sig_fd = ev_fd_add(child_ev(w->child), m->fd, EV_F_READ,
-	    on_sig_readable, w);
+	/* Whoever waits for the old one is put off. */
+	net_tls_hold(control_net(w->control), true);
+	sig_set_fd(w->sig, &conf, m->fd);
 	hold(w);
 }
 

@@ -1,44 +1,101 @@
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
+#include <sys/queue.h>
+
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "common/compat/compat.h"
 #include "common/log.h"
-#include "common/msg.h"
 #include "worker/sig.h"
 
+#define LATE_US		(SIG_LATE_MS * US_PER_MS)
+#define LOST_US		(SIG_LOST_MS * US_PER_MS)
+
+/* A question to keyd that has no answer yet. */
+struct question {
+	TAILQ_ENTRY(question)	 next;
+	struct tls_hs		*hs;	/* NULL: nobody wants it any more */
+};
+
 struct sig {
-	int		 fd;		/* -1: no link */
-	struct imsgbuf	 b;
-	uint32_t	 id;		/* last given */
-	void		(*on_down)(bool, void *);
+	struct ev	*ev;
+	struct link	*link;		/* NULL: none */
+	TAILQ_HEAD(, question) open;	/* on link, in the order asked */
+	struct timer	 due;		/* of the first one's answer */
+	bool		 late;
+	void		(*on_change)(void *);
 	void		*arg;
 };
 
+/* All that were asked: there is no answer. */
+static void
+give_up(struct sig *s)
+{
+	struct question *q;
+	struct tls_hs *hs;
+
+	while ((q = TAILQ_FIRST(&s->open)) != NULL) {
+		TAILQ_REMOVE(&s->open, q, next);
+		hs = q->hs;
+		free(q);
+		if (hs != NULL)
+			tls_hs_signed(hs, NULL, 0);
+	}
+}
+
+static void
+lose(struct sig *s, const char *why)
+{
+	struct link *l = s->link;
+
+	log_info("no signatures: %s; TLS handshakes wait", why);
+	timer_stop(&s->due);
+	s->late = false;
+	s->link = NULL;
+	s->on_change(s->arg);
+	give_up(s);
+	link_free(l);
+}
+
+/*
+ * One question is asked at a time, the next one waits in the link: so keyd's
+ * time for one begins with the answer to the one before.
+ */
+static void
+set_due(struct sig *s)
+{
+	if (TAILQ_EMPTY(&s->open))
+		timer_stop(&s->due);
+	else
+		timer_in(&s->due, LATE_US);
+}
+
+/* First nobody is let in any more, then keyd is given up. */
+static void
+on_due(void *arg)
+{
+	struct sig *s = arg;
+
+	if (s->late) {
+		lose(s, "keyd does not answer");
+		return;
+	}
+	log_info("keyd is late with a signature; TLS handshakes wait");
+	s->late = true;
+	timer_in(&s->due, LOST_US - LATE_US);
+	s->on_change(s->arg);
+}
+
 struct sig *
-sig_new(void (*on_down)(bool, void *), void *arg)
+sig_new(struct ev *ev, void (*on_change)(void *), void *arg)
 {
 	struct sig *s;
 
 	s = xcalloc(1, sizeof(*s));
-	s->fd = -1;
-	s->on_down = on_down;
+	s->ev = ev;
+	TAILQ_INIT(&s->open);
+	timer_init(&s->due, ev_env(ev), on_due, s);
+	s->on_change = on_change;
 	s->arg = arg;
 	return s;
-}
-
-static void
-drop(struct sig *s)
-{
-	if (s->fd == -1)
-		return;
-	imsgbuf_clear(&s->b);
-	close(s->fd);
-	s->fd = -1;
 }
 
 void
@@ -46,180 +103,159 @@ sig_free(struct sig *s)
 {
 	if (s == NULL)
 		return;
-	drop(s);
+	timer_stop(&s->due);
+	give_up(s);
+	link_free(s->link);
 	free(s);
 }
 
 static void
-down(struct sig *s, bool bad, const char *why)
+answered(struct sig *s)
 {
-	log_info("no signatures: %s; TLS handshakes wait", why);
-	drop(s);
-	s->on_down(bad, s->arg);
+	/* The next question, which waited for this answer. */
+	ev_link_now(s->ev, s->link, 0);
+	set_due(s);
+	if (!s->late)
+		return;
+	s->late = false;
+	log_info("keyd signs again");
+	s->on_change(s->arg);
+}
+
+static void
+on_msg(struct link *l, const struct msg *m, void *tag, void *arg)
+{
+	const struct slice *sig = &m->u.sig_ok.signature;
+	struct question *q = tag;
+	struct sig *s = arg;
+	struct tls_hs *hs;
+
+	if (l != s->link)
+		return;		/* q is gone */
+	hs = q->hs;
+	TAILQ_REMOVE(&s->open, q, next);
+	free(q);
+	answered(s);
+	if (m->type == M_SIG_NO)
+		log_warnx("keyd signs nothing why=%u", m->u.sig_no.why);
+	if (hs == NULL)
+		return;
+	if (m->type == M_SIG_OK)
+		tls_hs_signed(hs, sig->p, sig->n);
+	else
+		tls_hs_signed(hs, NULL, 0);
+}
+
+static void
+on_link_down(struct link *l, enum link_why why, void *arg)
+{
+	struct sig *s = arg;
+
+	(void)why;
+	if (l == s->link)
+		lose(s, "keyd is away");
+	else
+		link_free(l);
 }
 
 void
-sig_set_fd(struct sig *s, int fd)
+sig_set_fd(struct sig *s, const struct link_conf *conf, int fd)
 {
-	drop(s);
-	if (fd == -1)
-		return;
-	if (fcntl(fd, F_SETFL, O_NONBLOCK) == -1 ||
-	    imsgbuf_init(&s->b, fd) == -1)
-		fatal("the link for signatures");
-	s->fd = fd;
+	struct link_conf c = *conf;
+	struct link *old = s->link;
+
+	c.kind = LINK_SIG;
+	c.self = ROLE_WORKER;
+	c.peer = ROLE_KEYD;
+	c.on_msg = on_msg;
+	c.on_down = on_link_down;
+	c.arg = s;
+	timer_stop(&s->due);
+	s->late = false;
+	s->link = NULL;
+	give_up(s);
+	link_free(old);
+	s->link = ev_link(s->ev, &c, fd);
+	link_set_state(s->link, MSG_RUN);
 }
 
 bool
 sig_is_up(const struct sig *s)
 {
-	return s->fd != -1;
+	return s->link != NULL;
 }
 
-static int64_t
-now_ms(void)
+bool
+sig_is_late(const struct sig *s)
 {
-	struct timespec ts;
-
-	if (clock_gettime(CLOCK_MONOTONIC, &ts) == -1)
-		fatal("clock_gettime");
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return s->late;
 }
 
-/* True if it is readable before then. */
-static bool
-wait_until(int fd, int64_t then)
+/* It leaves at once and not at the turn's end: keyd works while we do. */
+static int
+sign(struct tls_hs *hs, unsigned int key, unsigned int scheme,
+    const uint8_t *octets, size_t n, uint8_t *sig, size_t max, void *arg)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	struct timespec ts = { 0 };
-	int64_t left;
-	int n;
-
-	do {
-		left = then - now_ms();
-		if (left <= 0)
-			return false;
-		ts.tv_sec = (time_t)(left / 1000);
-		ts.tv_nsec = (long)(left % 1000) * 1000000;
-		n = ppoll(&p, 1, &ts, NULL);
-	} while (n == -1 && errno == EINTR);
-	return n == 1;
-}
-
-static bool
-ask(struct sig *s, unsigned int key, unsigned int scheme,
-    const uint8_t *octets, size_t n)
-{
-	struct buf b = { 0 };
+	struct sig *s = arg;
+	struct question *q;
 	struct msg m;
-	bool ok;
 
+	(void)sig;
+	(void)max;
 	msg_init(&m, M_SIG_SIGN);
 	m.u.sig_sign.key = (uint16_t)key;
 	m.u.sig_sign.scheme = (uint16_t)scheme;
 	m.u.sig_sign.octets = slice_mem(octets, n);
-	if (!msg_ok(&m))
-		return false;
-	msg_encode(&b, &m);
-	if (++s->id == 0)
-		s->id = 1;
-	ok = imsg_compose(&s->b, M_SIG_SIGN, s->id, 0, -1, b.p, b.n) != -1;
-	buf_free(&b);
-	if (ok && imsgbuf_write(&s->b) == 0 && imsgbuf_queuelen(&s->b) == 0)
-		return true;
-	down(s, false, "keyd does not take the question");
-	return false;
-}
-
-/* The answer that came: its length, -1 refused, -2 nonsense. */
-static int
-understand(const struct sig *s, struct imsg *imsg, uint8_t *sig, size_t max)
-{
-	struct slice is;
-	struct ibuf body;
-	struct msg m;
-	const void *p = NULL;
-	size_t n = 0;
-
-	if (imsg_get_ibuf(imsg, &body) == 0) {
-		p = ibuf_data(&body);
-		n = ibuf_size(&body);
-	}
-	if (imsg_get_id(imsg) != s->id)
-		return -2;
-	switch (imsg_get_type(imsg)) {
-	case M_SIG_OK:
-		if (msg_decode(&m, M_SIG_OK, p, n) == -1)
-			return -2;
-		is = m.u.sig_ok.signature;
-		if (is.n > max)
-			return -2;
-		memcpy(sig, is.p, is.n);
-		return (int)is.n;
-	case M_SIG_NO:
-		if (msg_decode(&m, M_SIG_NO, p, n) == -1)
-			return -2;
-		log_warnx("keyd signs nothing why=%u", m.u.sig_no.why);
+	if (s->link == NULL || !msg_ok(&m))
 		return -1;
-	default:
-		return -2;
-	}
+	q = xcalloc(1, sizeof(*q));
+	q->hs = hs;
+	TAILQ_INSERT_TAIL(&s->open, q, next);
+	if (TAILQ_FIRST(&s->open) == q)
+		set_due(s);
+	(void)link_request(s->link, &m, q, 0);
+	ev_link_now(s->ev, s->link, 0);
+	return 0;
 }
 
-static int
-answer(struct sig *s, uint8_t *sig, size_t max)
+static struct question *
+question_of(struct sig *s, const struct tls_hs *hs)
 {
-	int64_t then = now_ms() + SIG_DEADLINE_MS;
-	struct imsg imsg;
-	int rc;
+	struct question *q;
 
-	while ((rc = imsgbuf_get(&s->b, &imsg)) == 0) {
-		if (!wait_until(s->fd, then)) {
-			down(s, false, "keyd is late");
-			return -1;
-		}
-		if (imsgbuf_read(&s->b) != 1) {
-			down(s, false, "keyd is away");
-			return -1;
-		}
-	}
-	if (rc == 1) {
-		rc = understand(s, &imsg, sig, max);
-		imsg_free(&imsg);
-	} else
-		rc = -2;
-	if (rc != -2)
-		return rc;
-	down(s, true, "keyd's answer makes no sense");
-	return -1;
+	TAILQ_FOREACH(q, &s->open, next)
+		if (q->hs == hs)
+			return q;
+	return NULL;
 }
 
-int
-sig_sign(unsigned int key, unsigned int scheme, const uint8_t *octets,
-    size_t n, uint8_t *sig, size_t max, void *arg)
+static void
+wait_for(struct tls_hs *hs, void *arg)
 {
 	struct sig *s = arg;
 
-	if (s->fd == -1 || !ask(s, key, scheme, octets, n))
-		return -1;
-	return answer(s, sig, max);
+	if (question_of(s, hs) == NULL)
+		tls_hs_signed(hs, NULL, 0);
+	else if (!ev_link_now(s->ev, s->link, LATE_US))
+		lose(s, "keyd does not answer");
+	else if (link_is_down(s->link))
+		lose(s, "keyd is away");
 }
 
-void
-sig_check(struct sig *s)
+/* keyd answers all the same. */
+static void
+forget(struct tls_hs *hs, void *arg)
 {
-	struct imsg imsg;
-	int rc;
+	struct question *q;
 
-	if (s->fd == -1)
-		return;
-	if (imsgbuf_read(&s->b) != 1) {
-		down(s, false, "keyd is away");
-		return;
-	}
-	if ((rc = imsgbuf_get(&s->b, &imsg)) == 0)
-		return;
-	if (rc == 1)
-		imsg_free(&imsg);
-	down(s, true, "keyd answers what was not asked");
+	if ((q = question_of(arg, hs)) != NULL)
+		q->hs = NULL;
+}
+
+struct tls_signer
+sig_signer(struct sig *s)
+{
+	const struct tls_signer signer = { sign, wait_for, forget, s };
+
+	return signer;
 }

@@ -1,38 +1,38 @@
 /*
- * The SIG link's client: asks keyd for one TLS signature and waits for it, at
- * most SIG_DEADLINE_MS (trust.md 3).  Part of the outer loop.
+ * The SIG link's client: asks keyd for TLS signatures, and says so when they
+ * don't come in time (trust.md 3).  Part of the outer loop.
  */
 
 #ifndef WORKER_SIG_H
 #define WORKER_SIG_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "common/ev.h"
+#include "worker/net/tls.h"
 
-#define SIG_DEADLINE_MS	100
+#define SIG_LATE_MS	100	/* for a signature: then nobody is let in */
+#define SIG_LOST_MS	5000	/* then it will not come any more */
 
 struct sig;
 
 /*
- * No link yet.  on_down(arg) is called, also from within sig_sign(), when it
- * is lost: keyd closed it, was late, or said what makes no sense (bad, and the
- * caller then ends the process: keyd is more trusted than we are).  Never
- * NULL.
+ * No link yet.  on_change(arg) is called when keyd is late, when it answers
+ * again after that, and when the link is lost (keyd closed it, or said nothing
+ * for SIG_LOST_MS), before those who wait are told that there is no signature.
+ * What makes no sense ends the process: keyd is more trusted than we are.
  */
-struct sig	*sig_new(void (*on_down)(bool bad, void *arg), void *arg);
+struct sig	*sig_new(struct ev *, void (*on_change)(void *arg), void *arg);
 void		 sig_free(struct sig *);
-/* A new link to keyd, in place of one that is there; -1: none.  Owns fd. */
-void		 sig_set_fd(struct sig *, int fd);
-bool		 sig_is_up(const struct sig *);
 /*
- * fd is readable though nothing was asked: its end, or a violation.  For the
- * loop, which otherwise would learn of keyd's end from the next client.
+ * A new link to keyd, in place of one that is there: whoever waits for that is
+ * told that there is no signature.  Owns fd; conf's kind, self, peer, slot and
+ * generation are filled in.
  */
-void		 sig_check(struct sig *);
-/* tls_signer's sign(); arg is the struct sig.  Length, or -1. */
-int		 sig_sign(unsigned int key, unsigned int scheme,
-		    const uint8_t *octets, size_t n, uint8_t *sig, size_t max,
-		    void *arg);
+void		 sig_set_fd(struct sig *, const struct link_conf *, int fd);
+/* There is a link. */
+bool		 sig_is_up(const struct sig *);
+/* keyd owes an answer for too long already: handshakes are to wait. */
+bool		 sig_is_late(const struct sig *);
+/* tls_new()'s: good as long as this lives. */
+struct tls_signer sig_signer(struct sig *);
 
 #endif

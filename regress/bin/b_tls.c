@@ -24,6 +24,7 @@
 #include <openssl/ssl.h>
 
 #include "common/compat/compat.h"
+#include "common/ev.h"
 #include "common/ids.h"
 #include "common/log.h"
 #include "common/sandbox.h"
@@ -35,7 +36,8 @@
 
 #define OCTETS	1200
 #define ROUNDS	7
-#define WARM	5		/* handshakes before a turn counts */
+#define CROWD	32		/* clients that come at once */
+#define PIECE	20000		/* octets, at most, that one says at once */
 
 static double	server;		/* seconds spent in it */
 static double	cpu;		/* of a processor's */
@@ -66,11 +68,15 @@ leave(void)
 	cpu += clock_s(CLOCK_PROCESS_CPUTIME_ID) - c0;
 }
 
+static struct sig	*link_to_keyd;
+
+/* On a machine that others load it may be late; it may not be gone. */
 static void
-on_down(bool bad, void *arg)
+on_change(void *arg)
 {
 	(void)arg;
-	fatalx("the signer is gone bad=%d", bad);
+	if (!sig_is_up(link_to_keyd))
+		fatalx("the signer is gone");
 }
 
 static struct tlsclient *
@@ -124,36 +130,99 @@ static const struct {
 
 #define KINDS	(sizeof(kinds) / sizeof(kinds[0]))
 
-static void
-handshake(struct networld *w)
-{
-	struct tlsclient *t;
-	struct conn *c;
+/* A client, and what the one or the other said last. */
+struct guest {
+	struct conn	*conn;
+	struct tlsclient *client;
+	uint8_t		 said[PIECE];
+	size_t		 n;
+};
 
-	t = connect_one(w, &c);
-	tlsclient_free(t);
-	conn_free(c);
+static void
+on_round(void *arg)
+{
+	ev_stop(arg);
+}
+
+/* The server's answers to all, however they come; ev: the signer's, or NULL. */
+static void
+answers(struct networld *w, struct ev *ev, struct guest *g)
+{
+	size_t i, left = CROWD;
+
+	for (i = 0; i < CROWD; i++) {
+		conn_input(g[i].conn, g[i].said, g[i].n);
+		g[i].n = 0;
+	}
+	for (;;) {
+		for (i = 0; i < CROWD; i++)
+			if (g[i].n == 0 && conn_wants_output(g[i].conn)) {
+				g[i].n = conn_output(g[i].conn, g[i].said,
+				    PIECE);
+				left--;
+			}
+		if (left == 0)
+			return;
+		if (ev == NULL)
+			fatalx("no answer");
+		ev_run(ev, on_round, ev);
+		fakeenv_advance(w->fake, 0);	/* the line moves on */
+	}
+}
+
+/*
+ * A crowd comes at once, so that a worker has what to do while keyd signs; the
+ * clients' own work is done while neither has anything to do, and not counted.
+ */
+static void
+handshakes(struct networld *w, struct ev *ev)
+{
+	static struct guest g[CROWD];
+	struct ipport from = { .addr.family = 4 };
+	size_t i;
+
+	for (i = 0; i < CROWD; i++) {
+		g[i].client = tlsclient_new(NULL);
+		g[i].n = tlsclient_output(g[i].client, g[i].said, PIECE);
+	}
+	enter();
+	for (i = 0; i < CROWD; i++)
+		g[i].conn = conn_new(w->net, &from, CONN_K_TLS, false, NULL);
+	answers(w, ev, g);
+	leave();
+	for (i = 0; i < CROWD; i++) {
+		tlsclient_input(g[i].client, g[i].said, g[i].n);
+		g[i].n = tlsclient_output(g[i].client, g[i].said, PIECE);
+		if (!tlsclient_is_ready(g[i].client))
+			fatalx("no handshake");
+	}
+	enter();
+	for (i = 0; i < CROWD; i++)
+		conn_input(g[i].conn, g[i].said, g[i].n);
+	leave();
+	for (i = 0; i < CROWD; i++) {
+		tlsclient_free(g[i].client);
+		conn_free(g[i].conn);
+	}
 }
 
 /* The first ones, which make what all others find, are not counted. */
 static void
 take_turn(struct networld *w, struct certkit *kit,
-    const struct tls_signer *signer, clockid_t keyd, enum ck_kind kind,
-    double seconds, struct turn *turn)
+    const struct tls_signer *signer, struct ev *ev, clockid_t keyd,
+    enum ck_kind kind, double seconds, struct turn *turn)
 {
 	struct tls *t = tls_new(signer);
-	int i;
 
 	certkit_add(kit, t, kind, "DNS:a.example");
 	net_tls(w->net, t);
 	tls_free(t);
-	for (i = 0; i < WARM; i++)
-		handshake(w);
+	handshakes(w, ev);
 	server = cpu = 0;
 	turn->signer = clock_s(keyd);
 	while (server < seconds) {
-		handshake(w);
-		turn->n++;
+		handshakes(w, ev);
+		turn->n += CROWD;
 	}
 	turn->signer = clock_s(keyd) - turn->signer;
 	turn->server = server;
@@ -161,44 +230,49 @@ take_turn(struct networld *w, struct certkit *kit,
 	net_tls(w->net, NULL);
 }
 
+static struct tls_signer	remote;
+
 /* The number as a worker says it, with that of the configuration. */
 static int
-ask_keyd(unsigned int key, unsigned int scheme, const uint8_t *octets,
-    size_t n, uint8_t *sig, size_t max, void *arg)
+ask_keyd(struct tls_hs *h, unsigned int key, unsigned int scheme,
+    const uint8_t *octets, size_t n, uint8_t *sig, size_t max, void *arg)
 {
-	return sig_sign(TLSKEY_OF(KEYDKIT_EPOCH, key), scheme, octets, n, sig,
-	    max, arg);
+	return remote.sign(h, TLSKEY_OF(KEYDKIT_EPOCH, key), scheme, octets, n,
+	    sig, max, arg);
 }
 
 /* From here on the process may what a worker may, and its calls cost that. */
-static void
+static struct ev *
 become_worker(struct networld *w, struct certkit *kit, const char *folder)
 {
 	struct sandbox_conf conf;
 	struct tls_signer here = certkit_signer(kit);
 	struct tls *t = tls_new(&here);
+	struct ev *ev;
 
 	/* The client's library looks for its configuration. */
 	certkit_add(kit, t, CK_P256, "DNS:a.example");
 	net_tls(w->net, t);
 	tls_free(t);
-	handshake(w);
+	handshakes(w, NULL);
 	memset(&conf, 0, sizeof(conf));
 	conf.role = ROLE_WORKER;
 	conf.drop = geteuid() == 0;
 	conf.uid = conf.gid = KEYDKIT_NOBODY;
 	conf.dir = folder;
 	sandbox_fds();
+	ev = ev_new();
 	sandbox_enter(&conf);
+	return ev;
 }
 
 static void
 worker(struct networld *w, struct certkit *kit, const char *folder, int fd,
     pid_t pid, double seconds, struct figures *f)
 {
-	struct tls_signer here = certkit_signer(kit), there = { ask_keyd,
-	    NULL };
-	struct sig *s = sig_new(on_down, NULL);
+	struct tls_signer here = certkit_signer(kit), there;
+	struct link_conf link = { .slot = 1, .generation = 1 };
+	struct ev *ev;
 	clockid_t keyd;
 	size_t i, j;
 
@@ -206,15 +280,17 @@ worker(struct networld *w, struct certkit *kit, const char *folder, int fd,
 		fatalx("keyd's time cannot be told");
 	if (dup2(fd, 3) == -1)
 		fatal("dup2");
-	become_worker(w, kit, folder);
-	sig_set_fd(s, 3);
-	there.arg = s;
+	ev = become_worker(w, kit, folder);
+	link_to_keyd = sig_new(ev, on_change, NULL);
+	sig_set_fd(link_to_keyd, &link, 3);
+	there = remote = sig_signer(link_to_keyd);
+	there.sign = ask_keyd;
 	for (i = 0; i < KINDS; i++)
 		for (j = 0; j < ROUNDS; j++) {
-			take_turn(w, kit, &here, keyd, kinds[i].kind, seconds,
-			    &f[i].here[j]);
-			take_turn(w, kit, &there, keyd, kinds[i].kind, seconds,
-			    &f[i].there[j]);
+			take_turn(w, kit, &here, NULL, keyd, kinds[i].kind,
+			    seconds, &f[i].here[j]);
+			take_turn(w, kit, &there, ev, keyd, kinds[i].kind,
+			    seconds, &f[i].there[j]);
 		}
 	_exit(0);
 }

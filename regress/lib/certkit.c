@@ -9,10 +9,24 @@
 #include "common/log.h"
 #include "regress/lib/certkit.h"
 
+#define WAITING	16
+
+/* What was asked and has no answer yet. */
+struct question {
+	struct tls_hs	*hs;
+	unsigned int	 number;
+	unsigned int	 scheme;
+	uint8_t		 octets[256];
+	size_t		 n;
+};
+
 struct certkit {
 	EVP_PKEY	*keys[CK_KINDS];
 	unsigned int	 asked;
 	bool		 fail;
+	bool		 late;
+	struct question	 waiting[WAITING];
+	size_t		 nwaiting;
 	unsigned int	 scheme;
 	uint8_t		 octets[256];
 	size_t		 n;
@@ -165,20 +179,15 @@ hash_of(unsigned int scheme, enum ck_kind kind)
 }
 
 static int
-on_sign(unsigned int number, unsigned int scheme, const uint8_t *octets,
-    size_t n, uint8_t *sig, size_t max, void *arg)
+sign(struct certkit *k, unsigned int number, unsigned int scheme,
+    const uint8_t *octets, size_t n, uint8_t *sig, size_t max)
 {
-	struct certkit *k = arg;
 	enum ck_kind kind = (enum ck_kind)(number - 1);
 	const EVP_MD *md = hash_of(scheme, kind);
 	EVP_PKEY_CTX *pc;
 	EVP_MD_CTX *mc;
 	int ok;
 
-	k->asked++;
-	k->scheme = scheme;
-	k->n = n < sizeof(k->octets) ? n : sizeof(k->octets);
-	memcpy(k->octets, octets, k->n);
 	if (k->fail || number == 0 || number > CK_KINDS ||
 	    k->keys[kind] == NULL || (md == NULL && (kind != CK_ED25519 ||
 	    scheme != 0x0807)))
@@ -195,10 +204,90 @@ on_sign(unsigned int number, unsigned int scheme, const uint8_t *octets,
 	return ok ? (int)max : -1;
 }
 
+static int
+on_sign(struct tls_hs *hs, unsigned int number, unsigned int scheme,
+    const uint8_t *octets, size_t n, uint8_t *sig, size_t max, void *arg)
+{
+	struct certkit *k = arg;
+	struct question *q;
+
+	k->asked++;
+	k->scheme = scheme;
+	k->n = n < sizeof(k->octets) ? n : sizeof(k->octets);
+	memcpy(k->octets, octets, k->n);
+	if (!k->late)
+		return sign(k, number, scheme, octets, n, sig, max);
+	if (k->nwaiting == WAITING)
+		fatalx("too many questions");
+	q = &k->waiting[k->nwaiting++];
+	q->hs = hs;
+	q->number = number;
+	q->scheme = scheme;
+	q->n = k->n;
+	memcpy(q->octets, k->octets, k->n);
+	return 0;
+}
+
+static void
+drop(struct certkit *k, size_t i)
+{
+	memmove(&k->waiting[i], &k->waiting[i + 1],
+	    (--k->nwaiting - i) * sizeof(k->waiting[0]));
+}
+
+bool
+certkit_answer(struct certkit *k)
+{
+	uint8_t sig[TLS_SIG_MAX];
+	struct question q;
+	int n;
+
+	if (k->nwaiting == 0)
+		return false;
+	q = k->waiting[0];
+	drop(k, 0);
+	n = sign(k, q.number, q.scheme, q.octets, q.n, sig, sizeof(sig));
+	tls_hs_signed(q.hs, sig, n > 0 ? (size_t)n : 0);
+	return true;
+}
+
+static void
+on_wait(struct tls_hs *hs, void *arg)
+{
+	(void)hs;
+	(void)certkit_answer(arg);
+}
+
+static void
+on_forget(struct tls_hs *hs, void *arg)
+{
+	struct certkit *k = arg;
+	size_t i;
+
+	for (i = 0; i < k->nwaiting; i++)
+		if (k->waiting[i].hs == hs) {
+			drop(k, i);
+			return;
+		}
+	fatalx("forgets what was not asked");
+}
+
+void
+certkit_late(struct certkit *k, bool late)
+{
+	k->late = late;
+}
+
+size_t
+certkit_waiting(const struct certkit *k)
+{
+	return k->nwaiting;
+}
+
 struct tls_signer
 certkit_signer(struct certkit *k)
 {
-	struct tls_signer s = { on_sign, k };
+	struct tls_signer s = { on_sign, on_wait, on_forget, k };
 
 	return s;
 }

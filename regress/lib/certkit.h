@@ -38,6 +38,13 @@ void		 certkit_add(struct certkit *, struct tls *, enum ck_kind,
 /* How often the signer was asked, and what it is to say from now on. */
 unsigned int	 certkit_asked(const struct certkit *);
 void		 certkit_fail(struct certkit *, bool);
+/*
+ * From now on each answer waits for certkit_answer(), which gives the oldest
+ * one that is due; false: none is.
+ */
+void		 certkit_late(struct certkit *, bool);
+bool		 certkit_answer(struct certkit *);
+size_t		 certkit_waiting(const struct certkit *);
 /* What it was asked last. */
 unsigned int	 certkit_scheme(const struct certkit *);
 size_t		 certkit_octets(const struct certkit *, const uint8_t **);

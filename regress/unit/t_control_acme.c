@@ -25,19 +25,8 @@
 static const char *
 get(struct ctlworld *w, const char *path)
 {
-	static char text[4096];
-	struct wire *x = wire_raw(w->net);
-	struct buf b = { 0 };
-
-	buf_printf(&b, "GET %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"
+	return cw_raw(w, "GET %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"
 	    "\r\n", path);
-	buf_u8(&b, 0);
-	wire_send(x, (const char *)b.p);
-	buf_free(&b);
-	ctlworld_run(w);
-	snprintf(text, sizeof(text), "%.*s", SLICE_FMT(buf_slice_of(
-	    &x->from)));
-	return text;
 }
 
 static bool
@@ -141,20 +130,20 @@ static struct certkit *kit;
 #define SELF_KEY	32	/* keyd's number of the self-signed one's */
 
 static int
-sign(unsigned int key, unsigned int scheme, const uint8_t *octets, size_t n,
-    uint8_t *sig, size_t max, void *arg)
+sign(struct tls_hs *h, unsigned int key, unsigned int scheme,
+    const uint8_t *octets, size_t n, uint8_t *sig, size_t max, void *arg)
 {
 	struct tls_signer s = certkit_signer(kit);
 
 	(void)arg;
-	return s.sign(key == SELF_KEY ? CK_ED25519 + 1 : key, scheme, octets,
-	    n, sig, max, s.arg);
+	return s.sign(h, key == SELF_KEY ? CK_ED25519 + 1 : key, scheme,
+	    octets, n, sig, max, s.arg);
 }
 
 static void
 signer(void)
 {
-	struct tls_signer s = { sign, NULL };
+	struct tls_signer s = { .sign = sign };
 
 	control_signer(w->c, &s);
 }

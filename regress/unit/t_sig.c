@@ -1,6 +1,7 @@
-/* The client of the SIG link: one question, one answer, in time. */
+/* The client of the SIG link: answers as they come, in time, or none. */
 
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include <setjmp.h>
 #include <signal.h>
@@ -14,29 +15,91 @@
 #include <cmocka.h>
 
 #include "common/compat/compat.h"
-#include "common/msg.h"
 #include "worker/sig.h"
 
-struct world {
-	struct sig	*s;
-	int		 fd;		/* keyd's end */
-	struct imsgbuf	 b;
-	unsigned int	 downs;
-	bool		 bad;
+#define OCTETS	130
+#define ENOUGH	(2 * US_PER_S)
+
+/* In place of a handshake's. */
+struct tls_hs {
+	unsigned int	 told;
+	size_t		 n;
+	uint8_t		 last;		/* octet of the signature */
 };
 
+struct world {
+	struct ev	*ev;
+	struct sig	*s;
+	struct tls_signer signer;
+	int		 fd;		/* keyd's end */
+	struct imsgbuf	 b;
+	unsigned int	 lates;
+	unsigned int	 downs;
+	unsigned int	 told;		/* when it went down */
+	struct tls_hs	 hs[4];
+	struct timer	 due;
+	unsigned int	 want;		/* of hs to be told */
+	bool		 over;
+};
+
+static unsigned int
+told(const struct world *w)
+{
+	return w->hs[0].told + w->hs[1].told + w->hs[2].told + w->hs[3].told;
+}
+
+void
+tls_hs_signed(struct tls_hs *hs, const void *sig, size_t n)
+{
+	hs->told++;
+	hs->n = n;
+	hs->last = n == 0 ? 0 : ((const uint8_t *)sig)[n - 1];
+}
+
 static void
-on_down(bool bad, void *arg)
+on_change(void *arg)
 {
 	struct world *w = arg;
 
+	if (sig_is_up(w->s)) {
+		w->lates += sig_is_late(w->s);
+		return;
+	}
+	assert_false(sig_is_late(w->s));
 	w->downs++;
-	w->bad = bad;
+	w->told = told(w);
+}
+
+static void
+on_due(void *arg)
+{
+	((struct world *)arg)->over = true;
+}
+
+static void
+on_turn(void *arg)
+{
+	struct world *w = arg;
+
+	if (w->over || (w->want != 0 && told(w) >= w->want))
+		ev_stop(w->ev);
+}
+
+/* Until so many were told, or for so long. */
+static void
+turn(struct world *w, unsigned int want, uint64_t us)
+{
+	w->want = want;
+	w->over = false;
+	timer_in(&w->due, us);
+	ev_run(w->ev, on_turn, w);
+	timer_stop(&w->due);
 }
 
 static void
 join(struct world *w)
 {
+	struct link_conf conf = { .slot = 1, .generation = 1 };
 	int fd[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
@@ -46,7 +109,7 @@ join(struct world *w)
 	}
 	w->fd = fd[1];
 	assert_int_equal(imsgbuf_init(&w->b, w->fd), 0);
-	sig_set_fd(w->s, fd[0]);
+	sig_set_fd(w->s, &conf, fd[0]);
 	assert_true(sig_is_up(w->s));
 }
 
@@ -55,9 +118,11 @@ setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
 
-	(void)signal(SIGPIPE, SIG_IGN);	/* as the loop does */
 	w->fd = -1;
-	w->s = sig_new(on_down, w);
+	w->ev = ev_new();
+	timer_init(&w->due, ev_env(w->ev), on_due, w);
+	w->s = sig_new(w->ev, on_change, w);
+	w->signer = sig_signer(w->s);
 	join(w);
 	*state = w;
 	return 0;
@@ -72,11 +137,11 @@ teardown(void **state)
 	imsgbuf_clear(&w->b);
 	if (w->fd != -1)
 		close(w->fd);
+	ev_free(w->ev);
 	free(w);
 	return 0;
 }
 
-/* keyd's answer, there before the question. */
 static void
 say(struct world *w, const struct msg *m, uint32_t id)
 {
@@ -92,50 +157,72 @@ say(struct world *w, const struct msg *m, uint32_t id)
 static void
 say_ok(struct world *w, uint32_t id, size_t n)
 {
-	static uint8_t sig[1024];
+	uint8_t sig[1024];
 	struct msg m;
 
-	memset(sig, 7, sizeof(sig));
+	memset(sig, (int)id, sizeof(sig));
 	msg_init(&m, M_SIG_OK);
 	m.u.sig_ok.signature = slice_mem(sig, n);
 	say(w, &m, id);
 }
 
 static int
-ask(struct world *w, size_t max)
+ask(struct world *w, size_t i)
 {
-	uint8_t octets[130] = { 0x20 }, sig[1024] = { 0 };
-	int n;
+	static const uint8_t octets[OCTETS] = { 0x20 };
+	uint8_t sig[TLS_SIG_MAX];
 
-	n = sig_sign(3, 0x0403, octets, sizeof(octets), sig, max, w->s);
-	if (n > 0)
-		assert_int_equal(sig[n - 1], 7);
-	return n;
+	return w->signer.sign(&w->hs[i], 3 + (unsigned int)i, 0x0403, octets,
+	    sizeof(octets), sig, sizeof(sig), w->signer.arg);
 }
 
+/* The next question: its id. */
+static uint32_t
+heard(struct world *w, unsigned int key)
+{
+	struct imsg imsg;
+	struct ibuf body;
+	struct msg m;
+	uint32_t id;
+	int rc;
+
+	while ((rc = imsgbuf_get(&w->b, &imsg)) == 0)
+		assert_int_equal(imsgbuf_read(&w->b), 1);
+	assert_int_equal(rc, 1);
+	assert_int_equal(imsg_get_type(&imsg), M_SIG_SIGN);
+	assert_int_equal(imsg_get_ibuf(&imsg, &body), 0);
+	assert_int_equal(msg_decode(&m, M_SIG_SIGN, ibuf_data(&body),
+	    ibuf_size(&body)), 0);
+	assert_int_equal(m.u.sig_sign.key, key);
+	assert_int_equal(m.u.sig_sign.scheme, 0x0403);
+	assert_int_equal(m.u.sig_sign.octets.n, OCTETS);
+	id = imsg_get_id(&imsg);
+	imsg_free(&imsg);
+	return id;
+}
+
+/* A question leaves at once, the next one with the answer to it. */
 static void
 test_ok(void **state)
 {
 	struct world *w = *state;
-	struct imsg imsg;
-	struct ibuf body;
-	struct msg m;
+	uint32_t a, b;
+	char c;
 
-	say_ok(w, 1, 72);
-	assert_int_equal(ask(w, 1024), 72);
-	assert_int_equal(imsgbuf_read(&w->b), 1);
-	assert_int_equal(imsgbuf_get(&w->b, &imsg), 1);
-	assert_int_equal(imsg_get_type(&imsg), M_SIG_SIGN);
-	assert_int_equal(imsg_get_id(&imsg), 1);
-	assert_int_equal(imsg_get_ibuf(&imsg, &body), 0);
-	assert_int_equal(msg_decode(&m, M_SIG_SIGN, ibuf_data(&body),
-	    ibuf_size(&body)), 0);
-	assert_int_equal(m.u.sig_sign.key, 3);
-	assert_int_equal(m.u.sig_sign.scheme, 0x0403);
-	assert_int_equal(m.u.sig_sign.octets.n, 130);
-	imsg_free(&imsg);
-	say_ok(w, 2, 512);
-	assert_int_equal(ask(w, 512), 512);
+	assert_int_equal(ask(w, 0), 0);
+	assert_int_equal(ask(w, 1), 0);
+	a = heard(w, 3);
+	assert_int_equal(recv(w->fd, &c, 1, MSG_DONTWAIT), -1);
+	say_ok(w, a, 512);
+	turn(w, 1, ENOUGH);
+	assert_int_equal(w->hs[0].n, 512);
+	assert_int_equal(w->hs[0].last, (uint8_t)a);
+	b = heard(w, 4);
+	assert_int_equal(w->hs[1].told, 0);
+	say_ok(w, b, 72);
+	turn(w, 2, ENOUGH);
+	assert_int_equal(w->hs[1].n, 72);
+	assert_int_equal(w->hs[1].last, (uint8_t)b);
 	assert_int_equal(w->downs, 0);
 }
 
@@ -148,11 +235,41 @@ test_no(void **state)
 
 	msg_init(&m, M_SIG_NO);
 	m.u.sig_no.why = 2;
-	say(w, &m, 1);
-	assert_int_equal(ask(w, 1024), -1);
+	assert_int_equal(ask(w, 0), 0);
+	say(w, &m, heard(w, 3));
+	turn(w, 1, ENOUGH);
+	assert_int_equal(w->hs[0].told, 1);
+	assert_int_equal(w->hs[0].n, 0);
+	assert_int_equal(ask(w, 1), 0);
+	say_ok(w, heard(w, 4), 64);
+	turn(w, 2, ENOUGH);
+	assert_int_equal(w->hs[1].n, 64);
 	assert_int_equal(w->downs, 0);
-	say_ok(w, 2, 64);
-	assert_int_equal(ask(w, 1024), 64);
+}
+
+/*
+ * Nobody wants it any more: not a word of it, others are served, and keyd is
+ * not late with what it has answered.
+ */
+static void
+test_forget(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(ask(w, 0), 0);
+	assert_int_equal(ask(w, 1), 0);
+	w->signer.forget(&w->hs[0], w->signer.arg);
+	assert_int_equal(ask(w, 2), 0);
+	w->signer.forget(&w->hs[2], w->signer.arg);	/* not yet asked */
+	say_ok(w, heard(w, 3), 72);
+	turn(w, 0, 20 * US_PER_MS);
+	say_ok(w, heard(w, 4), 72);
+	turn(w, 1, ENOUGH);
+	say_ok(w, heard(w, 5), 72);
+	turn(w, 0, 150 * US_PER_MS);
+	assert_int_equal(w->hs[0].told + w->hs[2].told, 0);
+	assert_int_equal(w->hs[1].n, 72);
+	assert_int_equal(w->lates + w->downs, 0);
 }
 
 static int64_t
@@ -164,38 +281,39 @@ now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+/* Late: that is said, and all wait; it may still come. */
 static void
 test_late(void **state)
 {
 	struct world *w = *state;
-	int64_t from = now_ms(), took;
-
-	assert_int_equal(ask(w, 1024), -1);
-	took = now_ms() - from;
-	assert_true(took >= 95 && took < 1000);
-	assert_int_equal(w->downs, 1);
-	assert_false(w->bad);
-	assert_false(sig_is_up(w->s));
-	/* No second wait, and a new link is a new start. */
-	from = now_ms();
-	assert_int_equal(ask(w, 1024), -1);
-	assert_true(now_ms() - from < 50);
-	assert_int_equal(w->downs, 1);
-	join(w);
-	say_ok(w, 2, 72);
-	assert_int_equal(ask(w, 1024), 72);
-}
-
-/* Half an answer does not stop the clock. */
-static void
-test_half(void **state)
-{
-	struct world *w = *state;
 	int64_t from = now_ms();
 
+	assert_int_equal(ask(w, 0), 0);
+	assert_int_equal(ask(w, 1), 0);
+	turn(w, 0, 150 * US_PER_MS);
+	assert_true(sig_is_late(w->s) && sig_is_up(w->s));
+	assert_int_equal(w->lates, 1);
+	assert_int_equal(told(w), 0);
+	say_ok(w, heard(w, 3), 72);
+	turn(w, 1, ENOUGH);
+	assert_false(sig_is_late(w->s));
+	assert_int_equal(w->hs[0].n, 72);
+	/* Half an answer is none. */
 	assert_int_equal(write(w->fd, "\0\0\0", 3), 3);
-	assert_int_equal(ask(w, 1024), -1);
-	assert_true(now_ms() - from < 1000);
+	from = now_ms();
+	turn(w, 2, SIG_LOST_MS * US_PER_MS + ENOUGH);
+	assert_true(now_ms() - from >= SIG_LOST_MS - 200);
+	assert_int_equal(w->lates, 2);
+	assert_int_equal(w->downs, 1);
+	assert_int_equal(w->told, 1);	/* who waits learns it after */
+	assert_true(w->hs[1].told == 1 && w->hs[1].n == 0);
+	/* No second wait, and a new link is a new start. */
+	assert_int_equal(ask(w, 2), -1);
+	join(w);
+	assert_int_equal(ask(w, 2), 0);
+	say_ok(w, heard(w, 5), 72);
+	turn(w, 3, ENOUGH);
+	assert_int_equal(w->hs[2].n, 72);
 	assert_int_equal(w->downs, 1);
 }
 
@@ -204,50 +322,120 @@ test_gone(void **state)
 {
 	struct world *w = *state;
 
+	assert_int_equal(ask(w, 0), 0);
 	close(w->fd);
 	w->fd = -1;
 	imsgbuf_clear(&w->b);
-	assert_int_equal(ask(w, 1024), -1);
+	turn(w, 1, ENOUGH);
 	assert_int_equal(w->downs, 1);
-	assert_false(w->bad);
+	assert_int_equal(w->hs[0].n, 0);
+	/* Also while nobody waits. */
 	join(w);
 	close(w->fd);
 	w->fd = -1;
-	sig_check(w->s);
+	imsgbuf_clear(&w->b);
+	turn(w, 0, 50 * US_PER_MS);
 	assert_int_equal(w->downs, 2);
-	assert_false(w->bad);
 	assert_false(sig_is_up(w->s));
 }
 
-/* keyd is more trusted: what makes no sense is said to be bad. */
+/* A new keyd: who waited for the one before is told, and no more said. */
+static void
+test_replaced(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(ask(w, 0), 0);
+	join(w);
+	assert_int_equal(w->hs[0].told, 1);
+	assert_int_equal(w->hs[0].n, 0);
+	assert_int_equal(ask(w, 1), 0);
+	say_ok(w, heard(w, 4), 72);
+	turn(w, 2, ENOUGH);
+	assert_int_equal(w->hs[1].n, 72);
+	assert_int_equal(w->downs, 0);
+}
+
+/* Where handshakes can't stand still. */
+static void
+test_wait(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(ask(w, 0), 0);
+	say_ok(w, heard(w, 3), 72);
+	w->signer.wait(&w->hs[0], w->signer.arg);
+	assert_int_equal(w->hs[0].n, 72);
+	assert_int_equal(ask(w, 1), 0);
+	w->signer.wait(&w->hs[1], w->signer.arg);
+	assert_true(w->hs[1].told == 1 && w->hs[1].n == 0);
+	assert_int_equal(w->downs, 1);
+	join(w);
+	assert_int_equal(ask(w, 2), 0);
+	close(w->fd);
+	w->fd = -1;
+	imsgbuf_clear(&w->b);
+	w->signer.wait(&w->hs[2], w->signer.arg);
+	assert_true(w->hs[2].told == 1 && w->hs[2].n == 0);
+	assert_int_equal(w->downs, 2);
+	w->signer.wait(&w->hs[3], w->signer.arg);
+	assert_true(w->hs[3].told == 1 && w->hs[3].n == 0);
+	turn(w, 0, US_PER_MS);
+	assert_int_equal(w->downs, 2);
+}
+
+/* keyd is more trusted: what makes no sense ends us. */
+static void
+ends(struct world *w, void (*fn)(struct world *))
+{
+	int status;
+	pid_t pid;
+
+	assert_int_not_equal(pid = fork(), -1);
+	if (pid == 0) {
+		fn(w);
+		turn(w, 0, ENOUGH);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+}
+
+static void
+say_unasked(struct world *w)
+{
+	say_ok(w, 9, 72);
+}
+
+static void
+say_other(struct world *w)
+{
+	struct msg m;
+
+	assert_int_equal(ask(w, 0), 0);
+	msg_init(&m, M_KEY_SERVER);
+	say(w, &m, heard(w, 3));
+}
+
+static void
+say_junk(struct world *w)
+{
+	uint8_t junk[64];
+
+	memset(junk, 0xff, sizeof(junk));
+	assert_int_equal(write(w->fd, junk, sizeof(junk)), sizeof(junk));
+}
+
 static void
 test_bad(void **state)
 {
 	struct world *w = *state;
-	struct msg m;
-	uint8_t junk[64];
 
-	say_ok(w, 9, 72);		/* of no question */
-	assert_int_equal(ask(w, 1024), -1);
-	assert_true(w->downs == 1 && w->bad);
+	ends(w, say_unasked);
 	join(w);
-	say_ok(w, 2, 600);		/* longer than the key's */
-	assert_int_equal(ask(w, 512), -1);
-	assert_true(w->downs == 2 && w->bad);
+	ends(w, say_other);
 	join(w);
-	msg_init(&m, M_KEY_SERVER);
-	say(w, &m, 3);
-	assert_int_equal(ask(w, 1024), -1);
-	assert_true(w->downs == 3 && w->bad);
-	join(w);
-	memset(junk, 0xff, sizeof(junk));
-	assert_int_equal(write(w->fd, junk, sizeof(junk)), sizeof(junk));
-	assert_int_equal(ask(w, 1024), -1);
-	assert_true(w->downs == 4 && w->bad);
-	join(w);
-	say_ok(w, 5, 72);		/* nobody asked yet */
-	sig_check(w->s);
-	assert_true(w->downs == 5 && w->bad);
+	ends(w, say_junk);
 }
 
 #define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -256,8 +444,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_ok), T(test_no), T(test_late), T(test_half),
-		T(test_gone), T(test_bad)
+		T(test_ok), T(test_no), T(test_forget), T(test_late),
+		T(test_gone), T(test_replaced), T(test_wait), T(test_bad)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

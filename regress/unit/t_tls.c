@@ -344,13 +344,13 @@ struct late {
 };
 
 static int
-late_sign(unsigned int key, unsigned int scheme, const uint8_t *octets,
-    size_t n, uint8_t *sig, size_t max, void *arg)
+late_sign(struct tls_hs *h, unsigned int key, unsigned int scheme,
+    const uint8_t *octets, size_t n, uint8_t *sig, size_t max, void *arg)
 {
 	struct late *l = arg;
 
 	if (l->times == 0)
-		return l->real.sign(key, scheme, octets, n, sig, max,
+		return l->real.sign(h, key, scheme, octets, n, sig, max,
 		    l->real.arg);
 	l->times--;
 	net_tls_hold(l->net, true);
@@ -364,7 +364,7 @@ test_late(void **state)
 	struct tlsworld *x = *state;
 	const struct edge_counters *n = net_edge_counters(x->w->net);
 	struct late l = { certkit_signer(x->kit), x->w->net, 2 };
-	struct tls_signer s = { late_sign, &l };
+	struct tls_signer s = { .sign = late_sign, .arg = &l };
 	struct tls *tls = tls_new(&s);
 	struct tlspeer p, q;
 

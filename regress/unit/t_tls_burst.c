@@ -89,18 +89,18 @@ static struct {
 } slow;
 
 static int
-sign_slowly(unsigned int key, unsigned int scheme, const uint8_t *octets,
-    size_t n, uint8_t *sig, size_t max, void *arg)
+sign_slowly(struct tls_hs *h, unsigned int key, unsigned int scheme,
+    const uint8_t *octets, size_t n, uint8_t *sig, size_t max, void *arg)
 {
 	(void)arg;
 	fakeenv_drift(slow.fake, 3 * US_PER_MS);
-	return slow.of.sign(key, scheme, octets, n, sig, max, slow.of.arg);
+	return slow.of.sign(h, key, scheme, octets, n, sig, max, slow.of.arg);
 }
 
 static void
 use_slow(struct tlsworld *x)
 {
-	struct tls_signer s = { sign_slowly, NULL };
+	struct tls_signer s = { .sign = sign_slowly };
 
 	slow.of = certkit_signer(x->kit);
 	slow.fake = x->w->fake;

@@ -71,7 +71,7 @@ world_new(const char *suite)
 	certkit_add(w->kit, w->tls, CK_P256, "DNS:a.example");
 	w->c = tlsclient_new(&conf);
 	w->e = tlsrec_env_new();
-	h = tls_hs_new(w->tls);
+	h = tls_hs_new(w->tls, NULL, NULL);
 	while (e == TLS_E_MORE && (p = record(w, &n)) != NULL) {
 		e = tls_hs_record(h, p, n, &w->out, &secrets);
 		to_client(w);

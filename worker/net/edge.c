@@ -12,13 +12,6 @@
 #define META_US		(14 * 24 * 3600 * US_PER_S)
 #define CROWDED		"too many connections from there"
 #define HANDSHAKE	0x16	/* a TLS stream's first octet */
-#define CLIENT_HELLO	1
-#define HELLO_MAX	16384	/* octets of a ClientHello, */
-#define HELLO_RECORDS	16	/* in so many records at most */
-#define TURN_US		(5 * US_PER_MS)	/* for answers to ClientHellos */
-
-static size_t	missing(const struct conn *);
-static void	feed(struct conn *, const uint8_t *, size_t);
 
 /* Whom to believe. */
 
@@ -98,82 +91,6 @@ count_source(struct conn *c)
 	return c->edge.source != NULL;
 }
 
-/*
- * ClientHellos are answered for a while a turn and no longer: a signature
- * costs up to milliseconds, and others wait for us, too.  The rest stands in
- * line.
- */
-
-static void
-stand(struct conn *c)
-{
-	struct net_edge *e = &c->net->edge;
-
-	if (c->edge.stands)
-		return;
-	c->edge.stands = true;
-	TAILQ_INSERT_TAIL(&e->line, c, edge.line);
-	if (!timer_pending(&e->turn))
-		timer_in(&e->turn, 0);
-}
-
-static void
-stand_no_more(struct conn *c)
-{
-	if (!c->edge.stands)
-		return;
-	c->edge.stands = false;
-	TAILQ_REMOVE(&c->net->edge.line, c, edge.line);
-}
-
-static void
-spend(struct net *net, uint64_t us)
-{
-	struct net_edge *e = &net->edge;
-
-	e->spent += us;
-	if (e->spent >= TURN_US && !timer_pending(&e->turn))
-		timer_in(&e->turn, 0);
-}
-
-static void
-on_turn(void *arg)
-{
-	struct net *net = arg;
-	struct net_edge *e = &net->edge;
-	struct conn *c;
-
-	e->spent = 0;
-	while (e->spent < TURN_US && (c = TAILQ_FIRST(&e->line)) != NULL) {
-		stand_no_more(c);
-		e->served = c;
-		feed(c, (const uint8_t *)"", 0);
-		e->served = NULL;
-	}
-	if (!TAILQ_EMPTY(&e->line))
-		timer_in(&e->turn, 0);
-	net_settle(net);
-}
-
-/* Its ClientHello is there: may it be answered now? */
-static bool
-may_answer(struct conn *c)
-{
-	struct net_edge *e = &c->net->edge;
-
-	if (c->edge.hs != NULL && tls_hs_answered(c->edge.hs))
-		return true;
-	/* wake() will have it stand in line. */
-	if (e->hold || (c->edge.hs == NULL && !net_tls_is_ready(c->net)))
-		return false;
-	if (e->served == c)
-		return true;
-	if (e->spent < TURN_US && TAILQ_EMPTY(&e->line))
-		return true;
-	stand(c);
-	return false;
-}
-
 /* Certificates. */
 
 static void
@@ -201,20 +118,6 @@ on_meta(void *arg)
 	meta(arg);
 }
 
-/* What waited for a signature may go on. */
-static void
-wake(struct net *net)
-{
-	struct conn *c;
-
-	if (net->edge.hold)
-		return;
-	TAILQ_FOREACH(c, &net->conns, entry)
-		if (c->edge.phase == EDGE_HELLO && c->edge.raw.n != 0 &&
-		    c->state != CONN_DONE && missing(c) == 0)
-			stand(c);
-}
-
 void
 net_tls(struct net *net, struct tls *t)
 {
@@ -223,14 +126,14 @@ net_tls(struct net *net, struct tls *t)
 	net->edge.tls = t == NULL ? NULL : tls_ref(t);
 	tls_free(old);
 	meta(net);
-	wake(net);
+	hello_wake(net);
 }
 
 void
 net_tls_hold(struct net *net, bool hold)
 {
 	net->edge.hold = hold;
-	wake(net);
+	hello_wake(net);
 }
 
 bool
@@ -269,10 +172,8 @@ net_edge_counters(const struct net *net)
 void
 edge_init(struct net *net)
 {
-	TAILQ_INIT(&net->edge.half);
-	TAILQ_INIT(&net->edge.line);
+	hello_init(net);
 	timer_init(&net->edge.meta_timer, net->env, on_meta, net);
-	timer_init(&net->edge.turn, net->env, on_turn, net);
 	net->edge.records = tlsrec_env_new();
 }
 
@@ -327,22 +228,10 @@ edge_new(struct conn *c, enum conn_kind kind, bool proxy)
 	return true;
 }
 
-static void
-drop_handshake(struct conn *c)
-{
-	if (c->edge.hs == NULL)
-		return;
-	TAILQ_REMOVE(&c->net->edge.half, c, edge.half);
-	c->net->edge.nhalf--;
-	tls_hs_free(c->edge.hs);
-	c->edge.hs = NULL;
-}
-
 void
 edge_leave(struct conn *c, bool failed)
 {
-	stand_no_more(c);
-	drop_handshake(c);
+	hello_leave(c);
 	buf_wipe(&c->edge.raw);
 	if (failed) {
 		buf_free(&c->edge.out);
@@ -396,8 +285,8 @@ eat_proxy(struct conn *c, const uint8_t *p, size_t n)
 }
 
 /* The alert is in out: it goes, and nothing else. */
-static void
-fail(struct conn *c, uint64_t *counter, const char *why)
+void
+edge_fail(struct conn *c, uint64_t *counter, const char *why)
 {
 	(*counter)++;
 	conn_log(c, "tls", why);
@@ -408,159 +297,12 @@ fail(struct conn *c, uint64_t *counter, const char *why)
 }
 
 static void
-established(struct conn *c, struct tls_secrets *s)
-{
-	struct net_edge *e = &c->net->edge;
-	bool h2 = tls_hs_is_h2(c->edge.hs);
-
-	e->count.tls_done++;
-	c->edge.rec = tlsrec_new(e->records, s);
-	wipe(s, sizeof(*s));
-	drop_handshake(c);
-	c->edge.phase = EDGE_TLS;
-	if (h2) {
-		e->count.tls_h2++;
-		conn_speak_h2(c);
-	}
-}
-
-/* Whom the least was done for: the oldest of those without an answer. */
-static struct conn *
-least(const struct net_edge *e)
-{
-	struct conn *c;
-
-	TAILQ_FOREACH(c, &e->half, edge.half)
-		if (!tls_hs_answered(c->edge.hs))
-			return c;
-	return TAILQ_FIRST(&e->half);
-}
-
-static void
-begin(struct conn *c)
-{
-	struct net_edge *e = &c->net->edge;
-
-	if (e->nhalf >= EDGE_HALF_OPEN)
-		conn_fail(least(e), &e->count.tls_pushed,
-		    "too many handshakes");
-	e->count.tls++;
-	c->edge.hs = tls_hs_new(e->tls);
-	TAILQ_INSERT_TAIL(&e->half, c, edge.half);
-	e->nhalf++;
-}
-
-/*
- * A signature was wanted for the client's first record and can't be had:
- * nothing has left yet, so it begins again with that record when it can.
- */
-static void
-put_off(struct conn *c)
-{
-	drop_handshake(c);
-	buf_free(&c->edge.out);
-	c->net->edge.count.tls--;
-}
-
-/* False: the record is to be brought again, when TLS is ready. */
-static bool
-handshake(struct conn *c, const uint8_t *p, size_t n)
-{
-	uint64_t since = env_now(c->net->env);
-	bool first = c->edge.hs == NULL;
-	enum tls_event event;
-	struct tls_secrets s;
-
-	if (first)
-		begin(c);
-	event = tls_hs_record(c->edge.hs, p, n, &c->edge.out, &s);
-	spend(c->net, env_now(c->net->env) - since);
-	switch (event) {
-	case TLS_E_MORE:
-		break;
-	case TLS_E_DONE:
-		established(c, &s);
-		break;
-	case TLS_E_FAIL:
-		if (first && c->net->edge.hold) {
-			put_off(c);
-			return false;
-		}
-		fail(c, &c->net->edge.count.tls_failed,
-		    tls_hs_why(c->edge.hs));
-		return true;
-	}
-	conn_kick(c);
-	return true;
-}
-
-/*
- * How many octets there must be before something is done with them: those of
- * a record, and at first those of all that the ClientHello fills.  0: they are
- * not such, and alert says why.  What is no ClientHello is left to the library.
- */
-static size_t
-hello_need(const struct conn *c, const uint8_t *p, size_t n,
-    enum tlsrec_alert *alert)
-{
-	uint8_t head[4] = { CLIENT_HELLO };
-	size_t at = 0, len, i, got = 0, all = sizeof(head);
-	unsigned int records;
-
-	for (records = 0; records < HELLO_RECORDS; records++) {
-		if (n - at < TLSREC_HEAD)
-			return at + TLSREC_HEAD;
-		if ((len = tlsrec_len(p + at, alert)) == 0)
-			return 0;
-		at += len;
-		if (n < at || c->edge.hs != NULL ||
-		    p[at - len] != HANDSHAKE || len == TLSREC_HEAD)
-			return at;
-		for (i = at - len + TLSREC_HEAD; i < at; i++, got++)
-			if (got < sizeof(head))
-				head[got] = p[i];
-		if (got >= sizeof(head))
-			all = sizeof(head) + ((size_t)head[1] << 16 |
-			    (size_t)head[2] << 8 | head[3]);
-		if (head[0] != CLIENT_HELLO || got >= all)
-			return at;
-		if (all > HELLO_MAX)
-			break;
-	}
-	*alert = TLSREC_A_ILLEGAL;
-	return 0;
-}
-
-static size_t
-eat_hello(struct conn *c, const uint8_t *p, size_t n)
-{
-	enum tlsrec_alert alert;
-	size_t len;
-
-	if ((len = hello_need(c, p, n, &alert)) == 0) {
-		/* The library says it, under the key if there is one. */
-		if (c->edge.hs != NULL) {
-			(void)handshake(c, p, TLSREC_HEAD);
-			if (c->state != CONN_DONE)
-				conn_fail(c, NULL, "not a TLS record");
-			return n;
-		}
-		tlsrec_alert_plain(alert, &c->edge.out);
-		fail(c, &c->net->edge.count.tls_failed, "not TLS");
-		return n;
-	}
-	if (n < len || !may_answer(c))
-		return 0;
-	return handshake(c, p, len) ? len : 0;
-}
-
-static void
 bad_record(struct conn *c, enum tlsrec_alert alert)
 {
 	struct net_edge *e = &c->net->edge;
 
 	tlsrec_alert(e->records, c->edge.rec, alert, &c->edge.out);
-	fail(c, &e->count.tls_record_bad, "bad record");
+	edge_fail(c, &e->count.tls_record_bad, "bad record");
 }
 
 /* Keys that were used enough are changed. */
@@ -632,7 +374,7 @@ eat(struct conn *c, const uint8_t *p, size_t n)
 		c->edge.phase = p[0] == HANDSHAKE ? EDGE_HELLO : EDGE_PLAIN;
 		return eat(c, p, n);
 	case EDGE_HELLO:
-		return eat_hello(c, p, n);
+		return hello_eat(c, p, n);
 	case EDGE_TLS:
 		return eat_record(c, p, n);
 	case EDGE_PLAIN:
@@ -643,8 +385,8 @@ eat(struct conn *c, const uint8_t *p, size_t n)
 }
 
 /* How many octets are missing before it makes sense to look at raw again. */
-static size_t
-missing(const struct conn *c)
+size_t
+edge_missing(const struct conn *c)
 {
 	const struct buf *raw = &c->edge.raw;
 	enum tlsrec_alert alert;
@@ -685,8 +427,8 @@ eat_raw(struct conn *c)
 }
 
 /* Deals with n more octets, first with those that wait. */
-static void
-feed(struct conn *c, const uint8_t *p, size_t n)
+void
+edge_feed(struct conn *c, const uint8_t *p, size_t n)
 {
 	size_t used, part;
 
@@ -700,11 +442,11 @@ feed(struct conn *c, const uint8_t *p, size_t n)
 			n -= used;
 			continue;
 		}
-		part = missing(c) < n ? missing(c) : n;
+		part = edge_missing(c) < n ? edge_missing(c) : n;
 		buf_put(&c->edge.raw, p, part);
 		p += part;
 		n -= part;
-		if (eat_raw(c) == 0 && (n == 0 || missing(c) == 0))
+		if (eat_raw(c) == 0 && (n == 0 || edge_missing(c) == 0))
 			break;
 	}
 	if (c->state != CONN_DONE)
@@ -719,7 +461,7 @@ conn_input(struct conn *c, const void *p, size_t n)
 	if (c->edge.phase == EDGE_PLAIN)
 		plain_input(c, p, n);
 	else
-		feed(c, p, n);
+		edge_feed(c, p, n);
 	/* Whoever asks conn_wants_input() does not come here. */
 	if (c->edge.raw.n > IN_MAX)
 		conn_fail(c, &c->net->count.flooded, "input beyond all bounds");
@@ -730,7 +472,8 @@ bool
 conn_wants_input(const struct conn *c)
 {
 	if (c->state != CONN_DONE && edge_is_early(c))
-		return c->edge.raw.n == 0 || missing(c) != 0;
+		return c->edge.signing == 0 &&
+		    (c->edge.raw.n == 0 || edge_missing(c) != 0);
 	return plain_wants_input(c);
 }
 

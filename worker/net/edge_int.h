@@ -15,6 +15,7 @@
 /* Room without which plain_output() begins nothing: see pipe.h. */
 #define PLAIN_OUTPUT_MIN (1024 + WS_HEAD_MAX)
 #define EDGE_HALF_OPEN	1024	/* handshakes that wait for their clients */
+#define EDGE_SIGNING	4	/* ... for a signature, at once */
 
 struct conn;
 struct req;
@@ -36,6 +37,8 @@ struct edge {
 	struct buf	 out;		/* goes out as it is, before all else */
 	size_t		 out_at;
 	struct tls_hs	*hs;		/* EDGE_HELLO, from its first record */
+	bool		 fresh;		/* hs: nothing left for the client */
+	size_t		 signing;	/* raw's first octets wait for hs */
 	struct tlsrec	*rec;		/* EDGE_TLS */
 	struct ipport	 real;		/* peer before X-Forwarded-For */
 	bool		 unnamed;	/* its PROXY header named nobody */
@@ -56,6 +59,7 @@ struct net_edge {
 	bool			 hold;
 	struct half_list	 half;
 	unsigned int		 nhalf;
+	unsigned int		 signing;	/* conns that are */
 	struct half_list	 line;		/* a ClientHello is there */
 	struct conn		*served;	/* of line */
 	struct timer		 turn;		/* the next, for line */
@@ -86,6 +90,35 @@ void		 edge_forwarded(const struct conn *, const struct req *,
 		    struct ipport *);
 /* Answers outside Noise are to have Strict-Transport-Security: EDGE_HSTS. */
 bool		 edge_hsts(const struct conn *);
+
+/* The rest of edge.c, for hello.c. */
+
+/* Deals with n more octets, first with those that wait in raw. */
+void		 edge_feed(struct conn *, const uint8_t *, size_t n);
+/*
+ * How many octets are missing before it makes sense to look at raw again; 0:
+ * none.
+ */
+size_t		 edge_missing(const struct conn *);
+/* An alert is in out: it goes, and nothing else; counted, and logged. */
+void		 edge_fail(struct conn *, uint64_t *counter, const char *why);
+
+/* hello.c: EDGE_HELLO */
+
+void		 hello_init(struct net *);
+/* What waited for a signature may go on, unless there is a hold. */
+void		 hello_wake(struct net *);
+/* Input: how many octets it took, 0 if it needs more or has to wait. */
+size_t		 hello_eat(struct conn *, const uint8_t *, size_t n);
+/*
+ * How many octets there must be before something is done with them: those of
+ * a record, and at first those of all that the ClientHello fills.  0: they are
+ * not such, and alert says why.  What is no ClientHello is left to the library.
+ */
+size_t		 hello_need(const struct conn *, const uint8_t *, size_t n,
+		    enum tlsrec_alert *alert);
+/* It is over, or established: its handshake is freed. */
+void		 hello_leave(struct conn *);
 
 /* conn.c: the same as conn_input() and so on, without TLS. */
 

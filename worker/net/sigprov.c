@@ -430,8 +430,8 @@ sig_sign(void *ctx, unsigned char *sig, size_t *len, size_t max,
 	}
 	if (s->key->kind == K_RSA && !s->pss)
 		return 0;
-	got = signer->sign(s->key->number, s->scheme, octets, n, sig, max,
-	    signer->arg);
+	got = signer->sign(NULL, s->key->number, s->scheme, octets, n, sig,
+	    max, signer->arg);
 	if (got <= 0 || (size_t)got > max)
 		return 0;
 	*len = (size_t)got;

@@ -24,6 +24,8 @@
 #define PAUSE_US	US_PER_S
 #define REAP_US		(5 * US_PER_S)
 #define SNDBUF		(128 * 1024)
+#define BATCH		512	/* connections */
+#define BATCH_OCTETS	(128 * 1024)
 #define PIPE_USER_MS	15000	/* who is gone holds up others (derp.md S11) */
 
 struct listener {
@@ -56,6 +58,14 @@ struct sock {
 TAILQ_HEAD(sock_list, sock);
 TAILQ_HEAD(listener_list, listener);
 
+/* What a connection has to say in this turn. */
+struct part {
+	struct sock		*s;
+	size_t			 at;		/* in set->out */
+	size_t			 n;
+	int			 rc;		/* put()'s */
+};
+
 struct sock_set {
 	struct ev		*ev;
 	struct net		*net;
@@ -71,7 +81,8 @@ struct sock_set {
 	struct timer		 pause;
 	struct timer		 reap;
 	uint8_t			 in[PIPE_READ_MAX];
-	uint8_t			 out[SLICE];
+	struct part		 batch[BATCH];
+	uint8_t			 out[BATCH_OCTETS + SLICE];
 };
 
 /* Accepting. */
@@ -106,27 +117,6 @@ static void
 on_pause_over(void *arg)
 {
 	arm(arg);
-}
-
-static void
-peer_of(struct ipport *p, const struct sockaddr_storage *ss)
-{
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
-
-	memset(p, 0, sizeof(*p));
-	if (ss->ss_family == AF_INET) {
-		memcpy(&in, ss, sizeof(in));
-		p->addr.family = 4;
-		memcpy(p->addr.b, &in.sin_addr, 4);
-		p->port = ntohs(in.sin_port);
-	} else if (ss->ss_family == AF_INET6) {
-		memcpy(&in6, ss, sizeof(in6));
-		p->port = ntohs(in6.sin6_port);
-		p->addr.family = 6;
-		memcpy(p->addr.b, &in6.sin6_addr, 16);
-		ip_unmap(&p->addr);
-	}
 }
 
 static void	on_ready(int, unsigned int, void *);
@@ -164,7 +154,8 @@ accept_one(struct listener *l)
 			return false;
 		}
 	}
-	peer_of(&peer, &ss);
+	ipport_from(&peer, (struct sockaddr *)&ss);
+	ip_unmap(&peer.addr);
 	s = xcalloc(1, sizeof(*s));
 	s->set = set;
 	s->fd = fd;
@@ -422,16 +413,6 @@ settle(struct sock *s)
 	}
 }
 
-static void
-work(struct sock *s)
-{
-	if (push(s) == -1) {
-		conn_eof(s->conn);
-		sock_close(s);
-	} else
-		settle(s);
-}
-
 /*
  * Whoever does not take the last octets of a connection that is over is not
  * waited for.
@@ -490,20 +471,71 @@ sock_kick(struct sock_set *set, struct conn *c)
 	list(conn_tag(c));
 }
 
+/*
+ * The first octets of as many connections of the list as there is room for.
+ * *last is its end: NULL once it was met.
+ */
+static size_t
+gather(struct sock_set *set, struct sock **last)
+{
+	struct part *p;
+	struct sock *s;
+	size_t n, at = 0;
+
+	for (n = 0; n < BATCH && at < BATCH_OCTETS && *last != NULL; n++) {
+		s = TAILQ_FIRST(&set->due);
+		unlist(s);
+		if (s == *last)
+			*last = NULL;
+		p = &set->batch[n];
+		p->s = s;
+		p->at = at;
+		p->n = 0;
+		if (s->rest == NULL && conn_wants_output(s->conn))
+			p->n = conn_output(s->conn, set->out + at, SLICE);
+		at += p->n;
+	}
+	return n;
+}
+
+static void
+work(const struct part *p)
+{
+	struct sock *s = p->s;
+	int rc = p->rc;
+
+	if (rc == 1 && (s->rest != NULL || conn_wants_output(s->conn)))
+		rc = push(s);
+	if (rc == -1) {
+		conn_eof(s->conn);
+		sock_close(s);
+	} else
+		settle(s);
+}
+
+/*
+ * One update has a little to say to each of many connections.  All of it is
+ * made first and written then: the processor's caches hold either what makes
+ * it or the kernel's way through TCP, but not both (regress/bench/README).
+ */
 void
 sock_turn(struct sock_set *set)
 {
-	struct sock *s, *last;
+	struct sock *last;
+	struct part *p;
+	size_t i, n;
 
 	/* What is listed meanwhile has its turn next time. */
 	last = TAILQ_LAST(&set->due, sock_list);
-	while ((s = TAILQ_FIRST(&set->due)) != NULL) {
-		unlist(s);
-		if (s == last) {
-			work(s);
-			break;
+	while (last != NULL) {
+		n = gather(set, &last);
+		for (i = 0; i < n; i++) {
+			p = &set->batch[i];
+			p->rc = p->n == 0 ? 1 :
+			    put(p->s, set->out + p->at, p->n);
 		}
-		work(s);
+		for (i = 0; i < n; i++)
+			work(&set->batch[i]);
 	}
 	if (!TAILQ_EMPTY(&set->due))
 		ev_again(set->ev);

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/async.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 
@@ -28,6 +29,12 @@ struct tls_hs {
 	BIO		*out;
 	size_t		 got;
 	bool		 acme;		/* for the sake of a challenge */
+	bool		 waits;		/* TLS_E_WAIT was said last */
+	bool		 is_signed;	/* the signer's answer is there: */
+	uint8_t		*sig;		/* NULL: it has none */
+	size_t		 nsig;
+	void		(*resume)(void *);
+	void		*arg;
 	struct tls_secrets secrets;
 	const char	*why;
 };
@@ -177,7 +184,8 @@ tls_ctx_new(const struct tls *t, bool acme)
 	    SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
 	    SSL_OP_PRIORITIZE_CHACHA);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS |
-	    SSL_MODE_NO_AUTO_CHAIN);
+	    SSL_MODE_NO_AUTO_CHAIN |
+	    (ASYNC_is_capable() ? SSL_MODE_ASYNC : 0));
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_client_hello_cb(ctx, on_hello, NULL);
 	SSL_CTX_set_alpn_select_cb(ctx, acme ? on_acme : on_alpn, NULL);
@@ -193,6 +201,59 @@ tls_ctx_new(const struct tls *t, bool acme)
 	return NULL;
 }
 
+/* Stands still until the signer has answered; false: that can't be. */
+static bool
+await(struct tls *t, struct tls_hs *h)
+{
+	while (!h->is_signed) {
+		if (ASYNC_get_current_job() == NULL)
+			t->signer.wait(h, t->signer.arg);
+		else if (ASYNC_pause_job() != 1)
+			return false;
+	}
+	return true;
+}
+
+/* The provider asks; many handshakes may be in here at a time. */
+static int
+on_sign(struct tls_hs *unknown, unsigned int key, unsigned int scheme,
+    const uint8_t *octets, size_t n, uint8_t *sig, size_t max, void *arg)
+{
+	struct tls *t = arg;
+	struct tls_hs *h = t->running;
+	int got;
+
+	(void)unknown;
+	h->is_signed = false;
+	got = t->signer.sign(h, key, scheme, octets, n, sig, max,
+	    t->signer.arg);
+	if (got != 0)
+		return got;
+	if (!await(t, h)) {
+		t->signer.forget(h, t->signer.arg);
+		return -1;
+	}
+	if (h->sig == NULL || h->nsig > max)
+		return -1;
+	memcpy(sig, h->sig, h->nsig);
+	return (int)h->nsig;
+}
+
+void
+tls_hs_signed(struct tls_hs *h, const void *sig, size_t n)
+{
+	free(h->sig);
+	h->sig = NULL;
+	if (n != 0) {
+		h->sig = xmalloc(n);
+		memcpy(h->sig, sig, n);
+	}
+	h->nsig = n;
+	h->is_signed = true;
+	if (h->waits)
+		h->resume(h->arg);
+}
+
 struct tls *
 tls_new(const struct tls_signer *signer)
 {
@@ -201,6 +262,8 @@ tls_new(const struct tls_signer *signer)
 	t = xcalloc(1, sizeof(*t));
 	t->refs = 1;
 	t->signer = *signer;
+	t->asks.sign = on_sign;
+	t->asks.arg = t;
 	t->sigprov = sigprov_new();
 	return t;
 }
@@ -231,7 +294,7 @@ tls_is_empty(const struct tls *t)
 /* Handshakes. */
 
 struct tls_hs *
-tls_hs_new(struct tls *t)
+tls_hs_new(struct tls *t, void (*resume)(void *), void *arg)
 {
 	struct tls_hs *h;
 
@@ -239,6 +302,8 @@ tls_hs_new(struct tls *t)
 		return NULL;
 	h = xcalloc(1, sizeof(*h));
 	h->tls = tls_ref(t);
+	h->resume = resume;
+	h->arg = arg;
 	h->ssl = SSL_new(t->ncerts != 0 ? t->certs[0].ctx :
 	    t->alpns[0].cert.ctx);
 	h->in = BIO_new(BIO_s_mem());
@@ -252,11 +317,31 @@ tls_hs_new(struct tls *t)
 	return h;
 }
 
+static int
+run(struct tls_hs *h)
+{
+	int rc;
+
+	ERR_clear_error();
+	h->tls->running = h;
+	rc = SSL_do_handshake(h->ssl);
+	h->tls->running = NULL;
+	return rc;
+}
+
 void
 tls_hs_free(struct tls_hs *h)
 {
 	if (h == NULL)
 		return;
+	if (h->waits) {
+		/* Its stack is given back only by its end. */
+		h->tls->signer.forget(h, h->tls->signer.arg);
+		h->waits = false;
+		tls_hs_signed(h, NULL, 0);
+		(void)run(h);
+	}
+	free(h->sig);
 	SSL_free(h->ssl);
 	tls_free(h->tls);
 	wipe(h, sizeof(*h));
@@ -322,23 +407,35 @@ done(struct tls_hs *h, struct tls_secrets *s)
 }
 
 enum tls_event
+tls_hs_resume(struct tls_hs *h, struct buf *out, struct tls_secrets *s)
+{
+	const char *why;
+	int rc, error;
+
+	h->waits = false;
+	rc = run(h);
+	error = SSL_get_error(h->ssl, rc);
+	if (error == SSL_ERROR_WANT_ASYNC) {
+		/* What there is of the flight goes with the rest of it. */
+		h->waits = true;
+		return TLS_E_WAIT;
+	}
+	drain(h, out);
+	if (rc == 1)
+		return done(h, s);
+	if (error == SSL_ERROR_WANT_READ)
+		return TLS_E_MORE;
+	why = ERR_reason_error_string(ERR_peek_error());
+	return fail(h, why == NULL ? "unknown" : why);
+}
+
+enum tls_event
 tls_hs_record(struct tls_hs *h, const uint8_t *p, size_t n, struct buf *out,
     struct tls_secrets *s)
 {
-	const char *why;
-	int rc;
-
 	if ((h->got += n) > ASK_MAX)
 		return fail(h, "the handshake is too long");
 	if (BIO_write(h->in, p, (int)n) != (int)n)
 		fatalx("out of memory");
-	ERR_clear_error();
-	rc = SSL_do_handshake(h->ssl);
-	drain(h, out);
-	if (rc == 1)
-		return done(h, s);
-	if (SSL_get_error(h->ssl, rc) == SSL_ERROR_WANT_READ)
-		return TLS_E_MORE;
-	why = ERR_reason_error_string(ERR_peek_error());
-	return fail(h, why == NULL ? "unknown" : why);
+	return tls_hs_resume(h, out, s);
 }

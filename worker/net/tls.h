@@ -19,16 +19,27 @@
 struct tls;		/* a set of certificates; counts references */
 struct tls_hs;		/* one handshake */
 
+/*
+ * Whoever has the keys.  A handshake that waits for its signature stands still
+ * where it is, on a stack of its own, and all else goes on.
+ */
 struct tls_signer {
 	/*
 	 * Signs octets (130 or 146 of them, RFC 8446 4.4.3: not a digest)
 	 * with the key of this number by this SignatureScheme.  Returns the
-	 * length of what it wrote to sig, or -1.
+	 * length of what it wrote to sig, -1, or 0: tls_hs_signed() follows.
 	 */
-	int	(*sign)(unsigned int key, unsigned int scheme,
+	int	(*sign)(struct tls_hs *, unsigned int key, unsigned int scheme,
 		    const uint8_t *octets, size_t n, uint8_t *sig, size_t max,
 		    void *arg);
-	void	*arg;
+	/*
+	 * Where handshakes can't stand still (OpenBSD has no such stacks):
+	 * waits until tls_hs_signed() was called, and sees to it that it is.
+	 */
+	void	(*wait)(struct tls_hs *, void *arg);
+	/* Nobody wants that signature any more. */
+	void	(*forget)(struct tls_hs *, void *arg);
+	void	*arg;		/* the last two: NULL if sign never says 0 */
 };
 
 /* No certificates yet; the signer is copied.  Never NULL. */
@@ -76,6 +87,7 @@ void		 tls_meta_none(struct tls *);
 /* What a handshake led to. */
 enum tls_event {
 	TLS_E_MORE,		/* the client's turn */
+	TLS_E_WAIT,		/* the signer's: resume is called */
 	TLS_E_DONE,		/* secrets are there */
 	TLS_E_FAIL		/* send what is in out (an alert), then close */
 };
@@ -88,15 +100,24 @@ struct tls_secrets {
 	uint8_t		server[48];
 };
 
-/* It keeps a reference to the certificates.  NULL: there are none. */
-struct tls_hs	*tls_hs_new(struct tls *);
+/*
+ * It keeps a reference to the certificates.  NULL: there are none.
+ * resume(arg) is called once after each TLS_E_WAIT.
+ */
+struct tls_hs	*tls_hs_new(struct tls *, void (*resume)(void *), void *arg);
+/* Also while it waits: the signer is told to forget it. */
 void		 tls_hs_free(struct tls_hs *);
 /*
  * One whole record of the client's; what is to be sent is appended to out.
- * TLS_E_DONE fills in secrets, which the caller wipes.
+ * TLS_E_DONE fills in secrets, which the caller wipes.  Not after TLS_E_WAIT.
  */
 enum tls_event	 tls_hs_record(struct tls_hs *, const uint8_t *, size_t n,
 		    struct buf *out, struct tls_secrets *);
+/* After TLS_E_WAIT and resume: how it goes on with the same record. */
+enum tls_event	 tls_hs_resume(struct tls_hs *, struct buf *out,
+		    struct tls_secrets *);
+/* For the signer that said 0: the signature, copied; n is 0 if it has none. */
+void		 tls_hs_signed(struct tls_hs *, const void *sig, size_t n);
 /* The server's whole flight was sent: the client's Finished is due. */
 bool		 tls_hs_answered(const struct tls_hs *);
 /* HTTP/2 was agreed on (ALPN, RFC 7301): after TLS_E_DONE. */

@@ -25,7 +25,9 @@ struct alpn {
 
 struct tls {
 	unsigned int	 refs;
-	struct tls_signer signer;
+	struct tls_signer signer;	/* the caller's */
+	struct tls_signer asks;		/* the provider's: ours, over it */
+	struct tls_hs	*running;	/* the library is at work for it */
 	struct sigprov	*sigprov;
 	struct cert	 certs[TLS_CERTS];
 	unsigned int	 ncerts;

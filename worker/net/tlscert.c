@@ -121,7 +121,7 @@ arm(const struct tls *t, struct cert *c, bool acme)
 
 	if ((public = X509_get0_pubkey(c->leaf)) == NULL)
 		return "the certificate has no key that we know";
-	key = sigprov_key(t->sigprov, public, c->number, &t->signer, &why);
+	key = sigprov_key(t->sigprov, public, c->number, &t->asks, &why);
 	if (key == NULL)
 		return why;
 	ok = (c->ctx = tls_ctx_new(t, acme)) != NULL &&
