@@ -117,6 +117,18 @@ def t_many():
     time.sleep(5)
     all = [member() for _ in range(5)]
     for s in all[1:]: alive(s)
+def t_slow():
+    # No SO_RCVBUF: a kernel whose window shrinks with octets on their way drops
+    # acknowledgements, too, and both sides stand still with little sent.
+    s = member()
+    s.settimeout(30)
+    p = frame(SEND, bytes.fromhex(PUB) + bytes(60000))
+    start = time.monotonic()
+    try:
+        while time.monotonic() < start + 30: s.sendall(p)
+        sys.exit("not cut off")
+    except ConnectionError:
+        if time.monotonic() < start + 2: sys.exit("cut off before its time")
 def t_fast():
     s = member()
     to = bytes.fromhex(tool("new").split()[1])
@@ -193,6 +205,7 @@ ok "packets for nobody" moves nobody 'derp_packets_dropped[reason="unknown_dest"
 ok "... to oneself" moves self derp_packets_sent 3 derp_bytes_sent 3
 ok "logins too often" moves often ${h}relay_limited_total 2
 ok "a fifth connection of a key" moves many ${h}relay_evicted_total 1
+ok "who takes nothing" moves slow derp_sclient_write_timeouts 1 'derp_packets_dropped[reason="queue_head"]' 1
 ok "datagrams that ask nothing" moves udp 'stun_requests[disposition="not_stun"]' 3
 ok "each lost packet has its reason" eval '[ "$(ctl -j status | jq "[.processes[].counters.relay_dropped // 0] | add")" = "$(metric derp_packets_dropped)" ]'
 conf 'rate_limit = 100000'
