@@ -14,6 +14,15 @@
 #define USER_TAGGED_LOGIN	"tagged-devices"
 #define USER_TAGGED_NAME	"Tagged Devices"
 
+/*
+ * No key expires from then on (2200): Go's durations end after 292 years, and
+ * clients that count to a later end count without pause.
+ */
+#define EXPIRY_END		7258118400LL
+
+/* The database, in dbd's own folder. */
+#define DB_FILE			"headscaled.db"
+
 /* DB_LITE_NO's status: to be asked again later. */
 #define LITE_LATER		503
 

@@ -14,7 +14,6 @@
 #include "common/secret.h"
 #include "dbd/core.h"
 
-#define DB_NAME		"headscaled.db"
 #define ACCEPT_PAUSE_US	US_PER_S	/* descriptors ran out */
 #define STAT_US		US_PER_S
 #define POLICY_MAX	(1024 * 1024)	/* octets of the policy's file */
@@ -332,10 +331,10 @@ on_boot(struct child *c, const struct m_cfg_boot *boot, void *arg)
 	timer_init(&dm->ctl_pause, ev_env(child_ev(c)), on_pause_over, dm);
 	timer_init(&dm->stat_timer, ev_env(child_ev(c)), on_stat, dm);
 	if (boot->drop)		/* the chroot is the folder */
-		n = snprintf(dm->path, sizeof(dm->path), "/%s", DB_NAME);
+		n = snprintf(dm->path, sizeof(dm->path), "/%s", DB_FILE);
 	else
 		n = snprintf(dm->path, sizeof(dm->path), "%.*s/%s",
-		    SLICE_FMT(boot->dir), DB_NAME);
+		    SLICE_FMT(boot->dir), DB_FILE);
 	if (n < 0 || (size_t)n >= sizeof(dm->path))
 		fatalx("name of the store too long");
 	child_title(c, "database");

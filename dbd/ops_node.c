@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/ids.h"
 #include "common/log.h"
 #include "dbd/batch_int.h"
 #include "dbd/name_int.h"
@@ -179,6 +180,9 @@ op_node_expire(struct dbd *d, uint64_t id, int64_t at, uint32_t uid,
 		return -1;
 	if (at < 0)
 		return no(why, n, "that time is too long ago");
+	if (at >= EXPIRY_END)
+		return no(why, n, "that is too far away: clients count no "
+		    "further than 2199 (say never)");
 	if (at != 0 && at <= now) {
 		if (node_expired(node, now))
 			return 0;

@@ -41,7 +41,7 @@ master_new(const struct master_args *args)
 
 	ms = xcalloc(1, sizeof(*ms));
 	ms->args = args;
-	ms->control = ms->pid_fd = -1;
+	ms->control = ms->pid_fd = ms->state_fd = -1;
 	ms->conf = conf_load(args->conf, args->macros, args->nmacros, why,
 	    sizeof(why));
 	if (ms->conf == NULL || !users_find(&ms->users, ms->conf, why,
@@ -161,6 +161,7 @@ master_stopped(int code, const char *why, void *arg)
 	ms->code = code;
 	ms->done = true;
 	timer_stop(&ms->look);
+	timer_stop(&ms->again_timer);
 	ev_stop(ms->ev);
 }
 
@@ -275,6 +276,7 @@ open_all(struct master *ms, char *why, size_t n)
 	    (ms->pid_fd = pid_lock(f->pid_file, why, n)) == -1 ||
 	    !log_ok(ms, why, n) ||
 	    !state_dir_make(ms->conf, &ms->users, why, n) ||
+	    (ms->state_fd = state_lock(f->state_dir, why, n)) == -1 ||
 	    !keys_check(ms->conf, why, n) ||
 	    !files_stage(ms->files, ms->conf, why, n) ||
 	    !keypairs_stage(ms->pairs, ms->conf, why, n) ||
@@ -283,6 +285,11 @@ open_all(struct master *ms, char *why, size_t n)
 	    (ms->control = control_listen(f->control_socket, &ms->users, why,
 	    n)) == -1)
 		return false;
+	if (state_is_lost(ms->conf))
+		log_warnx("ALARM: there is a key but no database in %s/db: an "
+		    "empty one is made, without users and nodes; to restore "
+		    "one stop the server first (headscaled(8))",
+		    f->state_dir);
 	files_commit(ms->files);
 	keypairs_commit(ms->pairs);
 	fetchdir_commit(ms->fetch);

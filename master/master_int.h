@@ -49,8 +49,11 @@ struct master {
 	int			 code;
 	int			 control;	/* listening, or -1 */
 	int			 pid_fd;
+	int			 state_fd;	/* holds state_dir's lock */
 	char			*cage;		/* chroot of worker and keyd */
 	struct asker		 asker;
+	bool			 again;		/* a signal came meanwhile */
+	struct timer		 again_timer;
 	struct timer		 look;		/* at files, every 5 s */
 };
 

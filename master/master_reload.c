@@ -53,6 +53,17 @@ answer(struct master *ms, bool ok, const char *text)
 	if (a.proc != NULL && proc_generation(a.proc) == a.generation &&
 	    proc_state(a.proc) == PROC_RUN)
 		reply(ms, a.proc, a.id, ok, text);
+	if (ms->again && !ms->stopping)
+		timer_in(&ms->again_timer, 0);
+}
+
+static void
+on_again(void *arg)
+{
+	struct master *ms = arg;
+
+	ms->again = false;
+	master_reload(ms, NULL, 0);
 }
 
 /* This reload may be the first to want a process that connects out. */
@@ -101,8 +112,10 @@ master_reload(struct master *ms, struct proc *p, uint32_t id)
 	if (super_reloading(ms->super)) {
 		if (p != NULL)
 			reply(ms, p, id, false, "a reload is going on");
-		else
-			log_warnx("reload: a reload is going on");
+		else {
+			log_info("reload: after the one that is going on");
+			ms->again = true;
+		}
 		return;
 	}
 	ms->asker.proc = p;
@@ -213,7 +226,9 @@ on_look(void *arg)
 void
 master_look(struct master *ms)
 {
-	if (ms->look.env == NULL)
+	if (ms->look.env == NULL) {
 		timer_init(&ms->look, ev_env(ms->ev), on_look, ms);
+		timer_init(&ms->again_timer, ev_env(ms->ev), on_again, ms);
+	}
 	timer_in(&ms->look, LOOK_US);
 }

@@ -13,13 +13,15 @@
 #include <unistd.h>
 
 #include "common/compat/compat.h"
+#include "common/ids.h"
 #include "common/log.h"
 #include "common/str.h"
 #include "master/path.h"
 #include "master/rundir.h"
 
 #define CTL_BACKLOG	16
-#define LOCK_TRIES	50	/* 10 ms each */
+#define LOCK_TRIES	50
+#define LOCK_STEP_NS	(10 * 1000 * 1000)
 #define PID_TRIES	8
 
 static bool
@@ -146,6 +148,48 @@ state_dir_make(const struct conf *conf, const struct users *u, char *why,
 	    (!u->drop || chroot_make(conf->files.chroot, why, whylen));
 }
 
+bool
+state_is_lost(const struct conf *conf)
+{
+	char *dir = db_dir(conf), *db = path_join(dir, DB_FILE);
+	struct stat key, st;
+	bool lost;
+
+	lost = stat(conf->files.noise_key, &key) == 0 && key.st_size != 0 &&
+	    (stat(db, &st) == -1 ? errno == ENOENT : st.st_size == 0);
+	free(dir);
+	free(db);
+	return lost;
+}
+
+int
+state_lock(const char *path, char *why, size_t whylen)
+{
+	const struct timespec step = { 0, LOCK_STEP_NS };
+	unsigned int i;
+	int fd;
+
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1) {
+		(void)failed(path, why, whylen);
+		return -1;
+	}
+	for (i = 0; flock(fd, LOCK_EX | LOCK_NB) == -1; i++) {
+		if (errno == EWOULDBLOCK && i < LOCK_TRIES) {
+			(void)nanosleep(&step, NULL);
+			continue;
+		}
+		if (errno == EWOULDBLOCK)
+			(void)snprintf(why, whylen, "%s: another headscaled "
+			    "has this state_dir", path);
+		else
+			(void)failed(path, why, whylen);
+		(void)close(fd);
+		return -1;
+	}
+	return fd;
+}
+
 /* The pid file. */
 
 static void
@@ -177,7 +221,7 @@ still_there(int fd, const char *path)
 static bool
 lock_soon(int fd)
 {
-	const struct timespec step = { 0, 10 * 1000 * 1000 };
+	const struct timespec step = { 0, LOCK_STEP_NS };
 	struct flock lk;
 	unsigned int i;
 

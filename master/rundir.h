@@ -20,6 +20,16 @@ bool	 state_dir_make(const struct conf *, const struct users *, char *why,
 	    size_t whylen);
 /* Makes (0755) or checks an empty folder to be caged in. */
 bool	 chroot_make(const char *dir, char *why, size_t whylen);
+/*
+ * There is a Noise key, so a server was here before, but no database, or one
+ * of 0 octets: dbd is going to begin with an empty one.
+ */
+bool	 state_is_lost(const struct conf *);
+/*
+ * Locks the state folder: two servers with different pid files must not share
+ * it.  The descriptor holds the lock: keep it open.  -1 with the reason.
+ */
+int	 state_lock(const char *path, char *why, size_t whylen);
 /* dbd's folder: "STATE/db"; the caller frees it. */
 char	*db_dir(const struct conf *);
 

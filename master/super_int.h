@@ -49,6 +49,7 @@ struct proc {
 
 enum reload {
 	RELOAD_NONE,
+	RELOAD_WAIT,		/* for the check processes of the last one */
 	RELOAD_CHECK,		/* a fresh worker looks at it */
 	RELOAD_STAGE		/* all look at it */
 };

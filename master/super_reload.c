@@ -10,6 +10,7 @@
 #define STAGE_US	(5 * US_PER_S)
 
 static void	on_timer(void *);
+static bool	begin(struct super *, uint32_t);
 
 void
 reload_init(struct super *s)
@@ -157,6 +158,10 @@ on_timer(void *arg)
 	char why[SUPER_WHY];
 	unsigned int i;
 
+	if (s->reload == RELOAD_WAIT) {
+		end(s, false, "the last check process does not end");
+		return;
+	}
 	if (s->reload == RELOAD_CHECK) {
 		end(s, false, "the check process did not answer");
 		return;
@@ -232,6 +237,10 @@ reload_died(struct proc *p)
 	struct super *s = p->super;
 	char why[SUPER_WHY];
 
+	if (p->check && s->reload == RELOAD_WAIT) {
+		(void)begin(s, s->next_epoch);
+		return;
+	}
 	if (p->check && s->reload == RELOAD_CHECK) {
 		end(s, false, "the check process died");
 		return;
@@ -252,7 +261,7 @@ reload_died(struct proc *p)
 void
 reload_cancel(struct super *s, const char *why)
 {
-	if (s->reload == RELOAD_CHECK)
+	if (s->reload == RELOAD_WAIT || s->reload == RELOAD_CHECK)
 		end(s, false, why);
 	else if (s->reload == RELOAD_STAGE)
 		discard(s, why);
@@ -269,6 +278,7 @@ looks(const struct proc *p, unsigned int wants)
 	return true;
 }
 
+/* False: check processes are still there. */
 static bool
 begin(struct super *s, uint32_t epoch)
 {
@@ -317,9 +327,10 @@ super_reload(struct super *s, uint32_t epoch, char *why, size_t whylen)
 		}
 	}
 	if (!begin(s, epoch)) {
-		(void)snprintf(why, whylen, "the last check process has not "
-		    "ended yet, try again");
-		return false;
+		/* They are killed, and gone in a moment. */
+		s->reload = RELOAD_WAIT;
+		s->next_epoch = epoch;
+		timer_in(&s->reload_timer, CHECK_US);
 	}
 	return true;
 }

@@ -94,6 +94,22 @@ stop_ms() { # how long a stop takes, in milliseconds
 	t1=$(date +%s%N)
 	echo $(((t1 - t0) / 1000000))
 }
+in_haste() { # what the file says last is in force last
+	local k
+	for k in 1 2 3 4 5; do
+		kill -HUP "$pid"
+		sleep 0.03
+		conf "listen \"two\" { address = \"127.0.0.1\" port = $port2 }" "derp { map_file = \"map\" }"
+		kill -HUP "$pid"
+		within 50 healthy "$port2" || return 1
+		kill -HUP "$pid"
+		sleep 0.03
+		conf "derp { map_file = \"map\" }"
+		kill -HUP "$pid"
+		within 50 not healthy "$port2" || return 1
+	done
+	within 50 as "$bin/headscalectl" -s "$dir/headscaled.sock" reload
+}
 stopped_in_time() {
 	local ms
 	ms=$(stop_ms)
@@ -206,6 +222,9 @@ suite() {
 	fi
 	ok "the key file is 0600" [ "$(stat -c %a "$dir/state/noise.key")" = 600 ]
 	ok "a second one: already running" says 1 "already running as pid $pid" as "$bin/headscaled" -d -f "$dir/conf"
+	sed 's/run_dir = "."/run_dir = "other"/' "$dir/conf" >"$dir/conf2"
+	ok "a second one on the same state" says 1 "$dir/state: another headscaled has this state_dir" \
+	    as "$bin/headscaled" -d -f "$dir/conf2"
 	ok "and the first one still serves" healthy "$port"
 	old_key=$(key "$port")
 	ok "the server has a key" [ -n "$old_key" ]
@@ -260,6 +279,7 @@ suite() {
 	ok "it serves on both as before" healthy "$port2"
 	conf "derp { map_file = \"map\" }"
 	ok "reload by headscalectl" as "$bin/headscalectl" -s "$dir/headscaled.sock" reload
+	ok "a signal during a reload is not forgotten" in_haste
 	ok "the second address is gone" within 20 not healthy "$port2"
 	ok "the first is not" healthy "$port"
 	conf 'tls { keypair "a" { certificate = "a.pem" key = "a.key" } }' "listen \"tls\" { address = \"127.0.0.1\" port = $port2 tls = true }"

@@ -258,6 +258,10 @@ t_expire(void **state)
 	assert_non_null(dw_find(w, one)->session);
 	assert_true(no(op_node_expire(dw_dbd(w), one, -5, WHY),
 	    "that time is too long ago"));
+	/* 9999-12-31: clients would count for ever. */
+	assert_true(no(op_node_expire(dw_dbd(w), one, 253402300799, WHY),
+	    "that is too far away: clients count no further than 2199 (say "
+	    "never)"));
 	assert_true(no(op_node_expire(dw_dbd(w), 99, 0, WHY), "no such node"));
 	assert_true(no(op_node_logout(dw_dbd(w), 99, WHY), "no such node"));
 }

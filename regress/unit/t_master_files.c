@@ -474,6 +474,29 @@ test_pid(void **state)
 	assert_non_null(strstr(why, "is writable by everybody"));
 }
 
+/* Another server may have the same state with another pid file. */
+static void
+test_state_lock(void **state)
+{
+	char why[256] = "";
+	int fd, other;
+
+	(void)state;
+	assert_int_equal(mkdir("state", 0700), 0);
+	fd = state_lock("state", why, sizeof(why));
+	assert_true(fd != -1);
+	other = state_lock("state", why, sizeof(why));
+	assert_int_equal(other, -1);
+	assert_string_equal(why, "state: another headscaled has this "
+	    "state_dir");
+	assert_int_equal(close(fd), 0);
+	fd = state_lock("state", why, sizeof(why));
+	assert_true(fd != -1);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(state_lock("nowhere", why, sizeof(why)), -1);
+	assert_non_null(strstr(why, "nowhere: "));
+}
+
 static void
 test_folders(void **state)
 {
@@ -495,6 +518,14 @@ test_folders(void **state)
 	assert_int_equal(stat("state/db", &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0700);
 	assert_int_equal(stat("empty", &st), -1);	/* no root, no chroot */
+	/* A key without a database, or with an empty one. */
+	assert_false(state_is_lost(c));
+	put("state/noise.key", "key\n", 0600);
+	assert_true(state_is_lost(c));
+	put("state/db/headscaled.db", "", 0600);
+	assert_true(state_is_lost(c));
+	put("state/db/headscaled.db", "SQLite", 0600);
+	assert_false(state_is_lost(c));
 	/* Again, and put right. */
 	assert_int_equal(chmod("state/db", 0755), 0);
 	assert_true(state_dir_make(c, &u, why, sizeof(why)));
@@ -581,6 +612,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_path), T(test_path_modes), T(test_path_links),
 		T(test_watched), T(test_in_place), T(test_key), T(test_pid),
+		T(test_state_lock),
 		T(test_folders), T(test_control)
 	};
 

@@ -512,6 +512,11 @@ t_expiry(void **state)
 	assert_int_equal(feed_node(w->tn, &f), 0);
 	tnw_batch(w);
 	assert_false(node(w, 2)->expired);
+	/* One that clients could not bear, 9999-12-31, is none. */
+	f.expiry = 253402300799;
+	assert_int_equal(feed_node(w->tn, &f), 0);
+	tnw_batch(w);
+	assert_int_equal(node(w, 2)->expiry, 0);
 	tnw_free(w);
 }
 

@@ -72,7 +72,7 @@ static void
 test_reload_bad(void **state)
 {
 	struct su_world *w = su_serving(state);
-	unsigned int mark = w->nsent;
+	unsigned int mark = w->nsent, spawns;
 	char why[256];
 
 	assert_true(super_reload(w->super, 2, why, sizeof(why)));
@@ -83,9 +83,13 @@ test_reload_bad(void **state)
 	assert_int_equal(su_count(w, mark, w->dbd, M_CFG_STAGE), 0);
 	assert_int_equal(su_count(w, mark, NULL, M_CFG_DISCARD), 0);
 	/* Not before the last check process is gone. */
-	assert_false(super_reload(w->super, 3, why, sizeof(why)));
-	su_died(w, w->check);
+	spawns = w->spawns;
 	assert_true(super_reload(w->super, 3, why, sizeof(why)));
+	assert_true(super_reloading(w->super));
+	assert_int_equal(w->spawns, spawns);
+	su_died(w, w->check);
+	assert_int_equal(w->spawns, spawns + 1);
+	assert_int_equal(w->outcomes, 1);
 	su_died(w, w->check);
 	assert_int_equal(w->outcomes, 2);
 	assert_string_equal(w->outcome_why, "the check process died");
@@ -94,6 +98,12 @@ test_reload_bad(void **state)
 	assert_int_equal(w->outcomes, 3);
 	assert_string_equal(w->outcome_why,
 	    "the check process did not answer");
+	/* One that stays although it was killed: not for ever. */
+	assert_true(super_reload(w->super, 5, why, sizeof(why)));
+	su_advance(w, 10000);
+	assert_int_equal(w->outcomes, 4);
+	assert_string_equal(w->outcome_why,
+	    "the last check process does not end");
 	su_died(w, w->check);
 	/* The configuration in force is still the first. */
 	su_died(w, w->worker[1]);

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/ids.h"
 #include "worker/tailnet/holding_int.h"
 #include "worker/tailnet/mapjson_int.h"
 #include "worker/tailnet/view_int.h"
@@ -327,6 +328,13 @@ node_seen(struct node *n, bool online, int64_t last_seen)
 	return got;
 }
 
+/* As clients can bear it. */
+static int64_t
+expiry_of(const struct r_node *r)
+{
+	return r->expiry < EXPIRY_END ? r->expiry : 0;
+}
+
 unsigned int
 node_update(struct node *n, const struct r_node *r, struct user *user,
     int64_t now)
@@ -350,8 +358,8 @@ node_update(struct node *n, const struct r_node *r, struct user *user,
 	n->created = r->created;
 	n->ip4 = r->ip4;
 	n->ip6 = r->ip6;
-	if (n->expiry != r->expiry) {
-		n->expiry = r->expiry;
+	if (n->expiry != expiry_of(r)) {
+		n->expiry = expiry_of(r);
 		got |= NF_BIT(NF_EXPIRY) | NC_SELF;
 	}
 	got |= node_expire(n, now);
