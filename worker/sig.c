@@ -13,6 +13,7 @@
 struct question {
 	TAILQ_ENTRY(question)	 next;
 	struct tls_hs		*hs;	/* NULL: nobody wants it any more */
+	uint32_t		 id;	/* on the link */
 };
 
 struct sig {
@@ -76,6 +77,14 @@ on_due(void *arg)
 
 	if (s->late) {
 		lose(s, "keyd does not answer");
+		return;
+	}
+	/* It may be we who are late: its answer lies there. */
+	ev_link_now(s->ev, s->link, 1);
+	if (timer_pending(&s->due) || TAILQ_EMPTY(&s->open))
+		return;
+	if (link_is_down(s->link)) {
+		lose(s, "keyd is away");
 		return;
 	}
 	log_info("keyd is late with a signature; TLS handshakes wait");
@@ -213,7 +222,7 @@ sign(struct tls_hs *hs, unsigned int key, unsigned int scheme,
 	TAILQ_INSERT_TAIL(&s->open, q, next);
 	if (TAILQ_FIRST(&s->open) == q)
 		set_due(s);
-	(void)link_request(s->link, &m, q, 0);
+	q->id = link_request(s->link, &m, q, 0);
 	ev_link_now(s->ev, s->link, 0);
 	return 0;
 }
@@ -242,14 +251,21 @@ wait_for(struct tls_hs *hs, void *arg)
 		lose(s, "keyd is away");
 }
 
-/* keyd answers all the same. */
+/* The first one was asked, and is answered all the same. */
 static void
 forget(struct tls_hs *hs, void *arg)
 {
+	struct sig *s = arg;
 	struct question *q;
 
-	if ((q = question_of(arg, hs)) != NULL)
-		q->hs = NULL;
+	if ((q = question_of(s, hs)) == NULL)
+		return;
+	q->hs = NULL;
+	if (q == TAILQ_FIRST(&s->open))
+		return;
+	link_forget(s->link, q->id);
+	TAILQ_REMOVE(&s->open, q, next);
+	free(q);
 }
 
 struct tls_signer

@@ -255,6 +255,7 @@ static void
 test_forget(void **state)
 {
 	struct world *w = *state;
+	char c;
 
 	assert_int_equal(ask(w, 0), 0);
 	assert_int_equal(ask(w, 1), 0);
@@ -265,8 +266,9 @@ test_forget(void **state)
 	turn(w, 0, 20 * US_PER_MS);
 	say_ok(w, heard(w, 4), 72);
 	turn(w, 1, ENOUGH);
-	say_ok(w, heard(w, 5), 72);
 	turn(w, 0, 150 * US_PER_MS);
+	/* What was not asked yet is not asked any more. */
+	assert_int_equal(recv(w->fd, &c, 1, MSG_DONTWAIT), -1);
 	assert_int_equal(w->hs[0].told + w->hs[2].told, 0);
 	assert_int_equal(w->hs[1].n, 72);
 	assert_int_equal(w->lates + w->downs, 0);
@@ -279,6 +281,20 @@ now_ms(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* It is we who slept: the answer was there in time. */
+static void
+test_asleep(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(ask(w, 0), 0);
+	say_ok(w, heard(w, 3), 72);
+	usleep(150 * 1000);
+	turn(w, 1, ENOUGH);
+	assert_int_equal(w->hs[0].n, 72);
+	assert_int_equal(w->lates + w->downs, 0);
 }
 
 /* Late: that is said, and all wait; it may still come. */
@@ -444,7 +460,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_ok), T(test_no), T(test_forget), T(test_late),
+		T(test_ok), T(test_no), T(test_forget), T(test_asleep),
+		T(test_late),
 		T(test_gone), T(test_replaced), T(test_wait), T(test_bad)
 	};
 

@@ -415,7 +415,7 @@ tls_hs_resume(struct tls_hs *h, struct buf *out, struct tls_secrets *s)
 	h->waits = false;
 	rc = run(h);
 	error = SSL_get_error(h->ssl, rc);
-	if (error == SSL_ERROR_WANT_ASYNC) {
+	if (SSL_waiting_for_async(h->ssl) == 1) {
 		/* What there is of the flight goes with the rest of it. */
 		h->waits = true;
 		return TLS_E_WAIT;
