@@ -113,7 +113,11 @@ get_when(struct asking *a, int64_t *out)
 	*out = 0;
 	if (strcmp(value, "never") == 0)
 		return 0;
-	if ((s = duration_parse(value)) >= 0 && s < INT64_MAX - a->now) {
+	s = duration_parse(value);
+	if (s == 0)
+		return bad(a, value, "may mean now or never: say \"now\" or "
+		    "\"never\"");
+	if (s > 0 && s < INT64_MAX - a->now) {
 		*out = a->now + s;
 		return 0;
 	}

@@ -1,8 +1,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
 #include <signal.h>
@@ -15,13 +17,16 @@
 #include "common/link.h"
 #include "ctl/client.h"
 
-#define HELLO_S		10
-#define ANSWER_S	120
+#define HELLO_S		10	/* connecting, too */
+#define STATE_S		10	/* of the server itself */
+#define ANSWER_S	30
+#define LONG_S		120	/* several compilers in a row, with margin */
 
 struct client {
 	struct env	*env;
 	struct link	*link;
 	struct imsgbuf	 ibuf;
+	struct timer	 deadline;
 	int		 fd;
 	bool		 over;		/* the transport is closed */
 	bool		 down;		/* and the link has said so */
@@ -73,7 +78,7 @@ static size_t
 io_queued(void *arg)
 {
 	(void)arg;
-	return 0;		/* each round waits until all is out */
+	return 0;		/* only a policy is long, and bounded */
 }
 
 static void
@@ -109,6 +114,16 @@ on_down(struct link *l, enum link_why why, void *arg)
 	c->cause = why;
 }
 
+/* Not the link's own deadline, which would log a line of its own. */
+static void
+on_late(void *arg)
+{
+	struct client *c = arg;
+
+	c->down = true;
+	c->cause = LINK_DEADLINE;
+}
+
 /* Reads what there is and hands it to the link. */
 static void
 take_input(struct client *c)
@@ -139,7 +154,7 @@ turn(struct client *c)
 		env_run(c->env);
 		if (c->answered || c->down)
 			break;
-		if (!c->over && imsgbuf_flush(&c->ibuf) == -1)
+		if (!c->over && imsgbuf_write(&c->ibuf) == -1)
 			link_eof(c->link);
 		now = env_now(c->env);
 		next = env_next(c->env);
@@ -147,7 +162,9 @@ turn(struct client *c)
 		    (int)((next - now) / US_PER_MS + 1);
 		pfd.fd = c->over ? -1 : c->fd;
 		pfd.events = POLLIN;
-		if (poll(&pfd, 1, ms) > 0 && pfd.revents != 0)
+		if (imsgbuf_queuelen(&c->ibuf) > 0)
+			pfd.events |= POLLOUT;
+		if (poll(&pfd, 1, ms) > 0 && (pfd.revents & ~POLLOUT) != 0)
 			take_input(c);
 	}
 }
@@ -180,6 +197,9 @@ say_errno(const char *path, char *why, size_t whylen)
 		(void)snprintf(why, whylen, "%s: nobody listens: headscaled "
 		    "does not run", path);
 		break;
+	case EAGAIN:
+		(void)snprintf(why, whylen, "headscaled does not answer");
+		break;
 	case EACCES:
 	case EPERM:
 		say_denied(path, why, whylen);
@@ -191,9 +211,11 @@ say_errno(const char *path, char *why, size_t whylen)
 	return -1;
 }
 
+/* Connecting waits where too many do already. */
 static int
 open_socket(const char *path, char *why, size_t whylen)
 {
+	struct timeval tv = { HELLO_S, 0 };
 	struct sockaddr_un sun;
 	int fd;
 
@@ -206,7 +228,9 @@ open_socket(const char *path, char *why, size_t whylen)
 	}
 	if ((fd = socket(AF_UNIX, SOCK_STREAM, 0)) == -1)
 		return say_errno(path, why, whylen);
-	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) == 0 &&
+	    connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0 &&
+	    fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
 		return fd;
 	(void)say_errno(path, why, whylen);
 	(void)close(fd);
@@ -227,12 +251,71 @@ say_cause(struct client *c, bool hello, char *why, size_t whylen)
 		    "before it answered: see its log");
 }
 
+/* Seconds for the answer. */
+static unsigned int
+limit_of(const struct msg *m)
+{
+	switch (m->type) {
+	case M_CTL_STATUS:
+	case M_CTL_VERBOSE:
+	case M_CTL_DERP_LIST:
+	case M_CTL_CERT_LIST:
+		return STATE_S;
+	case M_CTL_POLICY_SET:
+	case M_CTL_POLICY_CHECK:
+	case M_CTL_POLICY_DIFF:
+	case M_CTL_POLICY_WHY:
+	case M_CTL_POLICY_ROLLBACK:
+	case M_CTL_RELOAD:
+		return LONG_S;
+	default:
+		return ANSWER_S;
+	}
+}
+
+/* Nothing is other than before when it was answered. */
+static bool
+only_asks(const struct msg *m)
+{
+	switch (m->type) {
+	case M_CTL_USER_LIST:
+	case M_CTL_KEY_LIST:
+	case M_CTL_NODE_LIST:
+	case M_CTL_STATUS:
+	case M_CTL_DERP_LIST:
+	case M_CTL_CERT_LIST:
+	case M_CTL_POLICY_CHECK:
+	case M_CTL_POLICY_DIFF:
+	case M_CTL_POLICY_WHY:
+	case M_CTL_POLICY_GET:
+	case M_CTL_POLICY_HISTORY:
+		return true;
+	case M_CTL_EXPOSURE:
+		return !m->u.ctl_exposure.revoke;
+	default:
+		return false;
+	}
+}
+
+static void
+say_lost(struct client *c, const struct msg *m, char *why, size_t whylen)
+{
+	if (c->cause == LINK_DEADLINE)
+		(void)snprintf(why, whylen, "headscaled did not answer within "
+		    "%u s%s", limit_of(m), only_asks(m) ? "" :
+		    "; what it was told to do may still be done");
+	else
+		say_cause(c, false, why, whylen);
+}
+
 static int
-call(struct client *c, const struct msg *m, uint64_t after)
+call(struct client *c, const struct msg *m, unsigned int seconds)
 {
 	c->answered = false;
-	(void)link_request(c->link, m, c, after);
+	timer_in(&c->deadline, seconds * US_PER_S);
+	(void)link_request(c->link, m, c, 0);
 	turn(c);
+	timer_stop(&c->deadline);
 	return c->answered ? 0 : -1;
 }
 
@@ -253,9 +336,9 @@ client_call(struct client *c, const struct msg *m,
 	c->fn = fn;
 	c->arg = arg;
 	if (!c->down && !c->over)
-		rc = call(c, m, ANSWER_S * US_PER_S);
+		rc = call(c, m, limit_of(m));
 	if (rc == -1)
-		say_cause(c, false, why, whylen);
+		say_lost(c, m, why, whylen);
 	c->fn = NULL;
 	return rc;
 }
@@ -280,7 +363,7 @@ say_hello(struct client *c, char *why, size_t whylen)
 	m.u.ctl_hello.table = MSG_TABLE_SUM;
 	c->fn = on_hello;
 	c->arg = c;
-	if (call(c, &m, HELLO_S * US_PER_S) == -1) {
+	if (call(c, &m, HELLO_S) == -1) {
 		say_cause(c, true, why, whylen);
 		return -1;
 	}
@@ -305,6 +388,7 @@ client_open(const char *path, char *why, size_t whylen)
 	c = xcalloc(1, sizeof(*c));
 	c->fd = fd;
 	c->env = env_new(&real_ops, c);
+	timer_init(&c->deadline, c->env, on_late, c);
 	memset(&conf, 0, sizeof(conf));
 	conf.kind = LINK_CTL;
 	conf.self = ROLE_CTL;

@@ -19,7 +19,8 @@ void		 client_send(struct client *, const struct msg *);
 /*
  * Sends a request and calls fn for each row and for the last reply, CTL_NO
  * included.  What they point to lives until fn returns.  0 when the reply has
- * come, -1 with a text in why if it never will.
+ * come, -1 with a text in why if it never will, or not in time: 10 s for the
+ * state of the server, 120 s for policies and a reload, else 30 s.
  */
 int		 client_call(struct client *, const struct msg *,
 		    void (*fn)(const struct msg *, void *), void *arg,

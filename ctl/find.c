@@ -17,6 +17,11 @@ struct hit {
 	struct buf	 name;		/* vis, NUL */
 };
 
+struct hits {
+	struct hit	 hit[SHOWN];
+	unsigned int	 n;		/* of all, also those not kept */
+};
+
 struct find {
 	enum find_kind	 kind;
 	bool		 whole;
@@ -26,8 +31,8 @@ struct find {
 	uint64_t	 number;	/* 0: text is none */
 	struct hit	 by_id;
 	struct hit	 exact;
-	struct hit	 prefix[SHOWN];
-	unsigned int	 nprefix;
+	struct hits	 fold;		/* but for upper and lower case */
+	struct hits	 prefix;
 	struct hit	 near;
 	unsigned int	 distance;
 	const struct hit *found;
@@ -43,10 +48,10 @@ find_new(enum find_kind kind, const char *text, bool whole)
 	f->kind = kind;
 	f->whole = whole;
 	f->text = text;
-	f->id_only = strncmp(text, ID, ID_LEN) == 0;
 	f->len = strlen(text);
-	f->number = (uint64_t)strtonum(f->id_only ? text + ID_LEN : text, 1,
-	    INT64_MAX, &why);
+	f->number = (uint64_t)strtonum(strncmp(text, ID, ID_LEN) == 0 ?
+	    text + ID_LEN : text, 1, INT64_MAX, &why);
+	f->id_only = f->number != 0 && strncmp(text, ID, ID_LEN) == 0;
 	f->distance = UINT32_MAX;
 	return f;
 }
@@ -60,8 +65,10 @@ find_free(struct find *f)
 		return;
 	buf_free(&f->by_id.name);
 	buf_free(&f->exact.name);
-	for (i = 0; i < SHOWN; i++)
-		buf_free(&f->prefix[i].name);
+	for (i = 0; i < SHOWN; i++) {
+		buf_free(&f->fold.hit[i].name);
+		buf_free(&f->prefix.hit[i].name);
+	}
 	buf_free(&f->near.name);
 	free(f);
 }
@@ -75,10 +82,28 @@ keep(struct hit *h, uint64_t id, struct slice name)
 	buf_u8(&h->name, 0);
 }
 
-static bool
-begins(struct slice s, const char *with, size_t n)
+static void
+keep_more(struct hits *h, uint64_t id, struct slice name)
 {
-	return s.n >= n && strncasecmp(s.p, with, n) == 0;
+	if (h->n++ < SHOWN)
+		keep(&h->hit[h->n - 1], id, name);
+}
+
+/* Of a key the whole secret may have been given. */
+static bool
+is_exact(const struct find *f, struct slice name)
+{
+	if (name.n == f->len)
+		return memcmp(name.p, f->text, f->len) == 0;
+	return f->kind == FIND_KEY && name.n > 0 && f->len > name.n &&
+	    memcmp(f->text, name.p, name.n) == 0;
+}
+
+static bool
+begins(const struct find *f, struct slice name)
+{
+	return f->len > 0 && name.n >= f->len &&
+	    strncasecmp(name.p, f->text, f->len) == 0;
 }
 
 void
@@ -89,16 +114,12 @@ find_row(struct find *f, uint64_t id, struct slice name)
 
 	if (id == f->number)
 		keep(&f->by_id, id, name);
-	/* Of a key the whole secret may have been given. */
-	if ((name.n == f->len && begins(name, f->text, f->len)) ||
-	    (f->kind == FIND_KEY && name.n > 0 && f->len > name.n &&
-	    strncmp(f->text, name.p, name.n) == 0))
+	if (is_exact(f, name))
 		keep(&f->exact, id, name);
 	else if (f->id_only)
 		return;
-	else if (f->len > 0 && begins(name, f->text, f->len) &&
-	    f->nprefix++ < SHOWN)
-		keep(&f->prefix[f->nprefix - 1], id, name);
+	else if (begins(f, name))
+		keep_more(name.n == f->len ? &f->fold : &f->prefix, id, name);
 	if (f->kind == FIND_KEY || !slice_copy(text, sizeof(text), name) ||
 	    !word_near(f->text, text))
 		return;
@@ -117,17 +138,17 @@ kind_name(const struct find *f)
 }
 
 static void
-say_many(const struct find *f, char *why, size_t n)
+say_many(const struct find *f, const struct hits *h, char *why, size_t n)
 {
 	struct buf b = { NULL, 0, 0 };
 	unsigned int i;
 
 	buf_printf(&b, "%s: which %s:", f->text, kind_name(f));
-	for (i = 0; i < f->nprefix && i < SHOWN; i++)
-		buf_printf(&b, "%s %s (%llu)", i == 0 ? "" : ",",
-		    (const char *)f->prefix[i].name.p,
-		    (unsigned long long)f->prefix[i].id);
-	buf_str(&b, f->nprefix > SHOWN ? " ...?" : "?");
+	for (i = 0; i < h->n && i < SHOWN; i++)
+		buf_printf(&b, "%s %s (" ID "%llu)", i == 0 ? "" : ",",
+		    (const char *)h->hit[i].name.p,
+		    (unsigned long long)h->hit[i].id);
+	buf_str(&b, h->n > SHOWN ? " ...?" : "?");
 	buf_u8(&b, 0);
 	(void)strlcpy(why, (const char *)b.p, n);
 	buf_free(&b);
@@ -138,7 +159,7 @@ static bool
 is_both(const struct find *f)
 {
 	return f->by_id.id != 0 && f->exact.id != 0 &&
-	    f->by_id.id != f->exact.id;
+	    f->by_id.id != f->exact.id && !f->id_only;
 }
 
 static void
@@ -150,33 +171,55 @@ say_both(const struct find *f, char *why, size_t n)
 	    (unsigned long long)f->exact.id);
 }
 
-int
-find_result(struct find *f, uint64_t *id, char *why, size_t n)
+/* The only one that is like it, where that is enough: or NULL. */
+static const struct hit *
+the_only(const struct find *f)
 {
-	if (is_both(f)) {
-		say_both(f, why, n);
-		return -1;
-	}
-	f->found = f->by_id.id != 0 ? &f->by_id :
-	    f->exact.id != 0 ? &f->exact :
-	    f->nprefix == 1 && !f->whole ? &f->prefix[0] : NULL;
-	if (f->found != NULL) {
-		*id = f->found->id;
-		return 0;
-	}
-	if (f->nprefix > 1)
-		say_many(f, why, n);
-	else if (f->nprefix == 1)
+	const struct hits *h = f->fold.n > 0 ? &f->fold : &f->prefix;
+
+	return h->n == 1 && !f->whole ? &h->hit[0] : NULL;
+}
+
+static void
+say_none(const struct find *f, char *why, size_t n)
+{
+	const struct hits *h = f->fold.n > 0 ? &f->fold : &f->prefix;
+
+	if (f->id_only && f->exact.id != 0)
+		(void)snprintf(why, n, "%s: no such %s; " ID "%llu has this "
+		    "name", f->text, kind_name(f),
+		    (unsigned long long)f->exact.id);
+	else if (h->n > 1)
+		say_many(f, h, why, n);
+	else if (h->n == 1)
 		(void)snprintf(why, n, "%s: no such %s; if %s is meant, say so"
-		    ": with -y only a whole name will do", f->text,
-		    kind_name(f), (const char *)f->prefix[0].name.p);
+		    ": with -y only %s will do", f->text, kind_name(f),
+		    (const char *)h->hit[0].name.p, h == &f->fold ?
+		    "an exact name" : "a whole name");
 	else if (f->near.id != 0)
 		(void)snprintf(why, n, "%s: no such %s; did you mean %s?",
 		    f->text, kind_name(f), (const char *)f->near.name.p);
 	else
 		(void)snprintf(why, n, "%s: no such %s", f->text,
 		    kind_name(f));
-	return -1;
+}
+
+int
+find_result(struct find *f, uint64_t *id, char *why, size_t n)
+{
+	f->found = NULL;
+	if (is_both(f)) {
+		say_both(f, why, n);
+		return -1;
+	}
+	f->found = f->by_id.id != 0 ? &f->by_id : f->id_only ? NULL :
+	    f->exact.id != 0 ? &f->exact : the_only(f);
+	if (f->found == NULL) {
+		say_none(f, why, n);
+		return -1;
+	}
+	*id = f->found->id;
+	return 0;
 }
 
 const char *

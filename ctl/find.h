@@ -10,9 +10,10 @@ enum find_kind { FIND_USER, FIND_NODE, FIND_KEY };
 struct find;
 
 /*
- * text is an id, "id:" and an id, a name, or the beginning of one name only;
- * whole: not the beginning.  A number that is the id of one and the name of
- * another names neither.  Never NULL.
+ * text is an id, "id:" and an id, a name to the octet, or what only one name
+ * is but for case, or, if none is, begins with; whole: neither of the latter.
+ * A number that is the id of one and the name of another names neither; "id:"
+ * and a number is no name.  Never NULL.
  */
 struct find	*find_new(enum find_kind, const char *text, bool whole);
 void		 find_free(struct find *);

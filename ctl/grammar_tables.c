@@ -263,7 +263,7 @@ static const struct option o_exposure[] = {
 	{ .name = "slot", .arg = ARG_SLOT, .value = "N",
 	    .help = "only this worker" },
 	{ .name = "generation", .arg = ARG_GENERATION, .value = "G",
-	    .help = "only this start of it" },
+	    .help = "only this start of it; needs --slot" },
 	{ .name = "revoke", .flag = F_REVOKE,
 	    .help = "expire the node keys that it held" },
 	{ .name = NULL },

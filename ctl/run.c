@@ -20,6 +20,9 @@ struct run {
 	struct buf		 subject;	/* "user alice", NUL */
 	struct show		*show;
 	struct show_policy	*policy;
+	int64_t			 expires;	/* set by nodes expire */
+	unsigned int		 held;		/* exposures shown, */
+	unsigned int		 unrevoked;	/* those that can be revoked */
 	bool			 bad;		/* CTL_POLICY_BAD: is shown */
 	bool			 no;		/* CTL_NO: its text is in why */
 	char			*why;
@@ -183,6 +186,16 @@ confirm(struct run *r)
 
 /* Answers. */
 
+static void
+put_time(struct buf *b, int64_t at)
+{
+	char text[32] = "never";
+
+	if (at != 0)
+		(void)time_rfc3339(text, at);
+	buf_str(b, text);
+}
+
 /* What was done, for people. */
 static void
 put_done(struct run *r, struct buf *b, uint64_t id)
@@ -213,7 +226,8 @@ put_done(struct run *r, struct buf *b, uint64_t id)
 		buf_printf(b, "%s moved", subject(r));
 		break;
 	case A_NODE_EXPIRE:
-		buf_printf(b, "%s: expiry set", subject(r));
+		buf_printf(b, "%s: key expires ", subject(r));
+		put_time(b, r->expires);
 		break;
 	case A_NODE_LOGOUT:
 		buf_printf(b, "%s logged out", subject(r));
@@ -353,6 +367,68 @@ send_file(struct run *r)
 	return rc;
 }
 
+static bool
+revokes_held(const struct msg *m)
+{
+	return m->type == M_CTL_EXPOSURE && m->u.ctl_exposure.revoke;
+}
+
+static void
+on_held(const struct msg *m, void *arg)
+{
+	struct run *r = arg;
+
+	if (m->type == M_CTL_NO)
+		take_no(r, m);
+	if (m->type != M_CTL_EXPOSED)
+		return;
+	r->held++;
+	if (!m->u.ctl_exposed.revoked)
+		r->unrevoked++;
+}
+
+/* The answer to a revocation does not tell old ones from new ones. */
+static int
+count_held(struct run *r, const struct msg *m)
+{
+	struct msg q = *m;
+
+	if (!revokes_held(m))
+		return 0;
+	q.u.ctl_exposure.revoke = false;
+	return call(r, &q, on_held, r);
+}
+
+static void
+say_unrevoked(struct run *r, const struct msg *m)
+{
+	if (revokes_held(m) && r->unrevoked == 0)
+		buf_printf(&r->o->err, "%s: nothing was revoked: %s\n",
+		    grammar_name(r->cmd->act), r->held == 0 ? "no such worker"
+		    " has held anything" : "all of it was before");
+}
+
+static int
+ask_and_show(struct run *r, const struct msg *m)
+{
+	if (count_held(r, m) == -1)
+		return RUN_FAILED;
+	if (m->type == M_CTL_NODE_EXPIRE)
+		r->expires = m->u.ctl_node_expire.at;
+	if (is_list(r->cmd->act))
+		r->show = show_new(r->cmd->act, r->o);
+	if (has_policy_rows(r->cmd->act))
+		r->policy = show_policy_new(r->cmd->act, r->target.node, r->o);
+	if (call(r, m, on_answer, r) == -1)
+		return RUN_FAILED;
+	if (r->show != NULL)
+		show_end(r->show);
+	if (r->policy != NULL)
+		show_policy_end(r->policy);
+	say_unrevoked(r, m);
+	return RUN_OK;
+}
+
 static int
 run_question(struct run *r)
 {
@@ -362,18 +438,8 @@ run_question(struct run *r)
 
 	if (look_up_all(r) == -1 || confirm(r) == -1 || send_file(r) == -1)
 		return RUN_FAILED;
-	if (ask_build(&m, &list, r->cmd, &r->target, r->o->now, r->why,
-	    r->whylen) == -1)
-		return RUN_USAGE;
-	if (is_list(r->cmd->act))
-		r->show = show_new(r->cmd->act, r->o);
-	if (has_policy_rows(r->cmd->act))
-		r->policy = show_policy_new(r->cmd->act, r->target.node, r->o);
-	rc = call(r, &m, on_answer, r) == 0 ? RUN_OK : RUN_FAILED;
-	if (r->show != NULL && rc == RUN_OK)
-		show_end(r->show);
-	if (r->policy != NULL && rc == RUN_OK)
-		show_policy_end(r->policy);
+	rc = ask_build(&m, &list, r->cmd, &r->target, r->o->now, r->why,
+	    r->whylen) == -1 ? RUN_USAGE : ask_and_show(r, &m);
 	show_free(r->show);
 	show_policy_free(r->policy);
 	buf_free(&list);

@@ -76,6 +76,8 @@ no_server() {
 	want "a wrong word" 2 'says "did you mean nodes?"' '[ ! -s "$dir/out" ]'
 	call nodes expire x tomorrow
 	want "a wrong value" 2 'says "is no time"'
+	call nodes expire x 0
+	want "now or never?" 2 'says "say \"now\" or \"never\""'
 	socket=$keep
 }
 
@@ -128,6 +130,39 @@ users_and_keys() {
 	want "users delete" 0 'has "user $u-b deleted"'
 	call keys list
 	want "its keys went with it" 0 '! has "$u"'
+	names_in_case "Zed-$$" "zed-$$" "ZED-$$"
+}
+
+names_in_case() {
+	local who upper=$3 other
+	for who; do
+		call users add "$who"
+		want "users add ${who%-*}" 0 quiet
+	done
+	call -y users delete "zeD-$$"
+	want "users delete: like several" 1 'says "which user: Zed-$$ (id:"' \
+	    'says ", zed-$$ (id:"' 'says ", ZED-$$ (id:"'
+	for who in "$2" "$1"; do
+		call -y users delete "$who"
+		want "users delete ${who%-*}: no other" 0 \
+		    'has "user $who deleted"'
+	done
+	call -y users delete "$2"
+	want "users delete -y: only an exact name" 1 'says "if $upper is meant"'
+	call users rename "$2" "$2-b"
+	want "users rename: the only one like it" 0 'has "user $upper renamed"'
+	call -j users list
+	other=$(grep -o '"id": [0-9]*' "$dir/out" | head -1 | tr -cd 0-9)
+	call users add "id:$other"
+	want "users add: called like an id" 0 'has ", id "'
+	who=$(sed 's/.*, id //' "$dir/out")
+	call -y users delete id:9999999
+	want "users delete: an id that nobody has" 1 'says "no such user"'
+	call -y users delete "id:$who"
+	want "users delete: id: is always the id" 0 \
+	    'has "user id:$other deleted"'
+	call -y users delete "$2-b"
+	want "users delete, the last of them" 0 quiet
 }
 
 the_server() {
@@ -146,7 +181,10 @@ the_server() {
 	call worker exposure --slot 1 --revoke
 	want "worker exposure --revoke asks" 1 'says "say -y"'
 	call -y worker exposure --slot 1 --generation 999 --revoke
-	want "worker exposure --revoke" 0 quiet
+	want "worker exposure --revoke: nothing" 0 '[ ! -s "$dir/out" ]' \
+	    'says "nothing was revoked: no such worker has held anything"'
+	call worker exposure --generation 999
+	want "worker exposure --generation: whose?" 2 'says "--slot is needed"'
 	call reload
 	want "reload" 0 'has "configuration read"'
 }
@@ -312,11 +350,12 @@ changes_of_nodes() {
 	call -j nodes show printer
 	want "it is a user's" 0 'has "\"user\": \"seed\""' 'has "\"tags\": []"'
 	call nodes expire printer 2030-01-02T03:04:05Z
-	want "nodes expire later" 0 quiet
+	want "nodes expire later" 0 quiet \
+	    'has "node printer: key expires 2030-01-02T03:04:05Z"'
 	call -j nodes show printer
 	want "it expires later" 0 'has "\"expires\": \"2030-01-02T03:04:05Z\""'
 	call nodes expire printer never
-	want "nodes expire never" 0 quiet
+	want "nodes expire never" 0 quiet 'has "key expires never"'
 	call -j nodes show printer
 	want "it never expires" 0 'has "\"expires\": null"'
 	call nodes expire printer
@@ -436,6 +475,32 @@ policies() {
 	want "all is allowed again" 0 'has "policy allow-all"'
 }
 
+# A master that does not go on: nothing waits for ever.
+no_answer() {
+	local from=$SECONDS
+	kill -STOP "$pid"
+	call status
+	kill -CONT "$pid"
+	want "status: no answer, and an end" 1 'says "not answer"' \
+	    '[ $((SECONDS - from)) -le 20 ]'
+	call status
+	want "status: it goes on" 0 quiet
+}
+# Each of these is in the manual, whoever prints it.
+diagnostics() {
+	local text
+	for text in "headscaled does not answer" \
+	    "nobody listens: headscaled does not run" \
+	    "headscaled ended the connection before it answered: see its log" \
+	    "nobody to ask: say -y if it is meant" \
+	    "headscaled did not answer within"; do
+		sed -n '/^\.Sh DIAGNOSTICS/,$p' man/headscalectl.8 |
+		    grep -q "^\.It \"$text" && continue
+		echo "      not there: $text"
+		return 1
+	done
+}
+
 shells() {
 	bash -c 'PATH=$1:$PATH; . etc/completion/headscalectl.bash
 	    try() { COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
@@ -473,6 +538,9 @@ if [ -n "$pid" ]; then
 	policies
 	shells
 	others
+	no_answer
+	rc=0
+	want "the manual has what it may say" 0 diagnostics
 	stop
 	start
 	call nodes list

@@ -35,7 +35,8 @@ enum mode {
 	M_DEAF,			/* hangs up on the hello */
 	M_STRANGE,		/* answers the hello with what is no answer */
 	M_GARBAGE,		/* octets that are no message */
-	M_DIES			/* hangs up in the middle of a list */
+	M_DIES,			/* hangs up in the middle of a list */
+	M_STUCK			/* takes nothing after the hello */
 };
 
 static void
@@ -96,6 +97,8 @@ serve_one(struct imsgbuf *b, struct imsg *in, enum mode mode)
 		if (mode == M_OTHER)
 			m.u.ctl_no.text = slice_str("use your own");
 		answer(b, imsg_get_id(in), &m);
+		if (mode == M_STUCK)
+			(void)sleep(30);
 	} else if (req.type == M_CTL_USER_LIST) {
 		list(b, imsg_get_id(in), mode);
 	} else {
@@ -284,6 +287,119 @@ test_dies(void **state)
 	stop(f);
 }
 
+/* What waits goes on at once: a child for each. */
+
+static bool
+says(const char *why, const char *want)
+{
+	if (strcmp(why, want) == 0)
+		return true;
+	(void)fprintf(stderr, "%s\n", why);
+	return false;
+}
+
+/* A server that takes nothing after the hello; parts: sent before. */
+static bool
+stuck(struct fix *f, enum msg_type type, int parts, const char *want)
+{
+	static const char text[60000];
+	struct client *c;
+	struct msg m;
+	char why[256] = "";
+	int rc, again;
+
+	start(f, M_STUCK);
+	if ((c = client_open(f->path, why, sizeof(why))) == NULL)
+		return says(why, want);
+	while (parts-- > 0) {
+		msg_init(&m, M_CTL_POLICY_PART);
+		m.u.ctl_policy_part.octets = slice_mem(text, sizeof(text));
+		client_send(c, &m);
+	}
+	msg_init(&m, type);
+	rc = client_call(c, &m, NULL, NULL, why, sizeof(why));
+	/* The next one does not wait. */
+	again = client_call(c, &m, NULL, NULL, why, sizeof(why));
+	client_close(c);
+	(void)kill(f->pid, SIGKILL);
+	(void)waitpid(f->pid, NULL, 0);
+	return rc == -1 && again == -1 && says(why, want);
+}
+
+static bool
+asks(struct fix *f)
+{
+	return stuck(f, M_CTL_STATUS, 0,
+	    "headscaled did not answer within 10 s");
+}
+
+static bool
+orders(struct fix *f)
+{
+	return stuck(f, M_CTL_VERBOSE, 0, "headscaled did not answer within "
+	    "10 s; what it was told to do may still be done");
+}
+
+/* More than the socket takes. */
+static bool
+sends(struct fix *f)
+{
+	return stuck(f, M_CTL_DERP_LIST, 17,
+	    "headscaled did not answer within 10 s");
+}
+
+/* As many as may wait to be accepted do. */
+static bool
+crowds(struct fix *f)
+{
+	char why[256] = "";
+	struct sockaddr_un sun;
+	int fd, lfd, i;
+
+	memset(&sun, 0, sizeof(sun));
+	sun.sun_family = AF_UNIX;
+	(void)strlcpy(sun.sun_path, f->path, sizeof(sun.sun_path));
+	if ((lfd = socket(AF_UNIX, SOCK_STREAM, 0)) == -1 ||
+	    bind(lfd, (struct sockaddr *)&sun, sizeof(sun)) == -1 ||
+	    listen(lfd, 0) == -1)
+		return false;
+	for (i = 0; i < 4; i++)
+		if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0)) ==
+		    -1 || (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) ==
+		    -1 && i == 0))
+			return false;
+	return client_open(f->path, why, sizeof(why)) == NULL &&
+	    (strstr(why, "nobody listens") != NULL ||
+	    says(why, "headscaled does not answer"));
+}
+
+static void
+test_late(void **state)
+{
+	static bool (*const run[])(struct fix *) = { asks, orders, sends,
+	    crowds };
+	struct fix *f = *state;
+	pid_t pid[4];
+	int status, i;
+
+	(void)fflush(NULL);
+	for (i = 0; i < 4; i++) {
+		(void)snprintf(f->path, sizeof(f->path), "%s/%d", f->dir, i);
+		assert_int_not_equal(pid[i] = fork(), -1);
+		if (pid[i] != 0)
+			continue;
+		(void)alarm(25);
+		_exit(run[i](f) ? 0 : 1);
+	}
+	for (i = 0; i < 4; i++) {
+		assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), 0);
+		(void)snprintf(f->path, sizeof(f->path), "%s/%d", f->dir, i);
+		(void)unlink(f->path);
+	}
+}
+
 static void
 test_no_socket(void **state)
 {
@@ -345,7 +461,7 @@ main(void)
 #define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_good), T(test_bad_hello), T(test_dies),
-		T(test_no_socket), T(test_denied),
+		T(test_late), T(test_no_socket), T(test_denied),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

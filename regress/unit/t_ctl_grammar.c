@@ -251,6 +251,10 @@ static const struct {
 	{ "nodes tag laptop ''", "error: nodes tag: \"\" has an empty tag" },
 	{ "nodes expire laptop tomorrow", "error: nodes expire: \"tomorrow\""
 	    " is no time: 24h, 2027-01-31T12:00:00Z, now or never" },
+	{ "nodes expire laptop 0", "error: nodes expire: \"0\" may mean now "
+	    "or never: say \"now\" or \"never\"" },
+	{ "nodes expire laptop 0h", "error: nodes expire: \"0h\" may mean now"
+	    " or never: say \"now\" or \"never\"" },
 	{ "nodes expire laptop 2027-13-01T00:00:00Z", "error: nodes expire: "
 	    "\"2027-13-01T00:00:00Z\" is no time: 24h, 2027-01-31T12:00:00Z,"
 	    " now or never" },

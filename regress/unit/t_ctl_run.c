@@ -30,6 +30,8 @@ static struct {
 	bool		 no_lists;
 	enum msg_type	 only;		/* it refuses no other; 0: all */
 	bool		 rows;		/* status and lists of the edge */
+	unsigned int	 held;		/* exposures, */
+	unsigned int	 revoked;	/* and those revoked already */
 	bool		 bad;		/* a policy is refused */
 	bool		 alarm;
 	uint32_t	 line;
@@ -66,11 +68,13 @@ client_close(struct client *c)
 static void
 send_users(void (*fn)(const struct msg *, void *), void *arg)
 {
-	static const char *const name[] = { "alice", "Bob", "bobby", "17" };
+	static const char *const name[] = { "alice", "Bob", "bobby", "17",
+	    "Zed", "zed", "ZED", "eve", "Eve", "id:2", "id:88", "id:x",
+	    "Kim", "kIM", "kimono" };
 	struct msg m;
 	size_t i;
 
-	for (i = 0; i < 4; i++) {
+	for (i = 0; i < sizeof(name) / sizeof(name[0]); i++) {
 		msg_init(&m, M_CTL_USER);
 		m.u.ctl_user.user.id = i + 1;
 		m.u.ctl_user.user.name = slice_str(name[i]);
@@ -108,6 +112,19 @@ send_keys(void (*fn)(const struct msg *, void *), void *arg)
 		msg_init(&m, M_CTL_KEY);
 		m.u.ctl_key.id = 20 + i;
 		m.u.ctl_key.prefix = slice_str(name[i]);
+		fn(&m, arg);
+	}
+}
+
+static void
+send_held(void (*fn)(const struct msg *, void *), void *arg)
+{
+	struct msg m;
+	unsigned int i;
+
+	for (i = 0; i < srv.held; i++) {
+		msg_init(&m, M_CTL_EXPOSED);
+		m.u.ctl_exposed.revoked = i < srv.revoked;
 		fn(&m, arg);
 	}
 }
@@ -228,6 +245,11 @@ client_call(struct client *c, const struct msg *m,
 	    m->type == M_CTL_STATUS || m->type == M_CTL_DERP_LIST ||
 	    m->type == M_CTL_CERT_LIST) && srv.rows)
 		send_edge(m->type, fn, arg);
+	if (m->type == M_CTL_EXPOSURE) {
+		if (m->u.ctl_exposure.revoke)
+			srv.revoked = srv.held;
+		send_held(fn, arg);
+	}
 	if (srv.dies) {
 		(void)strlcpy(why, "it died", n);
 		return -1;
@@ -304,14 +326,33 @@ asked(void)
 	return (const char *)srv.asked.p;
 }
 
+struct naming {
+	const char	*line;
+	const char	*asked;		/* NULL: nothing but the list */
+	const char	*want;
+};
+
+static void
+check_names(const struct naming *t, size_t n)
+{
+	const char *got;
+
+	for (; n > 0; n--, t++) {
+		got = run(t->line, false);
+		if (strcmp(got, t->want) != 0)
+			fail_msg("%s\n\tgives\t%s\n\tnot\t%s", t->line, got,
+			    t->want);
+		if (t->asked == NULL)
+			assert_int_equal(srv.calls, 1);	/* only looked */
+		else if (strstr(asked(), t->asked) == NULL)
+			fail_msg("%s asks %s", t->line, asked());
+	}
+}
+
 static void
 test_names(void **state)
 {
-	static const struct {
-		const char	*line;
-		const char	*asked;
-		const char	*want;
-	} t[] = {
+	static const struct naming t[] = {
 		{ "users rename alice x", "CTL_USER_RENAME id=0 id=1 "
 		    "name=\"x\"", "0|user alice renamed to x\n|" },
 		{ "users rename ALICE x", "id=0 id=1 ",
@@ -325,7 +366,7 @@ test_names(void **state)
 		{ "users rename 17 x", "id=0 id=4 ",
 		    "0|user 17 renamed to x\n|" },
 		{ "users rename bo x", NULL,
-		    "1||bo: which user: Bob (2), bobby (3)?" },
+		    "1||bo: which user: Bob (id:2), bobby (id:3)?" },
 		{ "users rename alcie x", NULL,
 		    "1||alcie: no such user; did you mean alice?" },
 		{ "users rename zzzz x", NULL, "1||zzzz: no such user" },
@@ -335,8 +376,8 @@ test_names(void **state)
 		    "0|node laptop renamed to x\n|" },
 		{ "nodes rename laptop- x", "id=0 id=11 ",
 		    "0|node laptop-1 renamed to x\n|" },
-		{ "nodes rename la x", NULL, "1||la: which node: laptop (10),"
-		    " laptop-1 (11), la\\033 (13)?" },
+		{ "nodes rename la x", NULL, "1||la: which node: laptop "
+		    "(id:10), laptop-1 (id:11), la\\033 (id:13)?" },
 		{ "nodes move phone alice", "CTL_NODE_MOVE id=0 id=12 user=1",
 		    "0|node phone moved\n|" },
 		{ "users role bob admin", "CTL_USER_ROLE id=0 id=2 role=1",
@@ -357,19 +398,27 @@ test_names(void **state)
 		    "0|node la\\033 renamed to x\n|" },
 		{ "nodes delete -y 14", NULL, "1||14: which node: id:14 "
 		    "(13), or id:15 (whose name it is)?" },
-		{ "nodes delete -y id:14", NULL, "1||id:14: which node: "
-		    "id:14 (13), or id:16 (whose name it is)?" },
+		{ "nodes delete -y id:14", "CTL_NODE_DELETE id=0 id=14",
+		    "0|node 13 deleted\n|" },
 		{ "nodes delete -y id:16", "CTL_NODE_DELETE id=0 id=16",
 		    "0|node id:14 deleted\n|" },
 		{ "nodes delete -y id:99", NULL, "1||id:99: no such node" },
-		{ "nodes delete -y id:", NULL, "1||id:: no such node" },
+		{ "nodes delete -y id:", NULL, "1||id:: no such node; if "
+		    "id:14 is meant, say so: with -y only a whole name will "
+		    "do" },
 		{ "users delete -y 4", "CTL_USER_DELETE id=0 id=4",
 		    "0|user 17 deleted\n|" },
 		{ "nodes expire phone never", "CTL_NODE_EXPIRE id=0 id=12 "
-		    "at=0", "0|node phone: expiry set\n|" },
+		    "at=0", "0|node phone: key expires never\n|" },
+		{ "nodes expire phone 1h", "CTL_NODE_EXPIRE id=0 id=12 "
+		    "at=1790003600", "0|node phone: key expires "
+		    "2026-09-21T15:13:20Z\n|" },
+		{ "nodes expire phone", "CTL_NODE_EXPIRE id=0 id=12 "
+		    "at=1790000000", "0|node phone: key expires "
+		    "2026-09-21T14:13:20Z\n|" },
 		{ "keys delete -y 21", "CTL_KEY_DELETE id=0 id=21",
 		    "0|key hskey-0123456789cd deleted\n|" },
-		{ "keys expire -y hskey-0123456789AB", "CTL_KEY_EXPIRE id=0 "
+		{ "keys expire -y hskey-0123456789ab", "CTL_KEY_EXPIRE id=0 "
 		    "id=20", "0|key hskey-0123456789ab expired\n|" },
 		{ "keys expire -y hskey-0123456789a", NULL, "1||"
 		    "hskey-0123456789a: no such key; if hskey-0123456789ab is"
@@ -377,30 +426,62 @@ test_names(void **state)
 		{ "nodes delete -y ph", NULL, "1||ph: no such node; if phone "
 		    "is meant, say so: with -y only a whole name will do" },
 		{ "nodes expire -y ph never", "CTL_NODE_EXPIRE id=0 id=12 ",
-		    "0|node phone: expiry set\n|" },
+		    "0|node phone: key expires never\n|" },
 		{ "keys expire -y hskey-0123456789cd-5ec2e7", "CTL_KEY_EXPIRE"
 		    " id=0 id=21", "0|key hskey-0123456789cd expired\n|" },
 		{ "keys expire -y 22", "CTL_KEY_EXPIRE id=0 id=22",
 		    "0|key  expired\n|" },
 		{ "keys expire -y hskey-", NULL, "1||hskey-: which key: "
-		    "hskey-0123456789ab (20), hskey-0123456789cd (21)?" },
+		    "hskey-0123456789ab (id:20), "
+		    "hskey-0123456789cd (id:21)?" },
 		{ "keys expire -y hskey-ffff", NULL,
 		    "1||hskey-ffff: no such key" },
 	};
-	const char *got;
-	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
-		got = run(t[i].line, false);
-		if (strcmp(got, t[i].want) != 0)
-			fail_msg("%s\n\tgives\t%s\n\tnot\t%s", t[i].line, got,
-			    t[i].want);
-		if (t[i].asked == NULL)
-			assert_int_equal(srv.calls, 1);	/* only looked */
-		else if (strstr(asked(), t[i].asked) == NULL)
-			fail_msg("%s asks %s", t[i].line, asked());
-	}
+	check_names(t, sizeof(t) / sizeof(t[0]));
+}
+
+/* The same octet by octet, nearly so, and what looks like an id. */
+static void
+test_alike(void **state)
+{
+	static const struct naming t[] = {
+		/* Octet by octet, whatever stands before and behind. */
+		{ "users delete -y zed", "CTL_USER_DELETE id=0 id=6",
+		    "0|user zed deleted\n|" },
+		{ "users delete -y ZED", "CTL_USER_DELETE id=0 id=7",
+		    "0|user ZED deleted\n|" },
+		{ "keys create -u eve", "CTL_KEY_CREATE id=0 user=8 ",
+		    "0|hskey-x-y\n|" },
+		{ "users rename Eve x", "id=0 id=9 ",
+		    "0|user Eve renamed to x\n|" },
+		/* Else the one that is like it: not if there are several, */
+		{ "users rename zeD x", NULL, "1||zeD: which user: Zed (id:5),"
+		    " zed (id:6), ZED (id:7)?" },
+		{ "users rename kim x", NULL,
+		    "1||kim: which user: Kim (id:13), kIM (id:14)?" },
+		{ "users rename ze x", NULL, "1||ze: which user: Zed (id:5), "
+		    "zed (id:6), ZED (id:7)?" },
+		/* and not where nobody is asked. */
+		{ "users delete -y ALICE", NULL, "1||ALICE: no such user; if "
+		    "alice is meant, say so: with -y only an exact name will "
+		    "do" },
+		{ "users delete -y zeD", NULL, "1||zeD: which user: Zed (id:5)"
+		    ", zed (id:6), ZED (id:7)?" },
+		/* id: and a number is no name. */
+		{ "users delete -y id:2", "CTL_USER_DELETE id=0 id=2",
+		    "0|user Bob deleted\n|" },
+		{ "users delete -y id:10", "CTL_USER_DELETE id=0 id=10",
+		    "0|user id:2 deleted\n|" },
+		{ "users delete -y id:88", NULL,
+		    "1||id:88: no such user; id:11 has this name" },
+		{ "users delete -y id:x", "CTL_USER_DELETE id=0 id=12",
+		    "0|user id:x deleted\n|" },
+	};
+
+	(void)state;
+	check_names(t, sizeof(t) / sizeof(t[0]));
 }
 
 static void
@@ -427,6 +508,34 @@ test_changes(void **state)
 	    "field\n\tand more\n");
 	srv.bad = false;
 	assert_string_equal(run("log verbose", false), "0|done\n|");
+}
+
+/* A wrong number of a worker must not look as if all were well. */
+static void
+test_revoke(void **state)
+{
+	static const char line[] = "worker exposure -y --slot 9 --revoke";
+
+	(void)state;
+	assert_string_equal(run(line, false), "0||worker exposure: nothing was"
+	    " revoked: no such worker has held anything\n");
+	assert_string_equal(asked(), "CTL_EXPOSURE id=0 slot=9 generation=0 "
+	    "revoke=false; CTL_EXPOSURE id=0 slot=9 generation=0 revoke=true");
+	srv.held = 3;
+	srv.revoked = 2;
+	assert_null(strstr(run(line, false), "nothing"));
+	assert_non_null(strstr(run(line, false), "|worker exposure: nothing was"
+	    " revoked: all of it was before\n"));
+	assert_null(strstr(run("worker exposure", false), "nothing"));
+	srv.dies = true;
+	assert_string_equal(run(line, false), "1||it died");
+	assert_int_equal(srv.calls, 1);
+	srv.dies = false;
+	srv.no = "\033 no";
+	srv.no_lists = true;
+	assert_string_equal(run(line, false),
+	    "1||worker exposure: \\033 no");
+	assert_int_equal(srv.calls, 1);
 }
 
 static void
@@ -507,7 +616,7 @@ test_asking(void **state)
 		{ "worker exposure --revoke", "This logs out all nodes that "
 		    "the worker has held.  Go on?", false },
 	};
-	unsigned int calls;
+	unsigned int calls, more;
 	char want[256];
 	size_t i;
 
@@ -528,9 +637,11 @@ test_asking(void **state)
 			assert_memory_equal(run(t[i].line, false), "0|", 2);
 			assert_int_equal(srv.calls, calls + 1);
 		}
+		/* What will be revoked is counted before. */
+		more = strstr(t[i].line, "--revoke") == NULL ? 1 : 2;
 		tty.answer = true;
 		assert_memory_equal(run(t[i].line, true), "0|", 2);
-		assert_int_equal(srv.calls, calls + 1);
+		assert_int_equal(srv.calls, calls + more);
 		tty.times = 0;
 		(void)snprintf(want, sizeof(want), "-y %s", t[i].line);
 		assert_memory_equal(run(want, true), "0|", 2);
@@ -593,7 +704,8 @@ test_without_server(void **state)
 	    "0|laptop\t\nlaptop-1\t\nphone\t\nla\\033\t\n13\t\n14\t\n"
 	    "id:14\t\n|");
 	assert_string_equal(run("complete keys create --user ''", false),
-	    "0|alice\t\nBob\t\nbobby\t\n17\t\n|");
+	    "0|alice\t\nBob\t\nbobby\t\n17\t\nZed\t\nzed\t\nZED\t\neve\t\n"
+	    "Eve\t\nid:2\t\nid:88\t\nid:x\t\nKim\t\nkIM\t\nkimono\t\n|");
 	assert_string_equal(run("complete keys delete ''", false),
 	    "0|hskey-0123456789ab\t\nhskey-0123456789cd\t\n|");
 }
@@ -685,8 +797,8 @@ test_many(void **state)
 		find_row(f, (uint64_t)i, slice_str(why));
 	}
 	assert_int_equal(find_result(f, &id, why, sizeof(why)), -1);
-	assert_string_equal(why, "web: which node: web-1 (1), web-2 (2), "
-	    "web-3 (3), web-4 (4), web-5 (5) ...?");
+	assert_string_equal(why, "web: which node: web-1 (id:1), web-2 (id:2), "
+	    "web-3 (id:3), web-4 (id:4), web-5 (id:5) ...?");
 	assert_string_equal(find_name(f), "");
 	/* A short buffer is no harm. */
 	assert_int_equal(find_result(f, &id, why, 10), -1);
@@ -711,7 +823,8 @@ main(void)
 {
 #define T(f)	cmocka_unit_test_setup(f, setup)
 	const struct CMUnitTest tests[] = {
-		T(test_names), T(test_changes), T(test_lists),
+		T(test_names), T(test_alike), T(test_changes),
+		T(test_revoke), T(test_lists),
 		T(test_metrics), T(test_asking), T(test_failures),
 		T(test_without_server), T(test_policy), T(test_policy_rows),
 		T(test_many),
