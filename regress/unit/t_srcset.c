@@ -12,6 +12,7 @@
 
 #include "worker/tailnet/srcset_int.h"
 
+static const uint8_t key[SIPHASH_KEY] = { 1 };
 static uint64_t seed;
 
 static uint32_t
@@ -187,19 +188,42 @@ t_hash(void **state)
 	(void)state;
 	memset(text, 0, sizeof(text));
 	for (i = 0; i < 200; i++) {
-		h[i] = src_hash(text, i);
+		h[i] = src_hash(key, text, i);
 		for (k = 0; k < i; k++)
 			assert_false(src_hash_eq(h[i], h[k]));
 	}
 	/* Every octet and bit counts. */
 	for (i = 0; i < 199 * 8; i++) {
 		text[i / 8] ^= (uint8_t)(1 << i % 8);
-		other = src_hash(text, 199);
-		assert_true(other.v[0] != h[199].v[0]);
-		assert_true(other.v[1] != h[199].v[1]);
+		other = src_hash(key, text, 199);
+		assert_false(src_hash_eq(other, h[199]));
 		text[i / 8] ^= (uint8_t)(1 << i % 8);
 	}
-	assert_true(src_hash_eq(src_hash(text, 199), h[199]));
+	assert_true(src_hash_eq(src_hash(key, text, 199), h[199]));
+}
+
+/* Lists that are others are not taken for the same, whoever made them. */
+static void
+t_secret(void **state)
+{
+	static const uint8_t other[SIPHASH_KEY] = { 2 };
+	uint8_t a[64] = { 0 }, b[64] = { 0 };
+	unsigned int turn;
+
+	(void)state;
+	assert_false(src_hash_eq(src_hash(key, a, 64),
+	    src_hash(other, a, 64)));
+	/*
+	 * Words that are multiplied by any odd number and turned: the highest
+	 * bit of one is undone by a bit of the next.
+	 */
+	for (turn = 0; turn < 64; turn++) {
+		b[7] = 0x80;
+		b[32 + turn / 8] = (uint8_t)(1 << turn % 8);
+		assert_false(src_hash_eq(src_hash(key, a, 64),
+		    src_hash(key, b, 64)));
+		b[32 + turn / 8] = 0;
+	}
 }
 
 static void
@@ -213,14 +237,14 @@ t_text(void **state)
 
 	(void)state;
 	buf_str(&b, "[\"*\"]");
-	t = srctext_new(&b, 1);
+	t = srctext_new(key, &b, 1);
 	assert_int_equal(b.n, 0);
 	buf_str(&b, "[\"*\"]");
-	u = srctext_new(&b, 1);
+	u = srctext_new(key, &b, 1);
 	assert_true(srctext_eq(t, u));
 	srctext_unref(u);
 	buf_str(&b, "[\"+\"]");
-	u = srctext_new(&b, 1);
+	u = srctext_new(key, &b, 1);
 	assert_false(srctext_eq(t, u));
 	f = srctext_frame(t, pack);
 	assert_ptr_equal(srctext_frame(t, pack), f);
@@ -242,6 +266,7 @@ main(void)
 		cmocka_unit_test(t_many),
 		cmocka_unit_test(t_deep),
 		cmocka_unit_test(t_hash),
+		cmocka_unit_test(t_secret),
 		cmocka_unit_test(t_text),
 	};
 

@@ -1,7 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/tailnet/replica_int.h"
+#include "worker/tailnet/tailnets_int.h"
 
 struct carried {
 	struct carried	*next;		/* with the same hash */
@@ -22,28 +22,25 @@ struct load {
 	struct carried	*route[];	/* ascending by prefix */
 };
 
-/* Not 0, which idmap does not take. */
+/* Clients choose their routes.  Not 0, which idmap does not take. */
 static uint64_t
-mix(uint64_t h, uint64_t v)
+prefix_hash(const struct replica *r, const struct prefix *p)
+{
+	uint8_t b[2 + sizeof(p->addr.b)] = { p->addr.family, p->bits };
+	size_t n = p->addr.family == 4 ? 4 : 16;
+	uint64_t h;
+
+	memcpy(b + 2, p->addr.b, n);
+	h = siphash(r->tn->seed, b, 2 + n);
+	return h != 0 ? h : 1;
+}
+
+uint64_t
+route_mix(uint64_t h, uint64_t v)
 {
 	h = (h ^ v) * UINT64_C(0x9e3779b97f4a7c15);
 	h ^= h >> 32;
 	return h != 0 ? h : 1;
-}
-
-static uint64_t
-prefix_hash(const struct prefix *p)
-{
-	uint64_t h = (uint64_t)p->addr.family << 8 | p->bits, v;
-	unsigned int i, n = p->addr.family == 4 ? 4 : 16, k;
-
-	for (i = 0; i < n; i += k) {
-		k = n - i < sizeof(v) ? n - i : sizeof(v);
-		v = 0;
-		memcpy(&v, p->addr.b + i, k);
-		h = mix(h, v);
-	}
-	return h;
 }
 
 static struct carried *
@@ -61,7 +58,7 @@ find(const struct replica *r, const struct prefix *p, uint64_t h)
 static struct carried *
 get(struct replica *r, const struct prefix *p)
 {
-	uint64_t h = prefix_hash(p);
+	uint64_t h = prefix_hash(r, p);
 	struct carried *c = find(r, p, h);
 
 	if (c == NULL) {
@@ -145,7 +142,7 @@ load_of(struct replica *r, const struct node *n)
 	}
 	qsort(l->route, l->n, sizeof(l->route[0]), by_prefix);
 	for (i = 0, l->hash = 1; i < l->n; i++)
-		l->hash = mix(l->hash, l->route[i]->hash);
+		l->hash = route_mix(l->hash, l->route[i]->hash);
 	return intern(l);
 }
 
@@ -197,12 +194,11 @@ load_hash(const struct load *l)
 }
 
 const struct carriers *
-load_at(const struct load *l, uint32_t i, const struct prefix **p,
-    uint64_t *ver)
+load_at(const struct load *l, uint32_t i, uint64_t *hash, uint64_t *ver)
 {
 	if (l == NULL || i >= l->n)
 		return NULL;
-	*p = &l->route[i]->p;
+	*hash = l->route[i]->hash;
 	*ver = l->route[i]->ver;
 	return &l->route[i]->carriers;
 }
@@ -210,7 +206,7 @@ load_at(const struct load *l, uint32_t i, const struct prefix **p,
 const struct carriers *
 carried_by(const struct replica *r, const struct prefix *p)
 {
-	const struct carried *c = find(r, p, prefix_hash(p));
+	const struct carried *c = find(r, p, prefix_hash(r, p));
 
 	return c == NULL ? NULL : &c->carriers;
 }
@@ -219,6 +215,12 @@ const struct prefix *
 carrier_route(const struct carrier *c)
 {
 	return &c->route->p;
+}
+
+uint64_t
+carrier_hash(const struct carrier *c)
+{
+	return c->route->hash;
 }
 
 /* Who is elected for the route is another. */

@@ -47,6 +47,13 @@ const struct carriers *carried_by(const struct replica *,
 
 /* Borrowed. */
 const struct prefix *carrier_route(const struct carrier *);
+/* The hash of that route, by a secret of the process; not 0. */
+uint64_t	 carrier_hash(const struct carrier *);
+/*
+ * Adds the hash of a route to that of others, which begins with any number.
+ * Who does not know the hashes of routes finds no sets with the same.  Not 0.
+ */
+uint64_t	 route_mix(uint64_t, uint64_t hash);
 
 struct load	*load_ref(struct load *);
 void		 load_unref(struct load *);
@@ -54,10 +61,10 @@ void		 load_unref(struct load *);
 bool		 load_has(const struct load *, const struct prefix *);
 uint64_t	 load_hash(const struct load *);
 /*
- * The i-th route of a load, and who carries it; *ver: when one of its
- * primaries came or went.  NULL: there are no more.
+ * Who carries the i-th route of a load, and the hash of that; *ver: when one
+ * of its primaries came or went.  NULL: there are no more.
  */
 const struct carriers *load_at(const struct load *, uint32_t i,
-		    const struct prefix **, uint64_t *ver);
+		    uint64_t *hash, uint64_t *ver);
 
 #endif

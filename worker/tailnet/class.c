@@ -4,7 +4,7 @@
 #include "common/log.h"
 #include "worker/tailnet/filter_int.h"
 #include "worker/tailnet/holding_int.h"
-#include "worker/tailnet/replica_int.h"
+#include "worker/tailnet/tailnets_int.h"
 
 #define BUCKETS_MIN	64
 /* Classes without members that may stay: so many, and so many a class. */
@@ -140,13 +140,6 @@ sel_is_addr(const struct pol_sel *s)
 	    s->kind == POL_RANGE;
 }
 
-static uint64_t
-mix(uint64_t h, uint64_t v)
-{
-	h = (h ^ v) * UINT64_C(0x9e3779b97f4a7c15);
-	return h ^ h >> 32;
-}
-
 static unsigned int
 flags_of(const struct pol_hits *h)
 {
@@ -155,15 +148,13 @@ flags_of(const struct pol_hits *h)
 	    (unsigned int)h->wide << 4;
 }
 
+/* Clients choose the routes that make these bits; nobody chooses ids. */
 static uint64_t
-hash(const struct pol_hits *h, size_t words)
+hash(const struct replica *r, const struct pol_hits *h, size_t words,
+    uint64_t router)
 {
-	uint64_t v = mix(UINT64_C(0xcbf29ce484222325), flags_of(h));
-	size_t i;
-
-	for (i = 0; i < 2 * words; i++)
-		v = mix(v, h->at[i]);
-	return v;
+	return siphash(r->tn->seed, h->at, 2 * words * sizeof(*h->at)) ^
+	    (router << 8 | flags_of(h)) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 static bool
@@ -279,13 +270,14 @@ class_new(struct ruleset *rs, struct pol_hits *h, uint64_t v,
 
 /* The class with these hits; they are freed or taken over. */
 static struct class *
-intern(struct ruleset *rs, struct pol_hits *h, struct node *n)
+intern(struct replica *r, struct pol_hits *h, struct node *n)
 {
+	struct ruleset *rs = r->rules;
 	size_t words = POL_WORDS(rs->pol);
 	uint64_t v, router = h->wide ? n->id : 0;
 	struct class *c;
 
-	v = hash(h, words);
+	v = hash(r, h, words, router);
 	for (c = rs->bucket[v & (rs->nbuckets - 1)]; c != NULL; c = c->next)
 		if (c->hash == v && c->router == router &&
 		    same_hits(&c->hits, h, words)) {
@@ -365,7 +357,7 @@ class_place(struct replica *r, struct node *n)
 	struct pol_hits h;
 
 	facts_hits(r, n, &f, &h);
-	c = intern(r->rules, &h, n);
+	c = intern(r, &h, n);
 	r->widen = true;
 	if (c == old && n->placed == n->user) {
 		filters_member(r, c, owner(r, n->user));
@@ -461,7 +453,7 @@ class_widen(struct replica *r, void (*fn)(struct replica *, struct node *))
 		r->vary_ver = r->ver + 1;
 		hold(r, n);
 		facts_hits(r, n, &f, &h);
-		c = intern(r->rules, &h, n);
+		c = intern(r, &h, n);
 		if (c == n->class)
 			continue;
 		class_leave(r, n);

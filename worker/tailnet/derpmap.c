@@ -18,16 +18,28 @@
 #define STR_MAX		255
 #define CODE_MAX	32	/* of a record derp_node */
 #define HASH_HEX	64	/* SHA-256 in sha256-raw: */
+#define NODE_NONE	SIZE_MAX
 
 struct region {
 	uint64_t	 id;
+	struct slice	 key;
 	const struct jval *v;
-	size_t		 at;		/* in the text */
+};
+
+/*
+ * Which value of the text.  Where it stands is looked for only to complain:
+ * that takes time in proportion to the text, which may be long.
+ */
+struct place {
+	const char	*member;	/* of the root; NULL: the root */
+	const struct region *region;	/* in it; NULL: that member */
+	size_t		 node;		/* of it; NODE_NONE: the region */
 };
 
 struct node_name {
 	struct slice	 name;
-	size_t		 at;
+	size_t		 nth;		/* of all that were read */
+	struct place	 at;
 };
 
 /* A map that is being read. */
@@ -49,26 +61,49 @@ struct reader {
 };
 
 static int
-bad(const struct reader *rd, size_t at, const char *what)
+bad_at(const struct reader *rd, size_t at, const char *what)
 {
 	(void)snprintf(rd->why, rd->whylen, "%s:%u: %s", rd->name,
 	    jsonpos_line(rd->text, at), what);
 	return -1;
 }
 
+/* Where in the text it stands. */
+static size_t
+find(const struct reader *rd, const struct place *p)
+{
+	size_t at = jsonpos_root(rd->text);
+
+	if (p->member != NULL)
+		at = jsonpos_member(rd->text, at, slice_str(p->member));
+	if (p->region != NULL)
+		at = jsonpos_member(rd->text, at, p->region->key);
+	if (p->node != NODE_NONE)
+		at = jsonpos_elem(rd->text, jsonpos_member(rd->text, at,
+		    slice_str("Nodes")), p->node);
+	return at;
+}
+
 static int
-bad_field(const struct reader *rd, size_t at, const char *field,
+bad(const struct reader *rd, const struct place *at, const char *what)
+{
+	return bad_at(rd, find(rd, at), what);
+}
+
+static int
+bad_field(const struct reader *rd, const struct place *at, const char *field,
     const char *what)
 {
 	char t[128];
 
 	(void)snprintf(t, sizeof(t), "%s %s", field, what);
-	return bad(rd, jsonpos_member(rd->text, at, slice_str(field)), t);
+	return bad_at(rd, jsonpos_member(rd->text, find(rd, at),
+	    slice_str(field)), t);
 }
 
 /* Counts the members whose names are not in the list, which NULL ends. */
 static void
-see_names(struct reader *rd, const struct jval *v, size_t at,
+see_names(struct reader *rd, const struct jval *v, const struct place *at,
     const char *const *known)
 {
 	const struct jval *member;
@@ -83,16 +118,16 @@ see_names(struct reader *rd, const struct jval *v, size_t at,
 				break;
 		if (*k != NULL || rd->unknown++ != 0)
 			continue;
-		rd->line = jsonpos_line(rd->text, jsonpos_member(rd->text, at,
-		    name));
+		rd->line = jsonpos_line(rd->text, jsonpos_member(rd->text,
+		    find(rd, at), name));
 		(void)strlcpy(rd->first, log_vis(name), sizeof(rd->first));
 	}
 }
 
 /* Optional members; *out is untouched where there is none. */
 static int
-get_str(const struct reader *rd, const struct jval *v, size_t at,
-    const char *field, struct slice *out)
+get_str(const struct reader *rd, const struct jval *v,
+    const struct place *at, const char *field, struct slice *out)
 {
 	if (jval_get(v, field) == NULL)
 		return 0;
@@ -104,8 +139,8 @@ get_str(const struct reader *rd, const struct jval *v, size_t at,
 }
 
 static int
-get_int(const struct reader *rd, const struct jval *v, size_t at,
-    const char *field, int64_t least, int64_t *out)
+get_int(const struct reader *rd, const struct jval *v,
+    const struct place *at, const char *field, int64_t least, int64_t *out)
 {
 	if (jval_get(v, field) == NULL)
 		return 0;
@@ -117,8 +152,8 @@ get_int(const struct reader *rd, const struct jval *v, size_t at,
 }
 
 static int
-get_bool(const struct reader *rd, const struct jval *v, size_t at,
-    const char *field, bool *b)
+get_bool(const struct reader *rd, const struct jval *v,
+    const struct place *at, const char *field, bool *b)
 {
 	*b = false;
 	if (jval_get(v, field) != NULL && !jval_bool(jval_get(v, field), b))
@@ -127,8 +162,8 @@ get_bool(const struct reader *rd, const struct jval *v, size_t at,
 }
 
 static int
-put_bool(const struct reader *rd, const struct jval *v, size_t at,
-    const char *field, struct json *j)
+put_bool(const struct reader *rd, const struct jval *v,
+    const struct place *at, const char *field, struct json *j)
 {
 	bool b;
 
@@ -160,8 +195,8 @@ put_number(struct json *j, double d)
 }
 
 static int
-put_double(const struct reader *rd, const struct jval *v, size_t at,
-    const char *field, struct json *j)
+put_double(const struct reader *rd, const struct jval *v,
+    const struct place *at, const char *field, struct json *j)
 {
 	double d = 0;
 
@@ -176,8 +211,8 @@ put_double(const struct reader *rd, const struct jval *v, size_t at,
 
 /* "" leaves it to DNS, "none" switches the family off. */
 static int
-put_addr(const struct reader *rd, const struct jval *v, size_t at,
-    const char *field, uint8_t family, struct json *j)
+put_addr(const struct reader *rd, const struct jval *v,
+    const struct place *at, const char *field, uint8_t family, struct json *j)
 {
 	struct slice s = slice_str("");
 	struct ip ip;
@@ -217,7 +252,8 @@ cert_ok(struct slice s)
 }
 
 static int
-put_host(struct reader *rd, const struct jval *v, size_t at, struct json *j)
+put_host(struct reader *rd, const struct jval *v, const struct place *at,
+    struct json *j)
 {
 	struct slice host = slice_str(""), cert = slice_str("");
 
@@ -236,8 +272,8 @@ put_host(struct reader *rd, const struct jval *v, size_t at, struct json *j)
 }
 
 static int
-put_ports(struct reader *rd, const struct jval *v, size_t at, struct json *j,
-    bool *relays)
+put_ports(struct reader *rd, const struct jval *v, const struct place *at,
+    struct json *j, bool *relays)
 {
 	int64_t stun = 0, derp = 0;
 	bool only = false;
@@ -265,7 +301,8 @@ put_ports(struct reader *rd, const struct jval *v, size_t at, struct json *j,
  * alone: whoever has the URL could have all clients' packets (derp.md 14, S16).
  */
 static int
-check_remote(const struct reader *rd, const struct jval *v, size_t at)
+check_remote(const struct reader *rd, const struct jval *v,
+    const struct place *at)
 {
 	static const char *const texts[] = { "CertName", "STUNTestIP" };
 	struct slice s;
@@ -295,7 +332,8 @@ check_remote(const struct reader *rd, const struct jval *v, size_t at)
  * URL (trap 32).
  */
 static int
-put_port80(struct reader *rd, const struct jval *v, size_t at, struct json *j)
+put_port80(struct reader *rd, const struct jval *v, const struct place *at,
+    struct json *j)
 {
 	struct slice ip4 = slice_str("");
 	struct ip ip;
@@ -310,15 +348,15 @@ put_port80(struct reader *rd, const struct jval *v, size_t at, struct json *j)
 
 /* For who wants to know how it is; what is in v has been checked. */
 static void
-keep_node(struct reader *rd, const struct jval *v, size_t at,
-    const struct region *r, struct slice code)
+keep_node(struct reader *rd, const struct jval *v, const struct place *at,
+    struct slice code)
 {
 	struct slice cert = slice_str("");
 	struct r_derp_node n;
 	int64_t port = 0;
 
 	memset(&n, 0, sizeof(n));
-	n.region = (uint16_t)r->id;
+	n.region = (uint16_t)at->region->id;
 	n.code = code.n <= CODE_MAX ? code : slice_str("");
 	n.ip4 = n.ip6 = cert;
 	(void)get_str(rd, v, at, "Name", &n.node);
@@ -339,12 +377,13 @@ keep_node(struct reader *rd, const struct jval *v, size_t at,
 }
 
 static int
-put_node(struct reader *rd, const struct jval *v, size_t at,
-    const struct region *r, struct slice code, struct json *j, bool *relays)
+put_node(struct reader *rd, const struct jval *v, const struct place *at,
+    struct slice code, struct json *j, bool *relays)
 {
 	static const char *const known[] = { "Name", "RegionID", "HostName",
 	    "CertName", "IPv4", "IPv6", "STUNPort", "STUNOnly", "DERPPort",
 	    "InsecureForTests", "STUNTestIP", "CanPort80", NULL };
+	const struct region *r = at->region;
 	struct slice name = slice_str("");
 	uint64_t id = 0;
 
@@ -360,7 +399,9 @@ put_node(struct reader *rd, const struct jval *v, size_t at,
 		    "of the node is not its region's");
 	rd->node = xrealloc(rd->node, rd->nnodes + 1, sizeof(rd->node[0]));
 	rd->node[rd->nnodes].name = name;
-	rd->node[rd->nnodes++].at = at;
+	rd->node[rd->nnodes].at = *at;
+	rd->node[rd->nnodes].nth = rd->nnodes;
+	rd->nnodes++;
 	json_obj(j);
 	put_str(j, "Name", name);
 	json_key(j, "RegionID");
@@ -375,35 +416,35 @@ put_node(struct reader *rd, const struct jval *v, size_t at,
 	    put_port80(rd, v, at, j) == -1)
 		return -1;
 	json_end(j);
-	keep_node(rd, v, at, r, code);
+	keep_node(rd, v, at, code);
 	return 0;
 }
 
 static int
-put_nodes(struct reader *rd, const struct region *r, struct slice code,
+put_nodes(struct reader *rd, const struct place *at, struct slice code,
     struct json *j)
 {
-	const struct jval *nodes = jval_get(r->v, "Nodes");
-	size_t k, at, n = jval_count(nodes);
+	const struct jval *v = at->region->v, *nodes = jval_get(v, "Nodes");
+	struct place node = *at;
+	size_t n = jval_count(nodes);
 	bool relays = false, no_home;
 
 	if (!jval_is_arr(nodes) || n == 0 || n > NODES_MAX)
-		return bad_field(rd, r->at, "Nodes",
+		return bad_field(rd, at, "Nodes",
 		    "must be an array of 1 to 64 nodes");
 	json_key(j, "Nodes");
 	json_arr(j);
-	at = jsonpos_member(rd->text, r->at, slice_str("Nodes"));
-	for (k = 0; k < n; k++)
-		if (put_node(rd, jval_at(nodes, k), jsonpos_elem(rd->text, at,
-		    k), r, code, j, &relays) == -1)
+	for (node.node = 0; node.node < n; node.node++)
+		if (put_node(rd, jval_at(nodes, node.node), &node, code, j,
+		    &relays) == -1)
 			return -1;
 	json_end(j);
 	rd->relays = rd->relays || relays;
 	/* A client may make it its home, which it never reaches (trap 26). */
-	if (get_bool(rd, r->v, r->at, "NoMeasureNoHome", &no_home) == -1)
+	if (get_bool(rd, v, at, "NoMeasureNoHome", &no_home) == -1)
 		return -1;
 	if (!relays && !no_home)
-		return bad_field(rd, r->at, "Nodes",
+		return bad_field(rd, at, "Nodes",
 		    "are all STUNOnly, without NoMeasureNoHome");
 	return 0;
 }
@@ -415,25 +456,26 @@ put_region(struct reader *rd, const struct region *r, struct piece *piece,
 	static const char *const known[] = { "RegionID", "RegionCode",
 	    "RegionName", "Latitude", "Longitude", "Avoid", "NoMeasureNoHome",
 	    "Nodes", NULL };
+	const struct place at = { "Regions", r, NODE_NONE };
 	struct slice code = slice_str(""), name = slice_str("");
 
-	see_names(rd, r->v, r->at, known);
-	if (get_str(rd, r->v, r->at, "RegionCode", &code) == -1 ||
-	    get_str(rd, r->v, r->at, "RegionName", &name) == -1)
+	see_names(rd, r->v, &at, known);
+	if (get_str(rd, r->v, &at, "RegionCode", &code) == -1 ||
+	    get_str(rd, r->v, &at, "RegionName", &name) == -1)
 		return -1;
 	json_obj(j);
 	json_key(j, "RegionID");
 	json_u64(j, r->id);
 	put_str(j, "RegionCode", code);
 	put_str(j, "RegionName", name);
-	if (put_double(rd, r->v, r->at, "Latitude", j) == -1 ||
-	    put_double(rd, r->v, r->at, "Longitude", j) == -1 ||
-	    get_bool(rd, r->v, r->at, "Avoid", &piece->avoid) == -1)
+	if (put_double(rd, r->v, &at, "Latitude", j) == -1 ||
+	    put_double(rd, r->v, &at, "Longitude", j) == -1 ||
+	    get_bool(rd, r->v, &at, "Avoid", &piece->avoid) == -1)
 		return -1;
 	piece->avoid_at = rd->map->pieces.n - piece->at;
-	if (put_bool(rd, r->v, r->at, "Avoid", j) == -1 ||
-	    put_bool(rd, r->v, r->at, "NoMeasureNoHome", j) == -1 ||
-	    put_nodes(rd, r, code, j) == -1)
+	if (put_bool(rd, r->v, &at, "Avoid", j) == -1 ||
+	    put_bool(rd, r->v, &at, "NoMeasureNoHome", j) == -1 ||
+	    put_nodes(rd, &at, code, j) == -1)
 		return -1;
 	json_end(j);
 	return 0;
@@ -457,8 +499,9 @@ region_id(struct slice s)
 }
 
 static int
-collect(struct reader *rd, const struct jval *regions, size_t at)
+collect(struct reader *rd, const struct jval *regions)
 {
+	struct place at = { "Regions", NULL, NODE_NONE };
 	const struct jval *v;
 	struct region *r;
 	struct slice name;
@@ -467,19 +510,19 @@ collect(struct reader *rd, const struct jval *regions, size_t at)
 
 	rd->region = xcalloc(jval_count(regions), sizeof(*r));
 	while (jval_each(regions, &it, &name, &v)) {
-		r = &rd->region[rd->nregions];
-		r->at = jsonpos_member(rd->text, at, name);
+		at.region = r = &rd->region[rd->nregions];
+		r->key = name;
 		r->v = v;
 		if ((r->id = region_id(name)) == 0)
-			return bad(rd, r->at,
+			return bad(rd, &at,
 			    "key of a region is not a number from 1 to 65535");
 		rd->nregions++;
 		if (v == NULL)
 			continue;
 		if (!jval_is_obj(v))
-			return bad(rd, r->at, "region is no object");
+			return bad(rd, &at, "region is no object");
 		if (!jval_u64(jval_get(v, "RegionID"), &own) || own != r->id)
-			return bad_field(rd, r->at, "RegionID",
+			return bad_field(rd, &at, "RegionID",
 			    "is not the region's key");
 	}
 	return 0;
@@ -501,20 +544,27 @@ name_cmp(const void *va, const void *vb)
 
 	if ((c = slice_cmp(a->name, b->name)) != 0)
 		return c;
-	return a->at < b->at ? -1 : a->at > b->at;
+	return a->nth < b->nth ? -1 : a->nth > b->nth;
 }
 
 static int
 check_names(const struct reader *rd)
 {
+	const struct node_name *a, *b;
 	size_t i;
 
 	if (rd->nnodes != 0)
 		qsort(rd->node, rd->nnodes, sizeof(rd->node[0]), name_cmp);
-	for (i = 1; i < rd->nnodes; i++)
-		if (slice_eq(rd->node[i].name, rd->node[i - 1].name))
-			return bad_field(rd, rd->node[i].at, "Name",
-			    "is another node's");
+	for (i = 1; i < rd->nnodes; i++) {
+		a = &rd->node[i - 1];
+		b = &rd->node[i];
+		if (!slice_eq(a->name, b->name))
+			continue;
+		/* That which stands behind the other. */
+		if (find(rd, &a->at) > find(rd, &b->at))
+			b = a;
+		return bad_field(rd, &b->at, "Name", "is another node's");
+	}
 	return 0;
 }
 
@@ -523,15 +573,15 @@ static int
 read_regions(struct reader *rd, const struct jval *root, struct derpmap *d)
 {
 	const struct jval *regions = jval_get(root, "Regions");
-	size_t k, n = jval_count(regions), at = jsonpos_root(rd->text);
+	static const struct place at = { NULL, NULL, NODE_NONE };
+	size_t k, n = jval_count(regions);
 	struct piece *piece;
 	struct json j;
 
 	if (!jval_is_obj(regions) || n == 0 || n > REGIONS_MAX)
-		return bad_field(rd, at, "Regions",
+		return bad_field(rd, &at, "Regions",
 		    "must be an object of 1 to 1000 regions");
-	if (collect(rd, regions, jsonpos_member(rd->text, at,
-	    slice_str("Regions"))) == -1)
+	if (collect(rd, regions) == -1)
 		return -1;
 	qsort(rd->region, rd->nregions, sizeof(rd->region[0]), region_cmp);
 	d->piece = xcalloc(rd->nregions, sizeof(d->piece[0]));
@@ -548,7 +598,7 @@ read_regions(struct reader *rd, const struct jval *root, struct derpmap *d)
 		d->nregions++;
 	}
 	if (d->nregions != 0 && !rd->relays)
-		return bad(rd, at, "no node is a relay: all are STUNOnly");
+		return bad(rd, &at, "no node is a relay: all are STUNOnly");
 	return check_names(rd);
 }
 
@@ -562,8 +612,7 @@ put_scores(struct reader *rd, const struct jval *root, struct json *j)
 	static const char *const known[] = { "RegionScore", NULL };
 	const struct jval *home = jval_get(root, "HomeParams");
 	const struct jval *scores = jval_get(home, "RegionScore"), *v;
-	size_t at = jsonpos_member(rd->text, jsonpos_root(rd->text),
-	    slice_str("HomeParams"));
+	static const struct place at = { "HomeParams", NULL, NODE_NONE };
 	struct slice name;
 	void *it = NULL;
 	double d;
@@ -572,11 +621,10 @@ put_scores(struct reader *rd, const struct jval *root, struct json *j)
 	if (rd->remote)
 		home = scores = NULL;
 	if (home != NULL && !jval_is_obj(home))
-		return bad(rd, at, "HomeParams is no object");
-	see_names(rd, home, at, known);
-	at = jsonpos_member(rd->text, at, slice_str("RegionScore"));
+		return bad(rd, &at, "HomeParams is no object");
+	see_names(rd, home, &at, known);
 	if (scores != NULL && !jval_is_obj(scores))
-		return bad(rd, at, "RegionScore is no object");
+		return bad_field(rd, &at, "RegionScore", "is no object");
 	json_key(j, "HomeParams");
 	json_obj(j);
 	json_key(j, "RegionScore");
@@ -584,7 +632,9 @@ put_scores(struct reader *rd, const struct jval *root, struct json *j)
 	while (scores != NULL && jval_each(scores, &it, &name, &v)) {
 		if (region_id(name) == 0 || !jval_double(v, &d) ||
 		    !isfinite(d) || d <= 0)
-			return bad(rd, jsonpos_member(rd->text, at, name),
+			return bad_at(rd, jsonpos_member(rd->text,
+			    jsonpos_member(rd->text, find(rd, &at),
+			    slice_str("RegionScore")), name),
 			    "score is not a positive number of a region");
 		json_keys(j, name);
 		put_number(j, d);
@@ -600,17 +650,18 @@ read_map(struct reader *rd, const struct jval *root, struct derpmap *d)
 {
 	static const char *const known[] = { "HomeParams", "Regions",
 	    "omitDefaultRegions", NULL };
+	static const struct place at = { NULL, NULL, NODE_NONE };
 	struct json j;
 
 	if (!jval_is_obj(root))
-		return bad(rd, 0, "not a DERP map: no object");
-	see_names(rd, root, jsonpos_root(rd->text), known);
+		return bad_at(rd, 0, "not a DERP map: no object");
+	see_names(rd, root, &at, known);
 	json_init(&j, &d->head);
 	json_obj(&j);
 	if (put_scores(rd, root, &j) == -1)
 		return -1;
-	if (!rd->remote && get_bool(rd, root, jsonpos_root(rd->text),
-	    "omitDefaultRegions", &d->omits) == -1)
+	if (!rd->remote && get_bool(rd, root, &at, "omitDefaultRegions",
+	    &d->omits) == -1)
 		return -1;
 	return read_regions(rd, root, d);
 }
@@ -639,7 +690,7 @@ parse(const void *p, size_t n, const char *name, char *why, size_t whylen,
 	size_t at;
 
 	if ((doc = json_read(p, n, TEXT_MAX, &what, &at)) == NULL) {
-		(void)bad(&rd, at, what);
+		(void)bad_at(&rd, at, what);
 		return NULL;
 	}
 	rd.map = d = xcalloc(1, sizeof(*d));

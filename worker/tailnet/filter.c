@@ -441,7 +441,7 @@ filters_text(struct replica *r, struct source *s)
 	if (s->text != NULL && !s->stale)
 		return s->text;
 	n = put_source(r, s, &b);
-	t = srctext_new(&b, n);
+	t = srctext_new(r->tn->seed, &b, n);
 	buf_free(&b);
 	r->filters->made++;
 	s->stale = false;

@@ -89,7 +89,7 @@ maker_text(struct maker *m, struct source *so)
 static uint64_t
 merge_key(const struct srctext *t, const struct pol_row *row)
 {
-	uint64_t k = t->hash.v[0] ^ (row->proto + 1) * RULE_NEXT;
+	uint64_t k = t->hash.v ^ (row->proto + 1) * RULE_NEXT;
 
 	return k == 0 ? 1 : k;
 }
@@ -271,13 +271,20 @@ put_tail(struct buf *b, const struct draft *f)
 	buf_u8(b, '}');
 }
 
+static struct src_hash
+hash(const struct maker *m, const void *p, size_t n)
+{
+	return src_hash(m->r->tn->seed, p, n);
+}
+
 /* Of two hashes, as of octets. */
 static struct src_hash
-join(struct src_hash a, struct src_hash b, uint64_t name)
+join(const struct maker *m, struct src_hash a, struct src_hash b,
+    uint64_t name)
 {
-	uint64_t v[5] = { a.v[0], a.v[1], b.v[0], b.v[1], name };
+	uint64_t v[3] = { a.v, b.v, name };
 
-	return src_hash(v, sizeof(v));
+	return hash(m, v, sizeof(v));
 }
 
 static int
@@ -290,8 +297,9 @@ by_place(const void *va, const void *vb)
 
 /* What drafts say, for good. */
 static void
-finish(struct plan *p, struct drafts *d)
+finish(struct maker *m, struct drafts *d)
 {
+	struct plan *p = m->plan;
 	struct rule *r;
 	struct draft *f;
 	uint32_t i;
@@ -308,10 +316,9 @@ finish(struct plan *p, struct drafts *d)
 		r->at = (uint32_t)p->text.n;
 		put_tail(&p->text, f);
 		r->n = (uint32_t)p->text.n - r->at;
-		r->hash = join(f->src->hash, src_hash(p->text.p + r->at, r->n),
-		    f->name);
-		p->filter.v[0] += r->hash.v[0];
-		p->filter.v[1] += r->hash.v[1];
+		r->hash = join(m, f->src->hash, hash(m, p->text.p + r->at,
+		    r->n), f->name);
+		p->filter.v += r->hash.v;
 		buf_free(&f->dst);
 	}
 	free(d->v);
@@ -321,15 +328,16 @@ finish(struct plan *p, struct drafts *d)
 }
 
 static void
-hash_pieces(struct plan *p)
+hash_pieces(struct maker *m)
 {
+	struct plan *p = m->plan;
 	const struct piece *e;
 	uint32_t i;
 
 	for (i = 0; i < p->npieces; i++) {
 		e = &p->piece[i];
-		p->ssh = join(p->ssh, e->shared != NULL ? e->shared->hash :
-		    src_hash(p->text.p + e->at, e->n), i);
+		p->ssh = join(m, p->ssh, e->shared != NULL ?
+		    e->shared->hash : hash(m, p->text.p + e->at, e->n), i);
 	}
 }
 
@@ -358,11 +366,11 @@ make(struct maker *m)
 	for (i = 0; i < m->pol->nrows; i++)
 		put_row(m, &d, &m->pol->row[i], &dst);
 	buf_free(&dst);
-	finish(p, &d);
+	finish(m, &d);
 	plan_ssh(m);
-	hash_pieces(p);
+	hash_pieces(m);
 	plan_attrs(m);
-	p->caps = src_hash(p->text.n == 0 ? NULL : p->text.p + p->caps_at,
+	p->caps = hash(m, p->text.n == 0 ? NULL : p->text.p + p->caps_at,
 	    p->caps_n);
 	shrink(&p->text);
 	m->f->planned++;

@@ -1,6 +1,6 @@
 /*
- * Subnet routers and exit nodes by node key.  Nobody gets in here without an
- * administrator's approval, so that no client makes the look-up long.
+ * Subnet routers and exit nodes by node key, which clients choose: hashed by
+ * a secret of the process.
  */
 
 #include <string.h>
@@ -10,20 +10,17 @@
 
 /* Not 0, which idmap does not take. */
 static uint64_t
-hash(const uint8_t key[32])
+hash(const struct tailnets *tn, const uint8_t key[32])
 {
-	uint64_t h = 0xcbf29ce484222325ULL;
-	unsigned int i;
+	uint64_t h = siphash(tn->seed, key, 32);
 
-	for (i = 0; i < 32; i++)
-		h = (h ^ key[i]) * 0x100000001b3ULL;
 	return h != 0 ? h : 1;
 }
 
 void
 router_add(struct tailnets *tn, struct node *n)
 {
-	uint64_t h = hash(n->key);
+	uint64_t h = hash(tn, n->key);
 
 	n->same_key = idmap_get(&tn->routers, h);
 	idmap_put(&tn->routers, h, n);
@@ -32,7 +29,7 @@ router_add(struct tailnets *tn, struct node *n)
 void
 router_del(struct tailnets *tn, struct node *n)
 {
-	uint64_t h = hash(n->key);
+	uint64_t h = hash(tn, n->key);
 	struct node *p = idmap_get(&tn->routers, h);
 
 	if (p == n) {
@@ -53,7 +50,7 @@ tailnets_is_router(const struct tailnets *tn, const uint8_t node_key[32])
 {
 	const struct node *n;
 
-	for (n = idmap_get(&tn->routers, hash(node_key)); n != NULL;
+	for (n = idmap_get(&tn->routers, hash(tn, node_key)); n != NULL;
 	    n = n->same_key)
 		if (memcmp(n->key, node_key, sizeof(n->key)) == 0)
 			return true;

@@ -9,6 +9,7 @@
 #include "worker/tailnet/replica_int.h"
 
 #define SPARE	64	/* entries of those who went that may stay */
+#define NO_ROUTES	1	/* the hash of none */
 
 static int
 sight_cmp(const void *va, const void *vb)
@@ -65,28 +66,17 @@ put(struct sights *s, uint64_t id, uint64_t shown, uint64_t ver)
 	s->newest = ver;
 }
 
-static uint64_t
-mix(uint64_t h, const struct prefix *p)
-{
-	unsigned int k;
-
-	h = (h ^ p->bits) * UINT64_C(0x100000001b3);
-	for (k = 0; k < sizeof(p->addr.b); k++)
-		h = (h ^ p->addr.b[k]) * UINT64_C(0x100000001b3);
-	return h;
-}
-
 /* The routes themselves, for their order in the record may change. */
 static uint64_t
 shown_hash(struct replica *r, const struct view *v, struct node *n)
 {
-	uint64_t h = UINT64_C(0xcbf29ce484222325), shown[SHOWN_WORDS];
+	uint64_t h = NO_ROUTES, shown[SHOWN_WORDS];
 	unsigned int i;
 
 	route_shown(r, v, n, shown);
 	for (i = 0; i < n->nroutes; i++)
 		if (shown[i / 64] >> i % 64 & 1)
-			h = mix(h, &n->routes[i].p);
+			h = route_mix(h, carrier_hash(&n->carrier[i]));
 	return h;
 }
 
@@ -141,11 +131,10 @@ look(struct replica *r, struct view *v)
 static bool
 is_elected(const struct load *l, uint64_t since)
 {
-	const struct prefix *p;
-	uint64_t ver;
+	uint64_t hash, ver;
 	uint32_t i;
 
-	for (i = 0; load_at(l, i, &p, &ver) != NULL; i++)
+	for (i = 0; load_at(l, i, &hash, &ver) != NULL; i++)
 		if (ver > since)
 			return true;
 	return false;
@@ -157,19 +146,17 @@ gather(const struct load *l, struct sights *now)
 {
 	const struct carriers *list;
 	const struct carrier *c;
-	const struct prefix *p;
 	const struct sight *old;
-	uint64_t ver, h;
+	uint64_t hash, ver, h;
 	uint32_t i;
 
-	for (i = 0; (list = load_at(l, i, &p, &ver)) != NULL; i++)
+	for (i = 0; (list = load_at(l, i, &hash, &ver)) != NULL; i++)
 		LIST_FOREACH(c, list, of_route) {
 			if (!c->primary)
 				continue;
 			old = get(now, c->node->id);
-			h = old == NULL ? UINT64_C(0xcbf29ce484222325) :
-			    old->shown;
-			put(now, c->node->id, mix(h, p), 0);
+			h = old == NULL ? NO_ROUTES : old->shown;
+			put(now, c->node->id, route_mix(h, hash), 0);
 		}
 }
 

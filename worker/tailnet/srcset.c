@@ -10,60 +10,29 @@
 #define IP4_MOST	15	/* octets of text */
 
 struct src_hash
-src_hash(const void *p, size_t n)
+src_hash(const uint8_t key[SIPHASH_KEY], const void *p, size_t n)
 {
-	static const uint64_t odd[4] = { 0x9e3779b97f4a7c15ULL,
-	    0xc2b2ae3d27d4eb4fULL, 0xd6e8feb86659fd93ULL,
-	    0xa0761d6478bd642fULL };
-	uint64_t lane[4], w[4];
-	const uint8_t *q = p;
 	struct src_hash h;
-	unsigned int i, k;
-	size_t left;
 
-	for (i = 0; i < 4; i++)
-		lane[i] = odd[i] * (n + i + 1);
-	for (left = n; left >= sizeof(w); left -= sizeof(w)) {
-		memcpy(w, q, sizeof(w));
-		for (i = 0; i < 4; i++) {
-			lane[i] = (lane[i] ^ w[i]) * odd[i];
-			lane[i] = lane[i] << 29 | lane[i] >> 35;
-		}
-		q += sizeof(w);
-	}
-	memset(w, 0, sizeof(w));
-	if (left != 0)
-		memcpy(w, q, left);
-	for (i = 0; i < 4; i++) {
-		lane[i] = (lane[i] ^ w[i]) * odd[i];
-		lane[i] ^= lane[i] >> 32;
-	}
-	for (k = 0; k < 2; k++) {
-		h.v[k] = 0;
-		for (i = 0; i < 4; i++) {
-			h.v[k] = (h.v[k] ^ lane[(i + 2 * k) % 4]) *
-			    odd[(i + k) % 4];
-			h.v[k] ^= h.v[k] >> 32;
-		}
-	}
+	h.v = siphash(key, p, n);
 	return h;
 }
 
 bool
 src_hash_eq(struct src_hash a, struct src_hash b)
 {
-	return a.v[0] == b.v[0] && a.v[1] == b.v[1];
+	return a.v == b.v;
 }
 
 struct srctext *
-srctext_new(struct buf *b, uint32_t members)
+srctext_new(const uint8_t key[SIPHASH_KEY], struct buf *b, uint32_t members)
 {
 	struct srctext *t;
 
 	t = xcalloc(1, sizeof(*t));
 	t->refs = 1;
 	t->members = members;
-	t->hash = src_hash(b->p, b->n);
+	t->hash = src_hash(key, b->p, b->n);
 	/* Kept for long: without the room to grow. */
 	t->text.p = xmalloc(b->n + 1);
 	if (b->n != 0)

@@ -8,14 +8,20 @@
 #define WORKER_TAILNET_SRCSET_INT_H
 
 #include "common/ip.h"
+#include "common/siphash.h"
 #include "worker/tailnet/pack_int.h"
 
 struct src_hash {
-	uint64_t	 v[2];
+	uint64_t	 v;
 };
 
-/* Octets as a number that is theirs alone, for all that matters here. */
-struct src_hash	 src_hash(const void *, size_t n);
+/*
+ * Octets as a number that is theirs alone, for all that matters here.  Clients
+ * choose some of them: the key is a secret of the process, so that nobody
+ * finds others with the same number, which would not be told.
+ */
+struct src_hash	 src_hash(const uint8_t key[SIPHASH_KEY], const void *,
+		    size_t n);
 bool		 src_hash_eq(struct src_hash, struct src_hash);
 
 /* Text that is shared.  Immutable and counted. */
@@ -27,8 +33,9 @@ struct srctext {
 	struct buf	 text;
 };
 
-/* Takes the buffer's octets; one reference. */
-struct srctext	*srctext_new(struct buf *, uint32_t members);
+/* Takes the buffer's octets; one reference.  The key as above. */
+struct srctext	*srctext_new(const uint8_t key[SIPHASH_KEY], struct buf *,
+		    uint32_t members);
 struct srctext	*srctext_ref(struct srctext *);
 /* NULL is fine. */
 void		 srctext_unref(struct srctext *);

@@ -19,6 +19,7 @@ tailnets_new(struct env *env, const struct tn_ops *ops)
 	tn->env = env;
 	tn->ops = *ops;
 	tn->pack = pack_new();
+	env_random(env, tn->seed, sizeof(tn->seed));
 	tn->conf.keepalive_s = KEEPALIVE_S;
 	TAILQ_INIT(&tn->replicas);
 	mapjson_caps(&tn->caps, false, false);

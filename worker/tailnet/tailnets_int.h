@@ -4,6 +4,7 @@
 #define WORKER_TAILNET_TAILNETS_INT_H
 
 #include "common/env.h"
+#include "common/siphash.h"
 #include "worker/tailnet/pack_int.h"
 #include "worker/tailnet/replica_int.h"
 #include "worker/tailnet/tailnet.h"
@@ -14,6 +15,8 @@ struct tailnets {
 	struct env	*env;
 	struct tn_ops	 ops;
 	struct pack	*pack;
+	/* A secret: of hashes of what clients choose, and of texts with it. */
+	uint8_t		 seed[SIPHASH_KEY];
 	struct replica_list replicas;
 	struct idmap	 by_id;
 	struct idmap	 routers;	/* by hash of the node key */
