@@ -401,6 +401,12 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 		link_violation(pp->link, LINK_BAD_BODY);
 		return;
 	}
+	/* Our own lack, for which nobody else is to blame. */
+	if (rc == -1 && errno == EMFILE) {
+		env_end(pp->ev->env, 1, "out of file descriptors: the limit "
+		    "of open files is too low");
+		return;
+	}
 	if (rc != 1) {
 		link_eof(pp->link);
 		return;

@@ -188,6 +188,7 @@ read_with_fds(struct imsgbuf *b, void *p, size_t n)
 	struct cmsghdr *cmsg;
 	struct iovec iov;
 	ssize_t got;
+	bool any = false;
 
 	iov.iov_base = p;
 	iov.iov_len = n;
@@ -202,8 +203,15 @@ read_with_fds(struct imsgbuf *b, void *p, size_t n)
 	for (cmsg = CMSG_FIRSTHDR(&msg); cmsg != NULL;
 	    cmsg = CMSG_NXTHDR(&msg, cmsg))
 		if (cmsg->cmsg_level == SOL_SOCKET &&
-		    cmsg->cmsg_type == SCM_RIGHTS)
+		    cmsg->cmsg_type == SCM_RIGHTS) {
 			take_fds(b, cmsg);
+			any = true;
+		}
+	/* There was room for one: it is this process that has none left. */
+	if ((msg.msg_flags & MSG_CTRUNC) != 0 && !any) {
+		errno = EMFILE;
+		return -1;
+	}
 	return got;
 }
 

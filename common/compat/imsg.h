@@ -61,7 +61,11 @@ int	 imsgbuf_init(struct imsgbuf *, int fd);
 void	 imsgbuf_allow_fdpass(struct imsgbuf *);
 /* Longest body that is sent or taken.  0, or -1 with errno ERANGE. */
 int	 imsgbuf_set_maxsize(struct imsgbuf *, uint32_t max);
-/* One read.  1, or 0 at the end, or -1 with errno; 1 also for EAGAIN. */
+/*
+ * One read.  1, or 0 at the end, or -1 with errno; 1 also for EAGAIN.  EMFILE:
+ * a descriptor came that this process has no room for; it is lost, and so are
+ * the octets that it came with.
+ */
 int	 imsgbuf_read(struct imsgbuf *);
 /*
  * Writes what is queued, until all is out or the socket is full.  0, or -1

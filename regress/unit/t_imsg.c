@@ -1,3 +1,5 @@
+#include <sys/types.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <errno.h>
@@ -429,6 +431,38 @@ surplus_closed(void **state)
 	assert_int_equal(check_one(&b, 1, 0), -1);
 }
 
+/* Who has no room for a descriptor is told so; what comes without is read. */
+static void
+no_room(void **state)
+{
+	struct rlimit old, none;
+	int before = count_fds(), fd, rc, why;
+	uint32_t k;
+
+	(void)state;
+	imsgbuf_allow_fdpass(&b);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_int_not_equal(fd = dup(0), -1);
+	none = old;
+	none.rlim_cur = (rlim_t)fd;
+	(void)close(fd);
+	for (k = 0; k < 2; k++) {
+		send_one(&a, k, 5, k == 1 ? some_fd() : -1);
+		assert_int_equal(imsgbuf_write(&a), 0);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+		errno = 0;
+		rc = imsgbuf_read(&b);
+		why = errno;
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+		assert_int_equal(rc, k == 1 ? -1 : 1);
+		if (k == 1)
+			assert_int_equal(why, EMFILE);
+		else
+			(void)check_one(&b, k, 5);
+	}
+	assert_int_equal(count_fds(), before);
+}
+
 /* A message that is held survives reads, the clearing and other messages. */
 static void
 held(void **state)
@@ -517,8 +551,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(simple), T(vectors), T(stream), T(dribble), T(limits),
 		T(bad_lengths), T(descriptors_match),
-		T(descriptors_refused), T(surplus_closed), T(held), T(wiped),
-		T(gone),
+		T(descriptors_refused), T(surplus_closed), T(no_room), T(held),
+		T(wiped), T(gone),
 	};
 
 	(void)signal(SIGPIPE, SIG_IGN);

@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "common/compat/compat.h"
 #include "common/log.h"
 #include "common/noise.h"
 #include "regress/lib/certkit.h"
@@ -138,7 +139,7 @@ listen_any(struct sockaddr_in *sin)
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	assert_int_not_equal(fd, -1);
 	assert_int_equal(bind(fd, (struct sockaddr *)sin, len), 0);
-	assert_int_equal(listen(fd, 128), 0);
+	assert_int_equal(listen(fd, PEERS), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)sin, &len), 0);
 	return fd;
 }
@@ -387,6 +388,121 @@ static bool
 a_while(struct world *w)
 {
 	return w->turns > 20;
+}
+
+/* The limit of files is this one for whatever is made in setup(). */
+static int
+setup_with(void **state, rlim_t files)
+{
+	struct rlimit old, few;
+	int rc;
+
+	if (getrlimit(RLIMIT_NOFILE, &old) == -1)
+		return -1;
+	few = old;
+	few.rlim_cur = files;
+	if (setrlimit(RLIMIT_NOFILE, &few) == -1)
+		return -1;
+	rc = setup(state);
+	return setrlimit(RLIMIT_NOFILE, &old) == -1 ? -1 : rc;
+}
+
+static int
+setup_260(void **state)
+{
+	return setup_with(state, 260);
+}
+
+static int
+setup_120(void **state)
+{
+	return setup_with(state, 120);
+}
+
+static bool
+paused_soon(struct world *w)
+{
+	return w->paused || w->turns > 2000;
+}
+
+/* What the limit of files leaves room for; the backlog waits for the rest. */
+static void
+reserve(struct world *w, unsigned int room)
+{
+	unsigned int i;
+
+	for (i = 0; i < room + 9; i++)
+		w->fd[i] = dial(w);
+	run(w, paused_soon);
+	assert_true(w->paused);
+	assert_int_equal(conns(w), room);
+	run(w, a_while);
+	assert_int_equal(conns(w), room);
+	assert_int_equal(w->pauses, 1);
+	assert_int_equal(w->resumes, 0);
+	for (i = 0; i < 5; i++) {
+		close(w->fd[i]);
+		w->fd[i] = -1;
+	}
+	run(w, is_back);
+	run(w, is_paused);
+	assert_int_equal(conns(w), room);
+	assert_int_equal(net_counters(w->net)->conns, room + 5);
+	assert_int_equal(net_counters(w->net)->refused, 0);
+}
+
+static char said[256];
+static unsigned int nsaid;
+
+static void
+on_line(int level, const char *line, void *arg)
+{
+	(void)level;
+	(void)arg;
+	nsaid++;
+	(void)strlcpy(said, line, sizeof(said));
+}
+
+/* A listener has a descriptor as well; what is wrong is said once. */
+static void
+t_reserve(void **state)
+{
+	static const struct net_conf more = { 10, 300, 60, 16384, 1 << 20,
+	    1000 };
+	struct world *w = *state;
+
+	nsaid = 0;
+	log_capture(on_line, NULL);
+	net_reconf(w->net, &more);
+	reserve(w, 260 - 128 - 1);
+	log_capture(NULL, NULL);
+	assert_int_equal(nsaid, 1);
+	assert_string_equal(said, "no more than 131 connections: the limit of "
+	    "open files is 260, too low for 1000; raise it, or lower "
+	    "limits.connections");
+}
+
+/* Half of few are kept, or there would be none for connections. */
+static void
+t_reserve_few(void **state)
+{
+	reserve(*state, 60);
+}
+
+/* Enough of both: nothing is said. */
+static void
+t_reserve_enough(void **state)
+{
+	static const struct net_conf fewer = { 10, 300, 60, 16384, 1 << 20,
+	    131 };
+	struct world *w = *state;
+
+	nsaid = 0;
+	log_capture(on_line, NULL);
+	net_reconf(w->net, &fewer);
+	reserve(w, 131);
+	log_capture(NULL, NULL);
+	assert_int_equal(nsaid, 0);
 }
 
 static void
@@ -720,7 +836,13 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(t_request), T(t_slow_reader), T(t_full), T(t_emfile),
 		T(t_slots), T(t_reset), T(t_lingers), T(t_tls), T(t_proxy),
-		T(t_cut), T(t_progress), T(t_user_timeout)
+		T(t_cut), T(t_progress), T(t_user_timeout),
+		cmocka_unit_test_setup_teardown(t_reserve, setup_260,
+		    teardown),
+		cmocka_unit_test_setup_teardown(t_reserve_few, setup_120,
+		    teardown),
+		cmocka_unit_test_setup_teardown(t_reserve_enough, setup_260,
+		    teardown)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,6 +86,12 @@ net_counters(const struct net *net)
 	return &net->count;
 }
 
+uint32_t
+net_max_conns(const struct net *net)
+{
+	return net->conf.max_conns;
+}
+
 bool
 net_is_full(const struct net *net)
 {

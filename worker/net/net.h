@@ -81,6 +81,7 @@ void		 net_count(const struct net *, uint32_t *sessions,
 void		 net_shutdown(struct net *);
 /* While true no new handshake is begun: connections wait (overload). */
 void		 net_hold(struct net *, bool);
+uint32_t	 net_max_conns(const struct net *);
 /* max_conns are there: do not accept. */
 bool		 net_is_full(const struct net *);
 

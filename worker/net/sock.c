@@ -1,4 +1,5 @@
 #include <sys/types.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <netinet/in.h>
@@ -26,6 +27,7 @@
 #define SNDBUF		(128 * 1024)
 #define BATCH		512	/* connections */
 #define BATCH_OCTETS	(128 * 1024)
+#define SPARE		128	/* descriptors: links, files; see limit() */
 #define PIPE_USER_MS	15000	/* who is gone holds up others (derp.md S11) */
 
 struct listener {
@@ -72,10 +74,15 @@ struct sock_set {
 	void			(*on_pause)(bool, void *);
 	void			*arg;
 	struct listener_list	 listeners;
+	uint32_t		 nlisteners;
 	struct sock_list	 socks;
+	uint32_t		 nsocks;
+	uint32_t		 nfiles;	/* that we may have open */
+	uint32_t		 said;		/* max_conns that is too much */
 	struct sock_list	 due;
 	bool			*slots;		/* accepting, by number */
 	unsigned int		 nslots;
+	bool			 started;	/* it was told to accept */
 	bool			 paused;	/* as on_pause was told */
 	bool			 tls;		/* as the listeners were told */
 	struct timer		 pause;
@@ -86,6 +93,38 @@ struct sock_set {
 };
 
 /* Accepting. */
+
+/*
+ * Connections that the limit of files has room for.  Links and snapshots are
+ * handed down at any time, and a process that cannot take one has to end.
+ */
+static uint32_t
+limit(const struct sock_set *set)
+{
+	uint32_t spare = SPARE + set->nlisteners;
+
+	return set->nfiles - (spare < set->nfiles / 2 ? spare :
+	    set->nfiles / 2);
+}
+
+static bool
+is_full(const struct sock_set *set)
+{
+	return net_is_full(set->net) || set->nsocks >= limit(set);
+}
+
+static void
+say_limit(struct sock_set *set)
+{
+	uint32_t wanted = net_max_conns(set->net);
+
+	if (wanted == set->said || wanted <= limit(set))
+		return;
+	set->said = wanted;
+	log_warnx("no more than %u connections: the limit of open files is "
+	    "%u, too low for %u; raise it, or lower limits.connections",
+	    limit(set), set->nfiles, wanted);
+}
 
 static bool
 accepts(const struct listener *l)
@@ -102,7 +141,7 @@ arm(struct sock_set *set)
 	struct listener *l;
 	bool paused;
 
-	paused = timer_pending(&set->pause) || net_is_full(set->net);
+	paused = timer_pending(&set->pause) || is_full(set);
 	if (paused != set->paused) {
 		set->paused = paused;
 		set->on_pause(paused, set->arg);
@@ -168,6 +207,7 @@ accept_one(struct listener *l)
 	s->want = EV_F_READ;
 	s->ev = ev_fd_add(set->ev, fd, s->want, on_ready, s);
 	TAILQ_INSERT_TAIL(&set->socks, s, entry);
+	set->nsocks++;
 	return true;
 }
 
@@ -179,10 +219,10 @@ on_connection(int fd, unsigned int got, void *arg)
 
 	(void)fd;
 	(void)got;
-	for (i = 0; i < ACCEPTS && !net_is_full(l->set->net); i++)
+	for (i = 0; i < ACCEPTS && !is_full(l->set); i++)
 		if (!accept_one(l))
 			break;
-	if (net_is_full(l->set->net))
+	if (is_full(l->set))
 		arm(l->set);
 }
 
@@ -204,6 +244,7 @@ static void
 listener_free(struct listener *l)
 {
 	TAILQ_REMOVE(&l->set->listeners, l, entry);
+	l->set->nlisteners--;
 	ev_fd_del(l->ev);
 	close(l->fd);
 	free(l);
@@ -239,6 +280,7 @@ sock_listen(struct sock_set *set, unsigned int number, unsigned int slot,
 	l->fd = fd;
 	l->ev = ev_fd_add(set->ev, fd, 0, on_connection, l);
 	TAILQ_INSERT_TAIL(&set->listeners, l, entry);
+	set->nlisteners++;
 	arm(set);
 }
 
@@ -259,6 +301,7 @@ sock_accept(struct sock_set *set, unsigned int slot, bool on)
 		set->nslots = slot + 1;
 	}
 	set->slots[slot] = on;
+	set->started = set->started || on;
 	arm(set);
 }
 
@@ -286,13 +329,14 @@ static void
 sock_close(struct sock *s)
 {
 	struct sock_set *set = s->set;
-	bool was_full = net_is_full(set->net);
+	bool was_full = is_full(set);
 
 	ev_fd_del(s->ev);
 	close(s->fd);
 	conn_free(s->conn);
 	unlist(s);
 	TAILQ_REMOVE(&set->socks, s, entry);
+	set->nsocks--;
 	free(s->rest);
 	free(s);
 	if (was_full)
@@ -541,6 +585,9 @@ sock_turn(struct sock_set *set)
 		ev_again(set->ev);
 	if (set->tls != net_tls_is_ready(set->net))
 		arm(set);
+	/* A reload may have changed it; before the start it is not known. */
+	if (set->started)
+		say_limit(set);
 }
 
 struct sock_set *
@@ -548,8 +595,13 @@ sock_new(struct ev *ev, struct net *net, void (*on_pause)(bool, void *),
     void *arg)
 {
 	struct sock_set *set;
+	struct rlimit rl;
 
+	if (getrlimit(RLIMIT_NOFILE, &rl) == -1)
+		fatal("RLIMIT_NOFILE");
 	set = xcalloc(1, sizeof(*set));
+	set->nfiles = rl.rlim_cur < UINT32_MAX ? (uint32_t)rl.rlim_cur :
+	    UINT32_MAX;
 	set->ev = ev;
 	set->net = net;
 	set->on_pause = on_pause;

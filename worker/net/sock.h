@@ -14,7 +14,8 @@ struct sock_set;
 /*
  * on_pause(true, arg): nothing is accepted for a while, because descriptors
  * ran out or max_conns are there; false: it goes on.  net's kick() must call
- * sock_kick().  Never NULL.
+ * sock_kick().  The limit of open files (RLIMIT_NOFILE) is asked for now: 128
+ * of them, or half if they are few, are not used for connections.  Never NULL.
  */
 struct sock_set	*sock_new(struct ev *, struct net *,
 		    void (*on_pause)(bool, void *), void *arg);
