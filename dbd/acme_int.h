@@ -118,7 +118,7 @@ void	dbacme_signed(struct dbacme *, const struct msg *);
 void	dbacme_alpn(struct dbacme *, const struct msg *);
 /* keyd has gone: what it was asked for the run has no answer. */
 void	dbacme_keyd_gone(struct dbacme *);
-/* No challenge is up any more; nobody waits for one. */
+/* No challenge is up any more; what fetch still waits for is refused. */
 void	dbacme_clear(struct dbacme *);
 /* Tells the worker of those that are up. */
 void	dbacme_say_challenges(struct worker *);

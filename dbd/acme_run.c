@@ -187,7 +187,10 @@ dbacme_clear(struct dbacme *a)
 		lower(a, c);
 	if (a->keyd_sign != 0 && a->keyd != NULL)
 		link_forget(a->keyd, a->keyd_sign);
-	a->keyd_sign = a->sign_id = a->ready_id = 0;
+	a->keyd_sign = 0;
+	/* What is open when fetch gives up is open for the next run, too. */
+	say_no(a, &a->sign_id, "the run is over");
+	say_no(a, &a->ready_id, "the run is over");
 	timer_stop(&a->slow);
 }
 

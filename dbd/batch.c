@@ -26,11 +26,17 @@ op_check(struct dbd *d, int rc)
 		env_end(d->env, 1, "the store failed");
 }
 
+static void turn(struct dbd *);
+
+/*
+ * What the caller is about to write may point into nodes: none of them changes
+ * here, so routes wait for the real end of the turn.
+ */
 void
 op_begin(struct dbd *d)
 {
-	if (d->nops >= BATCH_MAX)
-		dbd_turn(d);
+	if (d->nops >= BATCH_MAX || d->octets >= TURN_CHANGES)
+		turn(d);
 	if (!d->open) {
 		d->open = true;
 		op_check(d, store_begin(d->store));
@@ -115,6 +121,15 @@ number(struct tailnet *tn)
 	return tn->seq;
 }
 
+static void
+tell(struct tailnet *tn, const struct msg *m)
+{
+	size_t before = tn->changes.n;
+
+	change_add(&tn->changes, m);
+	tn->d->octets += tn->changes.n - before;
+}
+
 void
 put_user(struct user *u)
 {
@@ -128,7 +143,7 @@ put_user(struct user *u)
 	(void)number(u->tn);
 	m.u.db_user_put.tailnet = u->tn->id;
 	m.u.db_user_put.user = u->r;
-	change_add(&u->tn->changes, &m);
+	tell(u->tn, &m);
 }
 
 void
@@ -142,7 +157,7 @@ del_user(struct user *u)
 	(void)number(tn);
 	m.u.db_user_del.tailnet = tn->id;
 	m.u.db_user_del.id = u->r.id;
-	change_add(&tn->changes, &m);
+	tell(tn, &m);
 	op_check(tn->d, store_del_user(tn->d->store, tn->id, u->r.id));
 	TAILQ_FOREACH_SAFE(k, &tn->authkeys, all, next)
 		if (k->row.user == u->r.id)
@@ -173,7 +188,7 @@ put_node(struct node *n)
 	m.u.db_node_put.tailnet = n->tn->id;
 	m.u.db_node_put.seq = number(n->tn);
 	m.u.db_node_put.node = n->r;
-	change_add(&n->tn->changes, &m);
+	tell(n->tn, &m);
 }
 
 /*
@@ -188,7 +203,7 @@ put_policy(struct tailnet *tn)
 	msg_init(&m, M_DB_POLICY_PART);
 	m.u.db_policy_part.tailnet = tn->id;
 	m.u.db_policy_part.seq = tn->pol_seq = number(tn);
-	change_add(&tn->changes, &m);
+	tell(tn, &m);
 }
 
 void
@@ -212,7 +227,7 @@ del_node(struct node *n)
 	m.u.db_node_del.tailnet = tn->id;
 	m.u.db_node_del.seq = number(tn);
 	m.u.db_node_del.id = n->r.id;
-	change_add(&tn->changes, &m);
+	tell(tn, &m);
 	node_free(n);
 	alloc_rest(tn, &rest);
 }
@@ -291,9 +306,29 @@ audit(struct tailnet *tn, uint32_t uid, const char *what, uint64_t target,
 
 /* The end of a batch. */
 
+/*
+ * More than a row may hold: it says that there was a new policy, which nobody
+ * who was away can read past.
+ */
+static struct slice
+log_cut(struct tailnet *tn, struct buf *b)
+{
+	struct msg m;
+
+	log_warnx("change log tailnet=%s seq=%llu: %zu octets are too many: "
+	    "it is cut there", tn->name, (unsigned long long)tn->seq,
+	    tn->changes.n);
+	msg_init(&m, M_DB_POLICY_PART);
+	m.u.db_policy_part.tailnet = tn->id;
+	m.u.db_policy_part.seq = tn->seq;
+	change_add(b, &m);
+	return buf_slice_of(b);
+}
+
 static void
 log_changes(struct dbd *d, struct tailnet *tn, const uint8_t batch[BATCH_LEN])
 {
+	struct buf cut = { NULL, 0, 0 };
 	struct tailnet_row row;
 	struct log_row log;
 
@@ -303,8 +338,11 @@ log_changes(struct dbd *d, struct tailnet *tn, const uint8_t batch[BATCH_LEN])
 	log.seq = tn->seq;
 	memcpy(log.batch, batch, BATCH_LEN);
 	log.at = env_wall(d->env);
-	log.changes = buf_slice_of(&tn->changes);
+	log.changes = tn->changes.n <= STORE_LOG_MAX ?
+	    buf_slice_of(&tn->changes) : log_cut(tn, &cut);
 	op_check(d, store_add_log(d->store, &log));
+	tn->log_octets += log.changes.n;
+	buf_free(&cut);
 
 	memset(&row, 0, sizeof(row));
 	row.id = tn->id;
@@ -314,7 +352,6 @@ log_changes(struct dbd *d, struct tailnet *tn, const uint8_t batch[BATCH_LEN])
 	memcpy(row.batch, batch, BATCH_LEN);
 	row.created = tn->created;
 	op_check(d, store_put_tailnet(d->store, &row));
-	tn->log_octets += log.changes.n;
 	if (++tn->batches < TRIM_LOG && tn->log_octets < LOG_OCTETS / 4)
 		return;
 	tn->batches = 0;
@@ -423,6 +460,57 @@ snapshots_send(struct dbd *d)
 				snapshot_send(d, w->link, h->tn);
 }
 
+/* Where its link will be once all that was given to it is taken. */
+static uint64_t
+link_end(struct link *l)
+{
+	return link_taken(l) + link_queued(l);
+}
+
+/*
+ * A turn's changes wait in the queue before anything of them can be written,
+ * so a worker that reads may have more there than it may have.  Where that is
+ * half of it, the worker gets the tailnet sealed, which costs the queue a few
+ * octets, instead of these changes: one at a time, so that one that takes
+ * nothing goes over its bound as ever.  One that is behind already is not
+ * helped by a snapshot for each small change.
+ */
+static void
+relieve(struct dbd *d, struct held *h)
+{
+	struct link *l = h->worker->link;
+	size_t n = h->tn->changes.n, max = d->conf.queue_max;
+
+	if (n < max / 32 || link_is_down(l) || link_taken(l) < h->relief ||
+	    link_queued(l) + h->worker->coming + n <= max / 2) {
+		h->worker->coming += n;
+		return;
+	}
+	if (!snapshot_sealed(d, l, h->tn)) {
+		h->worker->coming += n;
+		return;
+	}
+	h->due = true;		/* for what is left of this turn */
+	h->relief = link_end(l);
+}
+
+static void
+relief_send(struct dbd *d)
+{
+	struct tailnet *tn;
+	struct worker *w;
+	struct held *h;
+
+	if (d->octets < d->conf.queue_max / 32)
+		return;
+	TAILQ_FOREACH(w, &d->workers, all)
+		w->coming = 0;
+	TAILQ_FOREACH(tn, &d->changed, changed)
+		TAILQ_FOREACH(h, &tn->holders, of_tailnet)
+			if (!h->due && !h->left)
+				relieve(d, h);
+}
+
 static void
 online_send(struct dbd *d)
 {
@@ -454,28 +542,36 @@ online_send(struct dbd *d)
 				online_map_send(d, h->worker->link, tn);
 }
 
-void
-dbd_turn(struct dbd *d)
+static void
+turn(struct dbd *d)
 {
 	struct tailnet *tn;
 	struct worker *w;
 	struct held *h;
 
-	routes_settle(d);
 	control_settle(d);
 	batch_commit(d);
 	if (env_ended(d->env))
 		return;
 	snapshots_send(d);
+	relief_send(d);
 	while ((tn = TAILQ_FIRST(&d->changed)) != NULL) {
 		TAILQ_REMOVE(&d->changed, tn, changed);
 		changes_send(tn);
 	}
+	d->octets = 0;
 	online_send(d);
 	TAILQ_FOREACH(w, &d->workers, all)
 		TAILQ_FOREACH(h, &w->held, of_worker)
 			h->due = false;
 	outs_send(d);
+}
+
+void
+dbd_turn(struct dbd *d)
+{
+	routes_settle(d);
+	turn(d);
 }
 
 bool

@@ -11,8 +11,9 @@
 #define AUDIT_KEEP	100000U		/* newest audit rows of a tailnet */
 
 /*
- * Begins an operation in the current batch, a new one if need be; a full
- * batch is committed and sent first.  Ends with op_end() or op_undo().
+ * Begins an operation in the current batch, a new one if need be; a batch that
+ * is full (BATCH_MAX, TURN_CHANGES) is committed and sent first.  No node
+ * changes by that.  Ends with op_end() or op_undo().
  */
 void	op_begin(struct dbd *);
 void	op_end(struct dbd *);

@@ -13,6 +13,7 @@
 #include "dbd/out_int.h"
 #include "dbd/policy_int.h"
 #include "dbd/relay_int.h"
+#include "dbd/routes_int.h"
 #include "dbd/session_int.h"
 #include "dbd/worker_int.h"
 
@@ -214,6 +215,7 @@ indexes_init(struct dbd *d)
 	TAILQ_INIT(&d->seen);
 	TAILQ_INIT(&d->ends);
 	timer_init(&d->lazy, d->env, on_lazy, d);
+	timer_init(&d->pieces, d->env, routes_pieces, d);
 	timer_init(&d->window, d->env, on_window, d);
 	timer_init(&d->sweep, d->env, on_sweep, d);
 }
@@ -274,6 +276,7 @@ dbd_free(struct dbd *d)
 	while ((tn = TAILQ_FIRST(&d->tailnets)) != NULL)
 		tailnet_free(tn);
 	timer_stop(&d->lazy);
+	timer_stop(&d->pieces);
 	timer_stop(&d->window);
 	timer_stop(&d->sweep);
 	outs_free(d);
@@ -327,8 +330,13 @@ dbd_reconf(struct dbd *d, const struct dbd_conf *conf)
 void
 dbd_start(struct dbd *d)
 {
+	struct tailnet *tn;
+
 	if (env_ended(d->env))
 		return;
+	TAILQ_FOREACH(tn, &d->tailnets, all)
+		routes_auto_all(tn);
+	routes_pieces(d);
 	policy_alarm(d);
 	policy_conf_changed(d, false);
 	policy_again(d);

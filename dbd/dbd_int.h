@@ -8,6 +8,7 @@
 #include "dbd/state_int.h"
 
 #define BATCH_MAX	256		/* operations */
+#define TURN_CHANGES	(4 * 1024 * 1024) /* of changes that end a turn */
 #define DEFAULT_NAME	"default"
 
 /* A reply or notify that waits for the end of the turn. */
@@ -68,8 +69,9 @@ struct held {
 	uint64_t		 idle_at;	/* since there are none */
 	bool			 due;		/* snapshot at the turn's end */
 	bool			 asked;		/* DB_HAVE was looked at */
+	uint64_t		 relief;	/* batch.c: to be taken first */
 	bool			 left;		/* dropped there: not told */
-	uint64_t		 left_at;	/* the last time; 0 never */
+	uint64_t		 leaves;	/* when none of them counts */
 };
 
 /* One DB link. */
@@ -98,6 +100,7 @@ struct worker {
 	uint64_t		 slow_at;	/* its queue is long since */
 	uint64_t		 taken;		/* of its queue, last time */
 	unsigned int		 stuck;		/* sweeps that saw the same */
+	size_t			 coming;	/* octets of this turn for it */
 	uint32_t		 challenge;	/* acme_run.c: it owes this */
 	struct relays_said	 relays;	/* health.c */
 };
@@ -150,11 +153,11 @@ struct dbd {
 
 	bool			 open;		/* store_begin() was called */
 	uint32_t		 nops;
+	size_t			 octets;	/* of the turn's changes */
 	struct tailnet		*numbered;	/* the operation has its seq */
 	struct tailnet_list	 changed;
 	struct authkey_list	 used_keys;
 	bool			 rested;	/* some rests have ended */
-	bool			 settling;	/* in routes_settle() */
 	struct buf		 scratch;
 	struct out		*outs;
 	size_t			 nouts;
@@ -166,6 +169,7 @@ struct dbd {
 	struct node_list	 seen;		/* facts to write lazily */
 	struct exposed_list	 ends;		/* likewise */
 	struct timer		 lazy;
+	struct timer		 pieces;	/* work of routes.c goes on */
 	struct timer		 window;	/* resume or presume */
 	bool			 in_window;
 	bool			 full_start;

@@ -11,7 +11,8 @@
 #include "dbd/session_int.h"
 #include "dbd/worker_int.h"
 
-#define LEAVE_US	(10 * US_PER_S)	/* it leaves no more often */
+#define LEAVE_US	(10 * US_PER_S)	/* it leaves no more often, */
+#define LEAVES		3		/* but so many times at once */
 
 bool
 ticket_ok(struct worker *w, const struct r_ticket *t)
@@ -239,7 +240,8 @@ on_map_defer(struct worker *w, const struct msg *m)
 /*
  * An honest worker leaves when it has no stream and no open request, and looks
  * once a minute.  One that could leave and come back at will would have a
- * snapshot made each time.
+ * snapshot made each time.  Two that it sent a minute apart may come together,
+ * if we were held up.
  */
 void
 on_leave(struct worker *w, const struct msg *m)
@@ -251,14 +253,20 @@ on_leave(struct worker *w, const struct msg *m)
 	if ((tn = tailnet_find(w->d, m->u.db_leave.tailnet)) == NULL ||
 	    (h = held_find(w, tn)) == NULL || h->left)
 		return;
-	if (h->sessions != 0 || h->due) {
+	if (h->sessions != 0) {
 		link_violation(w->link, LINK_FORGED);
 		return;
 	}
-	if (h->left_at != 0 && now - h->left_at < LEAVE_US) {
+	/* A reload may have made it due; it leaves what it gets a minute on. */
+	if (h->due)
+		return;
+	if (h->leaves < now)
+		h->leaves = now;
+	if (h->leaves - now > (LEAVES - 1) * LEAVE_US) {
 		link_violation(w->link, LINK_OVERFLOW);
 		return;
 	}
+	h->leaves += LEAVE_US;
 	h->left = true;
-	h->left_at = h->idle_at = now;
+	h->idle_at = now;
 }

@@ -408,7 +408,10 @@ take_set(struct job *j, struct job_result *r)
 	return NULL;
 }
 
-/* Stored and in force are one operation. */
+/*
+ * Stored and in force are one operation.  What it approves follows, in others:
+ * all nodes may have more routes than one can hold.
+ */
 static void
 done_set(struct job *j, struct job_result *r)
 {
@@ -426,6 +429,7 @@ done_set(struct job *j, struct job_result *r)
 	audit(tn, j->uid, "policy.set", tn->version, "%s",
 	    log_vis(slice_str(j->reason)));
 	op_end(tn->d);
+	routes_pieces(tn->d);
 	r->version = tn->version;
 	batch_log(tn->d, "policy tailnet=%s version=%u in force", tn->name,
 	    tn->version);
@@ -466,6 +470,7 @@ done_again(struct job *j, const struct job_result *r)
 	routes_auto_all(tn);
 	audit(tn, UID_NONE, "policy.compile", tn->version, "%s", "");
 	op_end(tn->d);
+	routes_pieces(tn->d);
 	batch_log(tn->d, "policy tailnet=%s version=%u compiled again",
 	    tn->name, tn->version);
 	job_retest(tn);

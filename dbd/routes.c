@@ -6,6 +6,10 @@
 #include "dbd/objects_int.h"
 #include "dbd/routes_int.h"
 
+#define PIECE_OCTETS	(1024 * 1024)	/* of nodes that are looked at */
+#define PIECE_US	US_PER_MS	/* until the next piece, */
+#define PACE_US		(20 * US_PER_MS) /* or until who is behind has read */
+
 /* A node that may carry a route. */
 struct carrier {
 	TAILQ_ENTRY(carrier)	 of_route;
@@ -343,6 +347,14 @@ primaries(struct node *n, struct msg_list *list, struct buf *b)
 	msg_list_close(list, b);
 }
 
+/* There is more to do, and what was sent is to be written first. */
+static void
+goes_on(struct dbd *d, uint64_t us)
+{
+	if (!timer_pending(&d->pieces))
+		timer_in(&d->pieces, us);
+}
+
 static void
 settle(struct tailnet *tn)
 {
@@ -356,6 +368,10 @@ settle(struct tailnet *tn)
 	while ((rt = TAILQ_FIRST(&tn->routes_due)) != NULL)
 		elect(rt);
 	while ((n = TAILQ_FIRST(&tn->unsettled)) != NULL) {
+		if (tn->d->octets >= TURN_CHANGES) {
+			goes_on(tn->d, PIECE_US);
+			break;
+		}
 		TAILQ_REMOVE(&tn->unsettled, n, settle);
 		n->unsettled = false;
 		buf_clear(&b);
@@ -444,24 +460,84 @@ routes_auto(struct tailnet *tn, const struct node *n, struct r_node *r,
 void
 routes_auto_all(struct tailnet *tn)
 {
-	struct buf b = { NULL, 0, 0 };
-	struct r_node r;
 	struct node *n;
-	bool fresh = tn->auto_version != tn->version, free_again;
 
+	tn->auto_next = 1;
+	if (tn->auto_version == tn->version)
+		return;
 	tn->auto_version = tn->version;
-	TAILQ_FOREACH(n, &tn->nodes, all) {
-		free_again = fresh && n->refused.count != 0;
-		if (free_again)
+	TAILQ_FOREACH(n, &tn->nodes, all)
+		if (n->refused.count != 0) {
 			refused_clear(n);
-		r = n->r;
-		if (routes_auto(tn, n, &r, &b)) {
-			node_set(n, &r);
-			put_node(n);
-		} else if (free_again)
 			store_node(n);
+		}
+}
+
+static void
+auto_node(struct node *n, struct buf *b)
+{
+	struct dbd *d = n->tn->d;
+	struct r_node r = n->r;
+
+	if (!routes_auto(n->tn, n, &r, b))
+		return;
+	op_begin(d);
+	node_set(n, &r);
+	put_node(n);
+	op_end(d);
+}
+
+/* What a node says is a measure of the work that it makes. */
+static void
+auto_piece(struct tailnet *tn)
+{
+	struct buf b = { NULL, 0, 0 };
+	struct node *n;
+	size_t octets = 0;
+
+	TAILQ_FOREACH(n, &tn->nodes, all) {
+		if (n->r.id < tn->auto_next)
+			continue;
+		if (octets >= PIECE_OCTETS)
+			break;
+		octets += n->enc.n;
+		auto_node(n, &b);
 	}
+	tn->auto_next = n == NULL ? 0 : n->r.id;
 	buf_free(&b);
+}
+
+/* Some worker has yet to take what it was told. */
+static bool
+is_behind(const struct tailnet *tn)
+{
+	const struct held *h;
+
+	TAILQ_FOREACH(h, &tn->holders, of_tailnet)
+		if (link_queued(h->worker->link) >= PIECE_OCTETS)
+			return true;
+	return false;
+}
+
+void
+routes_pieces(void *arg)
+{
+	struct dbd *d = arg;
+	struct tailnet *tn;
+
+	if (env_ended(d->env))
+		return;
+	TAILQ_FOREACH(tn, &d->tailnets, all) {
+		if (tn->auto_next == 0)
+			continue;
+		if (is_behind(tn)) {
+			goes_on(d, PACE_US);
+			continue;
+		}
+		auto_piece(tn);
+		if (tn->auto_next != 0)
+			goes_on(d, PIECE_US);
+	}
 }
 
 /* The end of a turn. */
@@ -471,11 +547,8 @@ routes_settle(struct dbd *d)
 {
 	struct tailnet *tn;
 
-	/* op_begin() may end a turn itself. */
-	if (d->settling || env_ended(d->env))
+	if (env_ended(d->env))
 		return;
-	d->settling = true;
 	TAILQ_FOREACH(tn, &d->tailnets, all)
 		settle(tn);
-	d->settling = false;
 }

@@ -27,7 +27,8 @@ void	routes_window_over(struct dbd *);
 
 /*
  * At the end of a turn, before the commit: elects for each route that may have
- * to move, and has the nodes that it touches published.  A carrier that is
+ * to move, and has the nodes that it touches published, as many as go into the
+ * turn and the others in those that follow.  A carrier that is
  * online and whose key has not expired stays; else it is the one of lowest id
  * of which that is true; if there is none, the one that was, if one was.
  * While the window after dbd's own death is open a route stays at a node that
@@ -43,10 +44,17 @@ void	routes_settle(struct dbd *);
 bool	routes_auto(struct tailnet *, const struct node *, struct r_node *r,
 	    struct buf *b);
 /*
- * The same for all nodes of the tailnet, within an operation.  If the version
- * in force is another than before, nothing is refused any more.
+ * The same for all nodes of the tailnet, in pieces: within the operation that
+ * puts a policy in force this notes that they are to be looked at.  If the
+ * version is another than before, nothing is refused any more.
  */
 void	routes_auto_all(struct tailnet *);
+/*
+ * Outside of an operation, and for the timer of what goes on: looks at the next
+ * nodes that are to be looked at, an operation each.  After a start all are: a
+ * pass that death has cut short is so made whole.
+ */
+void	routes_pieces(void *dbd);
 /*
  * An administrator takes these back: those that the node advertises are not
  * approved by the policy until it advertises them anew or another version is

@@ -44,6 +44,11 @@ snapshot_make(struct tailnet *tn, struct buf *b)
 	change_add(b, &m);
 }
 
+/*
+ * Only where nothing can be sealed.  All parts wait in the queue: a tailnet
+ * larger than that (limits.worker_queue) cannot be served there, and the bound
+ * has to be raised.
+ */
 static void
 parts_send(struct link *l, const struct tailnet *tn, const struct buf *b)
 {
@@ -61,23 +66,44 @@ parts_send(struct link *l, const struct tailnet *tn, const struct buf *b)
 	}
 }
 
+static bool
+sealed_send(struct dbd *d, struct link *l, const struct tailnet *tn,
+    const struct buf *b)
+{
+	struct msg m;
+	int fd;
+
+	if ((fd = d->ops.seal(b->p, b->n, d->ops.arg)) == -1)
+		return false;
+	msg_init(&m, M_DB_SNAPSHOT);
+	m.u.db_snapshot.tailnet = tn->id;
+	m.u.db_snapshot.size = b->n;
+	m.fd = fd;
+	link_send(l, &m);
+	return true;
+}
+
 void
 snapshot_send(struct dbd *d, struct link *l, struct tailnet *tn)
 {
 	struct buf b = { NULL, 0, 0 };
-	struct msg m;
-	int fd;
 
 	snapshot_make(tn, &b);
-	if ((fd = d->ops.seal(b.p, b.n, d->ops.arg)) != -1) {
-		msg_init(&m, M_DB_SNAPSHOT);
-		m.u.db_snapshot.tailnet = tn->id;
-		m.u.db_snapshot.size = b.n;
-		m.fd = fd;
-		link_send(l, &m);
-	} else
+	if (!sealed_send(d, l, tn, &b))
 		parts_send(l, tn, &b);
 	buf_free(&b);
+}
+
+bool
+snapshot_sealed(struct dbd *d, struct link *l, struct tailnet *tn)
+{
+	struct buf b = { NULL, 0, 0 };
+	bool sent;
+
+	snapshot_make(tn, &b);
+	sent = sealed_send(d, l, tn, &b);
+	buf_free(&b);
+	return sent;
 }
 
 /* What the log says of the time after a place. */
@@ -87,6 +113,7 @@ struct replay {
 	struct link	*link;		/* NULL: only look whether it decodes */
 	uint64_t	 seq;		/* of the last row seen */
 	bool		 policy;	/* it changed meanwhile */
+	size_t		 octets;
 };
 
 static int
@@ -109,6 +136,7 @@ on_row(const struct log_row *row, void *arg)
 		return -1;
 	}
 	p->seq = row->seq;
+	p->octets += row->changes.n;
 	if (p->link == NULL)
 		return 0;
 	msg_init(&m, M_DB_BATCH);
@@ -123,7 +151,7 @@ bool
 replay_send(struct dbd *d, struct link *l, struct tailnet *tn, uint64_t seq,
     const uint8_t batch[BATCH_LEN])
 {
-	struct replay p = { tn, NULL, seq, false };
+	struct replay p = { tn, NULL, seq, false, 0 };
 
 	if (seq == tn->seq && memcmp(batch, tn->batch, BATCH_LEN) == 0)
 		return true;
@@ -131,7 +159,8 @@ replay_send(struct dbd *d, struct link *l, struct tailnet *tn, uint64_t seq,
 		return false;
 	/* Rows of the log are input: none is sent before all are good. */
 	if (store_load_log(d->store, tn->id, seq, on_row, &p) == -1 ||
-	    p.seq != tn->seq || p.policy)
+	    p.seq != tn->seq || p.policy ||
+	    p.octets > d->conf.queue_max / 2)
 		return false;
 	p.link = l;
 	return store_load_log(d->store, tn->id, seq, on_row, &p) == 0;

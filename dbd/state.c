@@ -339,6 +339,9 @@ node_encode(struct buf *b, const struct r_node *r)
 
 	bare.online = false;
 	bare.last_seen = 0;
+	/* Asked for with a key, and of no use once that has decided. */
+	memset(&bare.hostinfo.request_tags, 0,
+	    sizeof(bare.hostinfo.request_tags));
 	msg_rec_encode(b, MR_NODE, &bare);
 }
 

@@ -155,6 +155,7 @@ struct tailnet {
 	struct route_list	 routes_kept;	/* while a window is open */
 	struct node_list	 unsettled;
 	uint32_t		 auto_version;	/* that it is refused under */
+	uint64_t		 auto_next;	/* to approve for; 0 none */
 	struct pool		 pool4;
 	struct pool		 pool6;
 	TAILQ_ENTRY(tailnet)	 changed;	/* if there are changes */

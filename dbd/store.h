@@ -22,6 +22,8 @@ struct store;
 
 /* The newest schema version that this program knows. */
 #define STORE_VERSION	5
+/* Octets of changes that one log row may have. */
+#define STORE_LOG_MAX	(64UL * 1024 * 1024)
 
 /*
  * Opens or makes the SQLite database at path, migrates it forward (each step
@@ -153,6 +155,7 @@ int	store_del_results(struct store *, uint16_t slot, uint64_t generation);
 /* Its results whose request is smaller: answered, and not asked again. */
 int	store_trim_results(struct store *, uint16_t slot, uint64_t generation,
 	    uint32_t below);
+/* Refused if its changes are more than STORE_LOG_MAX. */
 int	store_add_log(struct store *, const struct log_row *);
 /*
  * Keeps the newest `keep` log rows of the tailnet, and of them those whose

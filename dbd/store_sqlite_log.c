@@ -3,7 +3,6 @@
 #include "common/log.h"
 #include "dbd/store_sqlite_int.h"
 
-#define CHANGES_MAX	(64 * 1024 * 1024)
 #define TRIM_MAX	1000
 
 /* The log of batches. */
@@ -27,7 +26,7 @@ store_load_log(struct store *s, uint64_t tailnet, uint64_t after,
 		row.seq = q_get_u64(&q);
 		q_get_fix(&q, row.batch, BATCH_LEN);
 		row.at = q_get_i64(&q);
-		row.changes = q_get_blob(&q, CHANGES_MAX);
+		row.changes = q_get_blob(&q, STORE_LOG_MAX);
 		if (q.bad || fn(&row, arg) == -1)
 			return q_end(&q, -1);
 	}
@@ -55,7 +54,7 @@ store_add_log(struct store *s, const struct log_row *row)
 {
 	struct query q;
 
-	if (row->changes.n > CHANGES_MAX) {
+	if (row->changes.n > STORE_LOG_MAX) {
 		log_warnx("store: add log: out of bounds");
 		return -1;
 	}

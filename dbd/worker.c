@@ -185,7 +185,8 @@ sweep_queue(struct worker *w, uint64_t now)
 	size_t n = link_queued(w->link);
 	uint64_t taken = link_taken(w->link);
 
-	if (n < SLOW_OCTETS)
+	/* What it takes between two sweeps is more than what it has left. */
+	if (n < SLOW_OCTETS || taken - w->taken >= n)
 		w->slow_at = 0;
 	else if (w->slow_at == 0)
 		w->slow_at = now;

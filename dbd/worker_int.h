@@ -43,9 +43,11 @@ void	on_hello_done(struct worker *, const struct msg *);
 void	snapshot_make(struct tailnet *, struct buf *);
 /* Sends it, sealed or in parts. */
 void	snapshot_send(struct dbd *, struct link *, struct tailnet *);
+/* Sends it if it can be sealed; else false, and nothing was sent. */
+bool	snapshot_sealed(struct dbd *, struct link *, struct tailnet *);
 /*
- * Sends what the log has after seq; false if it does not know this place:
- * then nothing was sent.
+ * Sends what the log has after seq; false if it does not know this place, or
+ * has more than half of what may wait for the worker: then nothing was sent.
  */
 bool	replay_send(struct dbd *, struct link *, struct tailnet *,
 	    uint64_t seq, const uint8_t batch[BATCH_LEN]);

@@ -101,7 +101,8 @@ check_limits(struct check *c)
 	/* A client gives a request up after about two minutes. */
 	l->node_refill_ms = check_ranged(c, "limits[0]|node_refill", 1, 60000,
 	    " ms");
-	l->worker_queue = check_ranged(c, "limits[0]|worker_queue", 1048576,
+	/* What one turn of dbd changes is 4 MB and more. */
+	l->worker_queue = check_ranged(c, "limits[0]|worker_queue", 16777216,
 	    1073741824, " octets");
 	l->change_log = check_ranged(c, "limits[0]|change_log", 100, 10000000,
 	    "");

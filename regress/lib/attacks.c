@@ -210,8 +210,10 @@ attack_run(struct rogue *r, const struct attack *a)
 	if (!a->run(r, a->arg))
 		return false;
 	/* A live client of its own is what it may have. */
-	if (a->run == act_foreign_resume || a->run == act_leave_loop)
+	if (a->run == act_foreign_resume)
 		before++;
+	else if (a->run == act_leave_loop)
+		before += 3;
 	if (rewards(r) != before)
 		return act_fail(r, "it was rewarded");
 	return true;

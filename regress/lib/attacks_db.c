@@ -301,11 +301,12 @@ act_leave_all(struct rogue *r, unsigned int arg)
 	return true;
 }
 
-/* The same in earnest: without a stream, and one map in between. */
+/* The same in earnest: without a stream, and with maps in between. */
 bool
 act_leave_loop(struct rogue *r, unsigned int arg)
 {
 	struct msg m;
+	int i;
 
 	(void)arg;
 	msg_init(&m, M_DB_MAP_CLOSE);
@@ -314,8 +315,10 @@ act_leave_loop(struct rogue *r, unsigned int arg)
 	m.u.db_map_close.generation = r->stream;
 	(void)rogue_send(r, LINK_DB, &m);
 	leave(r, r->tailnet);
-	open_with(r, &r->ticket, r->node_key, true);
-	leave(r, r->tailnet);
+	for (i = 0; i < 3; i++) {
+		open_with(r, &r->ticket, r->node_key, true);
+		leave(r, r->tailnet);
+	}
 	act_wait(r);
 	return true;
 }

@@ -194,6 +194,8 @@ static const struct confkit_row bad[] = {
 	    "c:3: max_nodes must be between 1 and 100000" },
 	{ GOOD "limits { node_refill = 60001ms }\n",
 	    "c:3: node_refill must be between 1 and 60000 ms" },
+	{ GOOD "limits { worker_queue = 16777215 }\n", "c:3: worker_queue "
+	    "must be between 16777216 and 1073741824 octets" },
 	{ GOOD "timeouts { keepalive = soon }\n", "c:3: keepalive: 'soon' is "
 	    "not a time like 90s, 30m, 24h or 180d" },
 	{ GOOD "timeouts { grace = 1msx }\n", "c:3: grace: '1msx' is not a "

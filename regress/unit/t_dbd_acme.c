@@ -489,6 +489,22 @@ t_sign(void **state)
 	assert_true(edge_is_cut(e, EDGE_OUT));
 }
 
+/* Whoever gives up has an answer all the same: it may ask again. */
+static void
+t_left_open(void **state)
+{
+	uint32_t id;
+
+	(void)state;
+	conf("a.example", NULL, 1);
+	id = run();
+	sign(1, "");
+	challenge(true, "a.example", "t0ken");
+	assert_false(refused());
+	run_failed(id, 0);
+	assert_true(refused() && refused());
+}
+
 /* Nobody can have a certificate revoked but an administrator. */
 static void
 t_sign_revoke(void **state)
@@ -874,7 +890,8 @@ main(void)
 		T(t_backoff), T(t_account_gone), T(t_bad_chain), T(t_sign),
 		T(t_sign_revoke), T(t_challenge), T(t_challenge_refused),
 		T(t_due_at_once), T(t_directory), T(t_thumbprint), T(t_alpn),
-		T(t_deaths), T(t_reload), T(t_admin), T(t_nonsense)
+		T(t_deaths), T(t_reload), T(t_admin), T(t_nonsense),
+		T(t_left_open)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -560,6 +560,7 @@ t_leave_forged(void **state)
 {
 	struct msg m;
 	uint64_t id;
+	unsigned int i;
 
 	(void)state;
 	id = ask_join(k, 1, 1, key, "one");
@@ -571,15 +572,92 @@ t_leave_forged(void **state)
 	assert_true(dw_blamed(k, LINK_FORGED));
 	dw_kill(k);
 	k = dw_worker(w, 1, 2);
-	(void)ask_open(k, 1, 2, 1, 1);
+	for (i = 0; i < 4; i++) {
+		(void)ask_open(k, 1, 2 + i, 1, 1 + i);
+		assert_int_equal(dw_count(k, M_DB_SNAPSHOT), 1 + i);
+		ask_close(k, id, 1 + i);
+		assert_true(dw_is_up(k));
+		(void)dw_send(k, &m);
+		dw_run(w);
+	}
+	assert_true(dw_blamed(k, LINK_OVERFLOW));
+	/* Nor a little slower, for long. */
+	dw_kill(k);
+	k = dw_worker(w, 1, 3);
+	for (i = 0; i < 12 && dw_is_up(k); i++) {
+		(void)ask_open(k, 1, 20 + i, 1, 20 + i);
+		ask_close(k, id, 20 + i);
+		dw_pass(w, 8 * US_PER_S);
+		(void)dw_send(k, &m);
+		dw_run(w);
+	}
+	assert_true(dw_blamed(k, LINK_OVERFLOW));
+}
+
+/* dbd stood still: what was sent a minute apart comes together. */
+static void
+t_leave_held_up(void **state)
+{
+	struct msg m;
+	uint64_t id;
+	unsigned int i;
+
+	(void)state;
+	id = ask_join(k, 1, 1, key, "one");
+	ask_stream(k, 1, 1, 1, 1, id);
 	ask_close(k, id, 1);
+	msg_init(&m, M_DB_LEAVE);
+	m.u.db_leave.tailnet = 1;
+	for (i = 2; i < 5; i++) {
+		(void)dw_send(k, &m);
+		(void)ask_open(k, 1, i, 1, i);
+		ask_close(k, id, i);
+		dw_pass(w, 5 * US_PER_S);
+	}
+	assert_true(dw_is_up(k));
+	/* Once a minute it may go on for ever. */
+	for (i = 5; i < 20; i++) {
+		dw_pass(w, 60 * US_PER_S);
+		(void)dw_send(k, &m);
+		(void)ask_open(k, 1, i, 1, i);
+		ask_close(k, id, i);
+	}
+	assert_true(dw_is_up(k));
+	assert_null(ask_differs(k, k2));
+}
+
+/* It leaves what a reload has made due in the same turn. */
+static void
+t_leave_reload(void **state)
+{
+	struct msg m;
+	uint64_t id;
+
+	(void)state;
+	id = ask_join(k, 1, 1, key, "one");
+	ask_stream(k, 1, 1, 1, 1, id);
+	ask_close(k, id, 1);
+	dw_forget(k);
+	msg_init(&m, M_DB_LEAVE);
+	m.u.db_leave.tailnet = 1;
 	(void)dw_send(k, &m);
-	(void)ask_open(k, 1, 3, 1, 2);
-	assert_int_equal(dw_count(k, M_DB_SNAPSHOT), 2);
-	ask_close(k, id, 2);
+	assert_true(prefix_parse(&dw_conf(w)->prefix4,
+	    slice_str("100.64.0.0/16")));
+	dbd_reconf(dw_dbd(w), dw_conf(w));
+	dw_deliver(w);
+	dw_run(w);
+	assert_true(dw_is_up(k));
+	assert_int_equal(dw_count(k, M_DB_SNAPSHOT), 1);
+	/* What it has all the same it leaves like any other. */
+	dw_forget(k);
 	(void)dw_send(k, &m);
 	dw_run(w);
-	assert_true(dw_blamed(k, LINK_OVERFLOW));
+	(void)ask_join(k2, 2, 2, key, "two");
+	assert_true(dw_is_up(k));
+	assert_int_equal(dw_count(k, M_DB_NODE_PUT), 0);
+	(void)ask_open(k, 1, 2, 1, 2);
+	assert_int_equal(dw_count(k, M_DB_SNAPSHOT), 1);
+	assert_null(ask_differs(k, k2));
 }
 
 int
@@ -592,7 +670,7 @@ main(void)
 		T(t_two_streams), T(t_online), T(t_worker_dies),
 		T(t_ephemeral), T(t_ephemeral_back), T(t_expiry), T(t_forged),
 		T(t_foreign_session), T(t_close_after_delete), T(t_leave),
-		T(t_leave_forged)
+		T(t_leave_forged), T(t_leave_held_up), T(t_leave_reload)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

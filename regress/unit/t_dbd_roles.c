@@ -159,6 +159,7 @@ t_request(void **state)
 	assert_int_equal(ask_tags(1, key, "tag:web", "tag:web")->type,
 	    M_DB_REG_OK);
 	assert_true(tagged(1, "tag:web"));
+	assert_int_equal(dw_find(w, 1)->r.hostinfo.request_tags.count, 0);
 	assert_int_equal(user_find(dw_dbd(w), alice)->nodes, 0);
 	assert_int_equal(ask_tags(2, bobs, "tag:db", NULL)->type,
 	    M_DB_REG_OK);
@@ -195,6 +196,9 @@ t_lite(void **state)
 	dw_run(w);
 	assert_int_equal(dw_find(w, 1)->r.tags.count, 0);
 	assert_int_equal(dw_find(w, 1)->r.user, alice);
+	/* Nor is that kept. */
+	assert_true(slice_eqs(dw_find(w, 1)->r.hostinfo.hostname, "one"));
+	assert_int_equal(dw_find(w, 1)->r.hostinfo.request_tags.count, 0);
 	buf_free(&b);
 	buf_free(&tags);
 }
