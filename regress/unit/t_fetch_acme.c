@@ -226,6 +226,17 @@ no_such_account(struct fk *fk, unsigned int k, const struct fk_ask *q,
 		fk_problem(a, 400, "accountDoesNotExist", "who?");
 }
 
+/* Of what has not been asked for yet. */
+static void
+no_such_thing(struct fk *fk, unsigned int k, const struct fk_ask *q,
+    struct fk_answer *a)
+{
+	(void)fk;
+	(void)k;
+	if (strstr(q->url, "/dir") != NULL)
+		fk_problem(a, 400, "accountDoesNotExist", "who?");
+}
+
 static void
 accounts(void **state)
 {
@@ -238,6 +249,11 @@ accounts(void **state)
 	fk = world();
 	fk->spoil = no_such_account;
 	run_succeeds(fk, "https://ca.test/acct/9", DER);
+	fk_free(fk);
+	fk = world();
+	fk->spoil = no_such_thing;
+	run_fails(fk, "https://ca.test/acct/9", DER,
+	    "directory: HTTP 400: accountDoesNotExist: who?");
 	fk_free(fk);
 }
 

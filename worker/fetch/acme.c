@@ -309,7 +309,8 @@ refused(struct acme_run *a, const struct answer *ans)
 	    a->bad_nonces < BAD_NONCES) {
 		a->bad_nonces++;
 		go(a);
-	} else if (strcmp(p.type, "accountDoesNotExist") == 0 && a->given) {
+	} else if (strcmp(p.type, "accountDoesNotExist") == 0 &&
+	    a->phase == P_POST && a->given) {
 		a->given = false;
 		a->account[0] = '\0';
 		begin_work(a);
