@@ -514,6 +514,24 @@ t_close_after_delete(void **state)
 	assert_null(ask_differs(k, k2));
 }
 
+static void
+leave_msg(struct msg *m)
+{
+	msg_init(m, M_DB_LEAVE);
+	m->u.db_leave.tailnet = 1;
+}
+
+/* k had a stream of a node, whose id is returned, and may leave. */
+static uint64_t
+visit(void)
+{
+	uint64_t id = ask_join(k, 1, 1, key, "one");
+
+	ask_stream(k, 1, 1, 1, 1, id);
+	ask_close(k, id, 1);
+	return id;
+}
+
 /* It left, and the next stream brings all again; also if they crossed. */
 static void
 t_leave(void **state)
@@ -522,11 +540,8 @@ t_leave(void **state)
 	uint64_t id;
 
 	(void)state;
-	id = ask_join(k, 1, 1, key, "one");
-	ask_stream(k, 1, 1, 1, 1, id);
-	ask_close(k, id, 1);
-	msg_init(&m, M_DB_LEAVE);
-	m.u.db_leave.tailnet = 1;
+	id = visit();
+	leave_msg(&m);
 	(void)dw_send(k, &m);
 	dw_run(w);
 	dw_forget(k);
@@ -565,8 +580,7 @@ t_leave_forged(void **state)
 	(void)state;
 	id = ask_join(k, 1, 1, key, "one");
 	(void)ask_open(k, 1, 1, 1, 1);
-	msg_init(&m, M_DB_LEAVE);
-	m.u.db_leave.tailnet = 1;
+	leave_msg(&m);
 	(void)dw_send(k, &m);
 	dw_run(w);
 	assert_true(dw_blamed(k, LINK_FORGED));
@@ -603,11 +617,8 @@ t_leave_held_up(void **state)
 	unsigned int i;
 
 	(void)state;
-	id = ask_join(k, 1, 1, key, "one");
-	ask_stream(k, 1, 1, 1, 1, id);
-	ask_close(k, id, 1);
-	msg_init(&m, M_DB_LEAVE);
-	m.u.db_leave.tailnet = 1;
+	id = visit();
+	leave_msg(&m);
 	for (i = 2; i < 5; i++) {
 		(void)dw_send(k, &m);
 		(void)ask_open(k, 1, i, 1, i);
@@ -631,15 +642,11 @@ static void
 t_leave_reload(void **state)
 {
 	struct msg m;
-	uint64_t id;
 
 	(void)state;
-	id = ask_join(k, 1, 1, key, "one");
-	ask_stream(k, 1, 1, 1, 1, id);
-	ask_close(k, id, 1);
+	(void)visit();
 	dw_forget(k);
-	msg_init(&m, M_DB_LEAVE);
-	m.u.db_leave.tailnet = 1;
+	leave_msg(&m);
 	(void)dw_send(k, &m);
 	assert_true(prefix_parse(&dw_conf(w)->prefix4,
 	    slice_str("100.64.0.0/16")));

@@ -434,21 +434,29 @@ test_overflow(void **state)
 	close_side(&s);
 }
 
+/* A worker's side, to which master has sent a pipe's reading end. */
+static void
+master_hands(struct side *s, struct ev *ev, int p[2])
+{
+	struct msg m;
+
+	open_side(s, ev, LINK_CFG, ROLE_WORKER, ROLE_MASTER, 0);
+	assert_int_equal(pipe(p), 0);
+	msg_init(&m, M_CFG_LISTEN);
+	m.u.cfg_listen.address = slice_str("[::1]:80");
+	peer_says(s, &m, p[0]);
+	assert_int_equal(imsgbuf_flush(&s->raw), 0);
+	s->stop_after = 1;
+}
+
 static void
 test_descriptor(void **state)
 {
 	struct side s;
-	struct msg m;
 	char octet;
 	int p[2];
 
-	open_side(&s, *state, LINK_CFG, ROLE_WORKER, ROLE_MASTER, 0);
-	assert_int_equal(pipe(p), 0);
-	msg_init(&m, M_CFG_LISTEN);
-	m.u.cfg_listen.address = slice_str("[::1]:80");
-	peer_says(&s, &m, p[0]);
-	assert_int_equal(imsgbuf_flush(&s.raw), 0);
-	s.stop_after = 1;
+	master_hands(&s, *state, p);
 	ev_run(*state, NULL, NULL);
 	assert_int_equal(s.msgs, 1);
 	assert_int_not_equal(s.fd, -1);
@@ -748,17 +756,10 @@ test_no_room(void **state)
 {
 	struct rlimit old, none;
 	struct side s;
-	struct msg m;
 	pid_t pid;
 	int p[2], status;
 
-	open_side(&s, *state, LINK_CFG, ROLE_WORKER, ROLE_MASTER, 0);
-	assert_int_equal(pipe(p), 0);
-	msg_init(&m, M_CFG_LISTEN);
-	m.u.cfg_listen.address = slice_str("[::1]:80");
-	peer_says(&s, &m, p[0]);
-	assert_int_equal(imsgbuf_flush(&s.raw), 0);
-	s.stop_after = 1;
+	master_hands(&s, *state, p);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
 	none = old;
 	none.rlim_cur = 0;
