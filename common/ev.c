@@ -494,12 +494,31 @@ pipe_of(struct ev *ev, const struct link *l)
 	return NULL;		/* it is down */
 }
 
+/* False: not for so long. */
+static bool
+wait_readable(struct ev *ev, int fd, uint64_t wait)
+{
+	uint64_t now, left, until = env_now(ev->env) + wait;
+	struct pollfd pfd;
+	struct timespec ts;
+	int rc;
+
+	pfd.fd = fd;
+	pfd.events = POLLIN;
+	do {
+		now = env_now(ev->env);
+		left = now < until ? until - now : 0;
+		ts.tv_sec = (time_t)(left / US_PER_S);
+		ts.tv_nsec = (long)(left % US_PER_S) * 1000;
+		rc = ppoll(&pfd, 1, &ts, NULL);
+	} while (rc == -1 && errno == EINTR);
+	return rc == 1;
+}
+
 bool
 ev_link_now(struct ev *ev, struct link *l, uint64_t wait)
 {
 	struct pipe *pp;
-	struct pollfd pfd;
-	struct timespec ts;
 
 	if ((pp = pipe_of(ev, l)) == NULL)
 		return true;
@@ -507,11 +526,9 @@ ev_link_now(struct ev *ev, struct link *l, uint64_t wait)
 		pipe_write(pp);
 	if (wait == 0)
 		return true;
-	pfd.fd = pp->fd;
-	pfd.events = POLLIN;
-	ts.tv_sec = (time_t)(wait / US_PER_S);
-	ts.tv_nsec = (long)(wait % US_PER_S) * 1000;
-	if (ppoll(&pfd, 1, &ts, NULL) != 1)
+	if (pp->busy)
+		fatalx("ev_link_now: from the link's own handler");
+	if (!wait_readable(ev, pp->fd, wait))
 		return false;
 	on_readable(pp->fd, EV_READ, pp);
 	return true;

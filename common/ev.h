@@ -52,8 +52,9 @@ struct link	*ev_link(struct ev *, const struct link_conf *, int fd);
 /*
  * Writes at once, and not at the end of the turn, what is queued for the link,
  * as far as its socket takes it.  wait (us, 0: don't) is for who can do
- * nothing else: until the peer says something, which is then handed over, or
- * is gone (link_is_down()).  False: nothing happened for so long.
+ * nothing else, and never for a handler of the same link: until the peer says
+ * something, which is then handed over, or is gone (link_is_down()).  False:
+ * nothing happened for so long.
  */
 bool		 ev_link_now(struct ev *, struct link *, uint64_t wait);
 

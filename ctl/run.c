@@ -387,7 +387,10 @@ on_held(const struct msg *m, void *arg)
 		r->unrevoked++;
 }
 
-/* The answer to a revocation does not tell old ones from new ones. */
+/*
+ * The answer to a revocation does not tell old ones from new ones.  What a live
+ * worker is given meanwhile is revoked, too, and not counted here.
+ */
 static int
 count_held(struct run *r, const struct msg *m)
 {
@@ -403,9 +406,10 @@ static void
 say_unrevoked(struct run *r, const struct msg *m)
 {
 	if (revokes_held(m) && r->unrevoked == 0)
-		buf_printf(&r->o->err, "%s: nothing was revoked: %s\n",
-		    grammar_name(r->cmd->act), r->held == 0 ? "no such worker"
-		    " has held anything" : "all of it was before");
+		buf_printf(&r->o->err, "%s: there was nothing to revoke a "
+		    "moment before: %s\n", grammar_name(r->cmd->act),
+		    r->held == 0 ? "no such worker had held anything" :
+		    "all of it was revoked already");
 }
 
 static int

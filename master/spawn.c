@@ -181,11 +181,19 @@ spawn_log(void)
 
 /*
  * In the child, on our memory (vfork): async-signal-safe calls alone, nothing
- * is written but the own frame, and nobody is there to report to.  A handler
- * of ours must not run in it.
+ * is written but the own frame and *error, and nobody is there to report to.
+ * A handler of ours must not run in it.
  */
 static void __attribute__((__noreturn__))
-become(char *path, char **argv, int cfg, int log, const sigset_t *mask)
+fail(volatile int *error)
+{
+	*error = errno;
+	_exit(EXEC_FAILED);
+}
+
+static void __attribute__((__noreturn__))
+become(char *path, char **argv, int cfg, int log, const sigset_t *mask,
+    volatile int *error)
 {
 	char *envp[] = { NULL };
 	struct sigaction sa;
@@ -198,27 +206,28 @@ become(char *path, char **argv, int cfg, int log, const sigset_t *mask)
 		sa.sa_handler = SIG_DFL;
 		sa.sa_flags = 0;
 		if (sigaction(sig, &sa, NULL) == -1)
-			_exit(EXEC_FAILED);
+			fail(error);
 	}
 	if (sigprocmask(SIG_SETMASK, mask, NULL) == -1)
-		_exit(EXEC_FAILED);
+		fail(error);
 	/* log may be where cfg must go. */
 	if (log != -1 && dup2(log, STDERR_FILENO) == -1)
-		_exit(EXEC_FAILED);
+		fail(error);
 	if (cfg == CFG_FD) {
 		if (fcntl(cfg, F_SETFD, 0) == -1)
-			_exit(EXEC_FAILED);
+			fail(error);
 	} else if (dup2(cfg, CFG_FD) == -1)
-		_exit(EXEC_FAILED);
+		fail(error);
 	closefrom(CFG_FD + 1);
 	(void)execve(path, argv, envp);
-	_exit(EXEC_FAILED);
+	fail(error);
 }
 
 /* No copy of our memory is made for what execve(2) throws away at once. */
 static pid_t
 start(char *path, char **argv, int cfg, int log)
 {
+	volatile int error = 0;
 	sigset_t all, mask;
 	pid_t pid;
 
@@ -226,8 +235,13 @@ start(char *path, char **argv, int cfg, int log)
 	if (sigprocmask(SIG_BLOCK, &all, &mask) == -1)
 		return -1;
 	if ((pid = vfork()) == 0)
-		become(path, argv, cfg, log, &mask);
+		become(path, argv, cfg, log, &mask, &error);
 	(void)sigprocmask(SIG_SETMASK, &mask, NULL);
+	/* Where vfork(2) copies all the same, its exit says it alone. */
+	if (pid != -1 && error != 0) {
+		errno = error;
+		log_warn("%s cannot be run", path);
+	}
 	return pid;
 }
 

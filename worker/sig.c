@@ -137,11 +137,9 @@ on_msg(struct link *l, const struct msg *m, void *tag, void *arg)
 	const struct slice *sig = &m->u.sig_ok.signature;
 	struct question *q = tag;
 	struct sig *s = arg;
-	struct tls_hs *hs;
+	struct tls_hs *hs = q->hs;
 
-	if (l != s->link)
-		return;		/* q is gone */
-	hs = q->hs;
+	(void)l;
 	TAILQ_REMOVE(&s->open, q, next);
 	free(q);
 	answered(s);
@@ -160,11 +158,9 @@ on_link_down(struct link *l, enum link_why why, void *arg)
 {
 	struct sig *s = arg;
 
+	(void)l;
 	(void)why;
-	if (l == s->link)
-		lose(s, "keyd is away");
-	else
-		link_free(l);
+	lose(s, "keyd is away");
 }
 
 void
@@ -263,7 +259,8 @@ forget(struct tls_hs *hs, void *arg)
 	q->hs = NULL;
 	if (q == TAILQ_FIRST(&s->open))
 		return;
-	link_forget(s->link, q->id);
+	if (s->link != NULL)	/* else it is being given up */
+		link_forget(s->link, q->id);
 	TAILQ_REMOVE(&s->open, q, next);
 	free(q);
 }

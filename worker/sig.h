@@ -17,15 +17,16 @@ struct sig;
 /*
  * No link yet.  on_change(arg) is called when keyd is late, when it answers
  * again after that, and when the link is lost (keyd closed it, or said nothing
- * for SIG_LOST_MS), before those who wait are told that there is no signature.
+ * for SIG_LOST_MS, or for SIG_LATE_MS to the signer's wait()), before those who
+ * wait are told that there is no signature.
  * What makes no sense ends the process: keyd is more trusted than we are.
  */
 struct sig	*sig_new(struct ev *, void (*on_change)(void *arg), void *arg);
 void		 sig_free(struct sig *);
 /*
  * A new link to keyd, in place of one that is there: whoever waits for that is
- * told that there is no signature.  Owns fd; conf's kind, self, peer, slot and
- * generation are filled in.
+ * told that there is no signature.  Owns fd; of conf only slot and generation
+ * count.
  */
 void		 sig_set_fd(struct sig *, const struct link_conf *, int fd);
 /* There is a link. */

@@ -182,7 +182,7 @@ the_server() {
 	want "worker exposure --revoke asks" 1 'says "say -y"'
 	call -y worker exposure --slot 1 --generation 999 --revoke
 	want "worker exposure --revoke: nothing" 0 '[ ! -s "$dir/out" ]' \
-	    'says "nothing was revoked: no such worker has held anything"'
+	    'says "nothing to revoke a moment before: no such worker had held"'
 	call worker exposure --generation 999
 	want "worker exposure --generation: whose?" 2 'says "--slot is needed"'
 	call reload

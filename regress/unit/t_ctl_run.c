@@ -517,15 +517,17 @@ test_revoke(void **state)
 	static const char line[] = "worker exposure -y --slot 9 --revoke";
 
 	(void)state;
-	assert_string_equal(run(line, false), "0||worker exposure: nothing was"
-	    " revoked: no such worker has held anything\n");
+	assert_string_equal(run(line, false), "0||worker exposure: there was "
+	    "nothing to revoke a moment before: no such worker had held "
+	    "anything\n");
 	assert_string_equal(asked(), "CTL_EXPOSURE id=0 slot=9 generation=0 "
 	    "revoke=false; CTL_EXPOSURE id=0 slot=9 generation=0 revoke=true");
 	srv.held = 3;
 	srv.revoked = 2;
 	assert_null(strstr(run(line, false), "nothing"));
-	assert_non_null(strstr(run(line, false), "|worker exposure: nothing was"
-	    " revoked: all of it was before\n"));
+	assert_non_null(strstr(run(line, false), "|worker exposure: there was "
+	    "nothing to revoke a moment before: all of it was revoked "
+	    "already\n"));
 	assert_null(strstr(run("worker exposure", false), "nothing"));
 	srv.dies = true;
 	assert_string_equal(run(line, false), "1||it died");

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "common/str.h"
 #include "master/notify.h"
 #include "master/spawn.h"
@@ -196,6 +197,17 @@ test_child(void **state)
 	assert_non_null(strstr(text, "end\n"));
 }
 
+static char	said[256];
+
+static void
+on_line(int level, const char *line, void *arg)
+{
+	(void)level;
+	(void)arg;
+	(void)strlcpy(said, line, sizeof(said));
+}
+
+/* The log says which file it was, and why. */
 static void
 test_exec_fails(void **state)
 {
@@ -204,8 +216,12 @@ test_exec_fails(void **state)
 
 	(void)state;
 	put("sbin/headscaled-dbd", "no program\n", 0644);
+	log_capture(on_line, NULL);
 	pid = spawn_child("sbin", ROLE_DBD, true, &cfg);
+	quiet_log();
 	assert_true(pid > 0);
+	assert_string_equal(said, "sbin/headscaled-dbd cannot be run: "
+	    "Permission denied");
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_string_equal(spawn_how(status), "exec failed");
 	close(cfg);

@@ -25,6 +25,8 @@ struct tls_hs {
 	unsigned int	 told;
 	size_t		 n;
 	uint8_t		 last;		/* octet of the signature */
+	struct tls_hs	*drops;		/* when it is told */
+	const struct tls_signer *signer;
 };
 
 struct world {
@@ -54,6 +56,8 @@ tls_hs_signed(struct tls_hs *hs, const void *sig, size_t n)
 	hs->told++;
 	hs->n = n;
 	hs->last = n == 0 ? 0 : ((const uint8_t *)sig)[n - 1];
+	if (hs->drops != NULL)
+		hs->signer->forget(hs->drops, hs->signer->arg);
 }
 
 static void
@@ -274,6 +278,32 @@ test_forget(void **state)
 	assert_int_equal(w->lates + w->downs, 0);
 }
 
+/* Who learns that there is no signature may end others that wait. */
+static void
+test_forget_lost(void **state)
+{
+	struct world *w = *state;
+	size_t i;
+
+	w->hs[0].drops = &w->hs[2];
+	w->hs[0].signer = &w->signer;
+	for (i = 0; i < 3; i++)
+		assert_int_equal(ask(w, i), 0);
+	join(w);
+	assert_int_equal(told(w), 2);
+	assert_int_equal(w->hs[2].told, 0);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(ask(w, i), 0);
+	close(w->fd);
+	w->fd = -1;
+	imsgbuf_clear(&w->b);
+	turn(w, 4, ENOUGH);
+	turn(w, 0, 20 * US_PER_MS);
+	assert_int_equal(told(w), 4);
+	assert_int_equal(w->hs[2].told, 0);
+	assert_int_equal(w->downs, 1);
+}
+
 static int64_t
 now_ms(void)
 {
@@ -460,8 +490,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_ok), T(test_no), T(test_forget), T(test_asleep),
-		T(test_late),
+		T(test_ok), T(test_no), T(test_forget), T(test_forget_lost),
+		T(test_asleep), T(test_late),
 		T(test_gone), T(test_replaced), T(test_wait), T(test_bad)
 	};
 

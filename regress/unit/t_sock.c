@@ -451,6 +451,54 @@ reserve(struct world *w, unsigned int room)
 	assert_int_equal(net_counters(w->net)->refused, 0);
 }
 
+static bool
+back_soon(struct world *w)
+{
+	return !w->paused || w->turns > 2000;
+}
+
+static const struct net_conf plenty = { 10, 300, 60, 16384, 1 << 20, 1000 };
+
+/* Full no more although nobody has left: the bound is another one. */
+static void
+t_full_no_more(void **state)
+{
+	struct world *w = *state;
+	int i;
+
+	for (i = 0; i < 110; i++)
+		w->fd[i] = dial(w);
+	run(w, is_paused);
+	assert_int_equal(conns(w), 100);
+	net_reconf(w->net, &plenty);
+	run(w, back_soon);
+	assert_false(w->paused);
+	run(w, a_while);
+	assert_int_equal(conns(w), 110);
+}
+
+/* Its descriptor is a connection's again. */
+static void
+t_reserve_unlisten(void **state)
+{
+	struct sockaddr_in other;
+	struct world *w = *state;
+	int i;
+
+	net_reconf(w->net, &plenty);
+	sock_listen(w->set, 2, 3, CONN_K_PLAIN, false, listen_any(&other));
+	for (i = 0; i < 140; i++)
+		w->fd[i] = dial(w);
+	run(w, paused_soon);
+	assert_int_equal(conns(w), 260 - 128 - 2);
+	sock_unlisten(w->set, 2);
+	run(w, back_soon);
+	assert_false(w->paused);
+	run(w, paused_soon);
+	assert_true(w->paused);
+	assert_int_equal(conns(w), 260 - 128 - 1);
+}
+
 static char said[256];
 static unsigned int nsaid;
 
@@ -467,13 +515,11 @@ on_line(int level, const char *line, void *arg)
 static void
 t_reserve(void **state)
 {
-	static const struct net_conf more = { 10, 300, 60, 16384, 1 << 20,
-	    1000 };
 	struct world *w = *state;
 
 	nsaid = 0;
 	log_capture(on_line, NULL);
-	net_reconf(w->net, &more);
+	net_reconf(w->net, &plenty);
 	reserve(w, 260 - 128 - 1);
 	log_capture(NULL, NULL);
 	assert_int_equal(nsaid, 1);
@@ -834,7 +880,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(t_request), T(t_slow_reader), T(t_full), T(t_emfile),
+		T(t_request), T(t_slow_reader), T(t_full), T(t_full_no_more),
+		T(t_emfile),
 		T(t_slots), T(t_reset), T(t_lingers), T(t_tls), T(t_proxy),
 		T(t_cut), T(t_progress), T(t_user_timeout),
 		cmocka_unit_test_setup_teardown(t_reserve, setup_260,
@@ -842,6 +889,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(t_reserve_few, setup_120,
 		    teardown),
 		cmocka_unit_test_setup_teardown(t_reserve_enough, setup_260,
+		    teardown),
+		cmocka_unit_test_setup_teardown(t_reserve_unlisten, setup_260,
 		    teardown)
 	};
 

@@ -89,7 +89,7 @@ may_answer(struct conn *c)
 
 	if (c->edge.hs != NULL && tls_hs_answered(c->edge.hs))
 		return true;
-	/* wake() will have it stand in line. */
+	/* hello_wake() will have it stand in line. */
 	if (e->hold || (c->edge.hs == NULL && !net_tls_is_ready(c->net)))
 		return false;
 	if (e->served == c)

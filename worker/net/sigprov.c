@@ -430,6 +430,7 @@ sig_sign(void *ctx, unsigned char *sig, size_t *len, size_t max,
 	}
 	if (s->key->kind == K_RSA && !s->pss)
 		return 0;
+	/* The library does not say for which handshake. */
 	got = signer->sign(NULL, s->key->number, s->scheme, octets, n, sig,
 	    max, signer->arg);
 	if (got <= 0 || (size_t)got > max)

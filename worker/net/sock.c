@@ -113,6 +113,12 @@ is_full(const struct sock_set *set)
 	return net_is_full(set->net) || set->nsocks >= limit(set);
 }
 
+static bool
+is_to_pause(const struct sock_set *set)
+{
+	return timer_pending(&set->pause) || is_full(set);
+}
+
 static void
 say_limit(struct sock_set *set)
 {
@@ -139,9 +145,8 @@ static void
 arm(struct sock_set *set)
 {
 	struct listener *l;
-	bool paused;
+	bool paused = is_to_pause(set);
 
-	paused = timer_pending(&set->pause) || is_full(set);
 	if (paused != set->paused) {
 		set->paused = paused;
 		set->on_pause(paused, set->arg);
@@ -329,7 +334,6 @@ static void
 sock_close(struct sock *s)
 {
 	struct sock_set *set = s->set;
-	bool was_full = is_full(set);
 
 	ev_fd_del(s->ev);
 	close(s->fd);
@@ -339,8 +343,6 @@ sock_close(struct sock *s)
 	set->nsocks--;
 	free(s->rest);
 	free(s);
-	if (was_full)
-		arm(set);
 }
 
 /*
@@ -391,13 +393,15 @@ put_rest(struct sock *s)
 	return 1;
 }
 
-/* As put(); returns 1 also when the turn is used up. */
+/* As put() after total octets; returns 1 also when the turn is used up. */
 static int
-push(struct sock *s)
+push(struct sock *s, size_t total)
 {
-	size_t n, total = 0;
+	size_t n;
 	int rc;
 
+	if (s->rest != NULL)
+		total += s->rest_n - s->rest_at;
 	if ((rc = put_rest(s)) != 1)
 		return rc;
 	while (total < TURN_MAX && conn_wants_output(s->conn)) {
@@ -549,7 +553,7 @@ work(const struct part *p)
 	int rc = p->rc;
 
 	if (rc == 1 && (s->rest != NULL || conn_wants_output(s->conn)))
-		rc = push(s);
+		rc = push(s, p->n);
 	if (rc == -1) {
 		conn_eof(s->conn);
 		sock_close(s);
@@ -583,9 +587,11 @@ sock_turn(struct sock_set *set)
 	}
 	if (!TAILQ_EMPTY(&set->due))
 		ev_again(set->ev);
-	if (set->tls != net_tls_is_ready(set->net))
+	/* Connections have ended, or a reload has changed what is too many. */
+	if (set->tls != net_tls_is_ready(set->net) ||
+	    set->paused != is_to_pause(set))
 		arm(set);
-	/* A reload may have changed it; before the start it is not known. */
+	/* Before the start it is not known. */
 	if (set->started)
 		say_limit(set);
 }

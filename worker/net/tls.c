@@ -216,14 +216,14 @@ await(struct tls *t, struct tls_hs *h)
 
 /* The provider asks; many handshakes may be in here at a time. */
 static int
-on_sign(struct tls_hs *unknown, unsigned int key, unsigned int scheme,
+on_sign(struct tls_hs *none, unsigned int key, unsigned int scheme,
     const uint8_t *octets, size_t n, uint8_t *sig, size_t max, void *arg)
 {
 	struct tls *t = arg;
 	struct tls_hs *h = t->running;
 	int got;
 
-	(void)unknown;
+	(void)none;
 	h->is_signed = false;
 	got = t->signer.sign(h, key, scheme, octets, n, sig, max,
 	    t->signer.arg);

@@ -35,11 +35,12 @@ struct tls_signer {
 	/*
 	 * Where handshakes can't stand still (OpenBSD has no such stacks):
 	 * waits until tls_hs_signed() was called, and sees to it that it is.
+	 * This one and the next may be NULL if sign never says 0.
 	 */
 	void	(*wait)(struct tls_hs *, void *arg);
 	/* Nobody wants that signature any more. */
 	void	(*forget)(struct tls_hs *, void *arg);
-	void	*arg;		/* the last two: NULL if sign never says 0 */
+	void	*arg;
 };
 
 /* No certificates yet; the signer is copied.  Never NULL. */

@@ -26,7 +26,8 @@ struct alpn {
 struct tls {
 	unsigned int	 refs;
 	struct tls_signer signer;	/* the caller's */
-	struct tls_signer asks;		/* the provider's: ours, over it */
+	/* The provider's, over it: sign and arg alone; hs is NULL: running. */
+	struct tls_signer asks;
 	struct tls_hs	*running;	/* the library is at work for it */
 	struct sigprov	*sigprov;
 	struct cert	 certs[TLS_CERTS];
