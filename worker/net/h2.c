@@ -1,4 +1,7 @@
-/* HTTP/2 sessions.  The only file that knows nghttp2. */
+/*
+ * HTTP/2 sessions.  The only file that knows nghttp2, which does all of it but
+ * the octets of answers: h2flow.h.
+ */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,9 +9,10 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include "common/ahead.h"
 #include "common/compat/compat.h"
 #include "common/log.h"
-#include "worker/net/layers_int.h"
+#include "worker/net/h2_int.h"
 
 #define STREAMS_MAX	250	/* protocol.md 1.7: at least 100 */
 #define RESET_BURST	200	/* RST_STREAM of a client: rapid reset */
@@ -16,14 +20,11 @@
 #define CONTINUATIONS	8
 #define ACKS_MAX	100	/* of PING and SETTINGS that wait */
 #define FRAMES_MAX	512	/* that wait: do not read on */
-#define DATA_MAX	16384	/* of one DATA frame, for all clients */
-#define FRAME_HEAD	9
 #define FRAME_MIN	512	/* room that is worth asking for a frame */
-#define DATA_WORTH	1024	/* smaller pieces wait for more room */
+#define PREFACE		24	/* RFC 9113 3.4 */
 #define NV_MAX		8
-#define GOODBYE_US	(300 * US_PER_MS)	/* between the two GOAWAYs */
 
-/* The library's own buffer for a frame: see alloc() below. */
+/* The library's own buffer for a frame: see h2_malloc() below. */
 #define LIBBUF_MIN	16384
 #define LIBBUF_MAX	17408
 
@@ -31,27 +32,6 @@ struct h2_env {
 	nghttp2_session_callbacks *callbacks;
 	nghttp2_option	*option;
 	uint8_t		 libbuf[LIBBUF_MAX];
-};
-
-enum goodbye { STAYS, SAID, FINAL };
-
-struct h2 {
-	nghttp2_session	*ng;
-	struct conn	*conn;
-	struct buf	 spill;		/* frames that did not fit */
-	struct req_list	 blocked;	/* wait for room, in turn */
-	uint8_t		*dst;		/* of the output under way */
-	size_t		 n;
-	size_t		 max;
-	uint64_t	 now;
-	uint64_t	 idle_since;
-	uint64_t	 goodbye_at;	/* when its last step was made */
-	struct buf	 rest;		/* input, while there is no room */
-	enum goodbye	 goodbye;
-	bool		 making;
-	bool		 has_libbuf;
-	/* Nothing to write and not over, when it was last looked at. */
-	bool		 still;
 };
 
 /*
@@ -115,50 +95,26 @@ h2_realloc(void *p, size_t n, void *arg)
 	return to;
 }
 
-/*
- * Time.  Whoever is known by a session has its own; all others have what they
- * have with HTTP/1.1.
- */
-
-static uint64_t
-idle_us(const struct conn *c)
+/* Something is asked of the library: it may have something to say. */
+static void
+stir(struct h2 *h)
 {
-	const struct net_conf *conf = &c->net->conf;
-
-	return (c->confirmed ? conf->idle_s : conf->handshake_s) * US_PER_S;
-}
-
-/* For all of a request. */
-static uint64_t
-ask_us(const struct conn *c)
-{
-	const struct net_conf *conf = &c->net->conf;
-
-	return (c->confirmed ? conf->stall_s : conf->handshake_s) * US_PER_S;
+	h->lib_still = h->still = false;
 }
 
 /* What a client asks. */
-
-void
-h2_last_req(struct conn *c)
-{
-	struct h2 *h = c->h2;
-
-	h->still = false;
-	h->idle_since = env_now(c->net->env);
-	conn_due(c, h->idle_since + idle_us(c));
-	if (h->goodbye == FINAL)
-		conn_kick(c);
-}
 
 static int
 on_begin_headers(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 {
 	struct h2 *h = arg;
+	struct req *r;
 
-	if (f->headers.cat == NGHTTP2_HCAT_REQUEST)
-		nghttp2_session_set_stream_user_data(ng, f->hd.stream_id,
-		    req_new(h->conn, f->hd.stream_id));
+	if (f->headers.cat == NGHTTP2_HCAT_REQUEST) {
+		r = req_new(h->conn, f->hd.stream_id);
+		h2_flow_begin(&h->flow, r);
+		nghttp2_session_set_stream_user_data(ng, f->hd.stream_id, r);
+	}
 	return 0;
 }
 
@@ -242,7 +198,7 @@ asked(struct h2 *h, struct req *r, const nghttp2_frame *f)
 	}
 	if ((f->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) {
 		/* The rest must come in time. */
-		conn_due(h->conn, h->now + ask_us(h->conn));
+		conn_due(h->conn, h->now + h2_ask_us(h->conn));
 		return;
 	}
 	if (req_session(r) == NULL)
@@ -252,19 +208,54 @@ asked(struct h2 *h, struct req *r, const nghttp2_frame *f)
 		req_event(r, REQ_E_ASK);
 }
 
+/*
+ * The client takes more, of a request or (NULL) of the connection.  Beyond all
+ * bounds the one or the other ends (RFC 9113 6.9.1).
+ */
+static void
+take_more(struct h2 *h, struct req *r, uint32_t more)
+{
+	if (h2_flow_more(&h->flow, r, more))
+		return;
+	conn_log(h->conn, "http/2", "window beyond all bounds");
+	stir(h);
+	if (r == NULL)
+		(void)nghttp2_session_terminate_session(h->ng,
+		    NGHTTP2_FLOW_CONTROL_ERROR);
+	else
+		(void)nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE,
+		    r->stream, NGHTTP2_FLOW_CONTROL_ERROR);
+}
+
 static int
 on_frame(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 {
 	struct h2 *h = arg;
 	struct req *r;
 
-	if (f->hd.type == NGHTTP2_RST_STREAM)
-		h->conn->net->count.resets++;
-	if (f->hd.type != NGHTTP2_HEADERS && f->hd.type != NGHTTP2_DATA)
-		return 0;
 	r = nghttp2_session_get_stream_user_data(ng, f->hd.stream_id);
-	if (r != NULL)
-		asked(h, r, f);
+	switch (f->hd.type) {
+	case NGHTTP2_HEADERS:
+	case NGHTTP2_DATA:
+		if (r != NULL)
+			asked(h, r, f);
+		break;
+	case NGHTTP2_RST_STREAM:
+		h->conn->net->count.resets++;
+		break;
+	case NGHTTP2_SETTINGS:
+		h2_flow_initial(&h->flow, &h->conn->reqs,
+		    nghttp2_session_get_remote_settings(ng,
+		    NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE));
+		break;
+	case NGHTTP2_WINDOW_UPDATE:
+		if (f->hd.stream_id == 0 || r != NULL)
+			take_more(h, r,
+			    (uint32_t)f->window_update.window_size_increment);
+		break;
+	default:
+		break;
+	}
 	return 0;
 }
 
@@ -290,17 +281,18 @@ on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void *arg)
 	r = nghttp2_session_get_stream_user_data(ng, id);
 	if (r == NULL)
 		return 0;
-	if (r->blocked) {
-		r->blocked = false;
-		TAILQ_REMOVE(&h->blocked, r, stop);
-	}
+	h2_flow_drop(&h->flow, r);
+	r->headed = false;
 	req_detach(r);
 	return 0;
 }
 
 /* What we answer. */
 
-/* Answered before all was read: the client need not send the rest. */
+/*
+ * After the head the octets may go.  Answered before all was read: the client
+ * need not send the rest.
+ */
 static int
 on_sent(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 {
@@ -312,11 +304,15 @@ on_sent(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 		h->conn->net->count.h2_bad++;
 		conn_log(h->conn, "http/2", "told to go away");
 	}
-	if ((f->hd.type != NGHTTP2_HEADERS && f->hd.type != NGHTTP2_DATA) ||
-	    (f->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
+	if (f->hd.type != NGHTTP2_HEADERS && f->hd.type != NGHTTP2_DATA)
 		return 0;
 	r = nghttp2_session_get_stream_user_data(ng, f->hd.stream_id);
-	if (r != NULL && !r->complete)
+	if (r == NULL)
+		return 0;
+	if ((f->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) {
+		r->headed = true;
+		h2_flow_offer(&h->flow, r);
+	} else if (!r->complete)
 		(void)nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE,
 		    f->hd.stream_id, NGHTTP2_NO_ERROR);
 	return 0;
@@ -335,75 +331,70 @@ put(struct h2 *h, const uint8_t *p, size_t n)
 	h->n += n;
 }
 
+/* The library sends the end of an answer alone. */
 static ssize_t
 on_read(nghttp2_session *ng, int32_t id, uint8_t *dst, size_t length,
     uint32_t *flags, nghttp2_data_source *source, void *arg)
 {
-	struct h2 *h = arg;
 	struct req *r = source->ptr;
-	size_t n = r->queue.octets, room = h->max - h->n;
 
 	(void)ng;
 	(void)id;
 	(void)dst;
-	if (r->aborted)
-		return NGHTTP2_ERR_DEFERRED;
-	if (n == 0) {
-		if (r->ended) {
-			*flags |= NGHTTP2_DATA_FLAG_EOF;
-			return 0;
-		}
-		r->starved = true;
+	(void)length;
+	(void)arg;
+	if (!r->ended || r->aborted || r->queue.octets != 0) {
+		r->waits_end = true;
 		return NGHTTP2_ERR_DEFERRED;
 	}
-	room = room < FRAME_HEAD || h->spill.n != 0 ? 0 : room - FRAME_HEAD;
-	if (room < n && room < DATA_WORTH) {
-		r->blocked = true;
-		TAILQ_INSERT_TAIL(&h->blocked, r, stop);
-		return NGHTTP2_ERR_DEFERRED;
-	}
-	if (n > length)
-		n = length;
-	if (n > DATA_MAX)
-		n = DATA_MAX;
-	if (n > room)
-		n = room;
-	*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-	if (r->ended && n == r->queue.octets)
-		*flags |= NGHTTP2_DATA_FLAG_EOF;
-	return (ssize_t)n;
-}
-
-static int
-on_send_data(nghttp2_session *ng, nghttp2_frame *f, const uint8_t *head,
-    size_t length, nghttp2_data_source *source, void *arg)
-{
-	struct h2 *h = arg;
-	struct req *r = source->ptr;
-
-	(void)ng;
-	(void)f;
-	memcpy(h->dst + h->n, head, FRAME_HEAD);
-	req_take(r, h->dst + h->n + FRAME_HEAD, length);
-	h->n += FRAME_HEAD + length;
-	r->progress = h->now;
-	if (r->queue.octets == 0 && !r->ended)
-		req_event(r, REQ_E_DRAINED);
+	*flags |= NGHTTP2_DATA_FLAG_EOF;
 	return 0;
 }
 
+/* Its octets are gone. */
 static void
-resume_blocked(struct h2 *h)
+send_end(struct h2 *h, struct req *r)
 {
-	struct req_list turn;
-	struct req *r;
+	if (!r->waits_end)
+		return;
+	r->waits_end = false;
+	stir(h);
+	(void)nghttp2_session_resume_data(h->ng, r->stream);
+}
 
-	TAILQ_INIT(&turn);
-	TAILQ_CONCAT(&turn, &h->blocked, stop);
-	while ((r = TAILQ_FIRST(&turn)) != NULL) {
-		TAILQ_REMOVE(&turn, r, stop);
-		r->blocked = false;
-		(void)nghttp2_session_resume_data(h->ng, r->stream);
+/* Frames of the library; false: the session is beyond help. */
+static bool
+put_frames(struct h2 *h)
+{
+	const uint8_t *p;
+	ssize_t n;
+
+	while (!h->lib_still && h->spill.n == 0 && h->max - h->n >= FRAME_MIN) {
+		if ((n = nghttp2_session_mem_send(h->ng, &p)) < 0)
+			return false;
+		h->lib_still = n == 0;
+		put(h, p, (size_t)n);
+	}
+	h->lib_ends = nghttp2_session_want_read(h->ng) == 0;
+	return true;
+}
+
+static void
+put_data(struct h2 *h)
+{
+	struct req *r;
+	size_t n;
+
+	while (h->spill.n == 0 && (n = h2_flow_frame(&h->flow, h->dst + h->n,
+	    h->max - h->n, &r)) != 0) {
+		h->n += n;
+		r->progress = h->now;
+		if (r->queue.octets != 0)
+			continue;
+		if (r->ended)
+			send_end(h, r);
+		else
+			req_event(r, REQ_E_DRAINED);
 	}
 }
 
@@ -411,8 +402,8 @@ resume_blocked(struct h2 *h)
 static bool
 is_ending(const struct conn *c)
 {
-	return nghttp2_session_want_read(c->h2->ng) == 0 ||
-	    (c->h2->goodbye == FINAL && TAILQ_EMPTY(&c->reqs));
+	return c->h2->lib_ends ||
+	    (c->h2->goodbye == H2_FINAL && TAILQ_EMPTY(&c->reqs));
 }
 
 static bool
@@ -420,8 +411,7 @@ is_over(const struct conn *c)
 {
 	const struct h2 *h = c->h2;
 
-	return h->spill.n == 0 && nghttp2_session_want_write(h->ng) == 0 &&
-	    is_ending(c);
+	return h->spill.n == 0 && h->lib_still && is_ending(c);
 }
 
 long
@@ -429,14 +419,11 @@ h2_output(struct conn *c, uint8_t *dst, size_t max)
 {
 	struct h2 *h = c->h2;
 	struct buf old = h->spill;
-	const uint8_t *p;
-	ssize_t n = 0;
 
 	h->dst = dst;
 	h->n = 0;
 	h->max = max;
 	h->now = env_now(c->net->env);
-	h->still = false;
 	memset(&h->spill, 0, sizeof(h->spill));
 	if (old.n > max) {
 		memcpy(dst, old.p, max);
@@ -445,15 +432,14 @@ h2_output(struct conn *c, uint8_t *dst, size_t max)
 	} else
 		put(h, old.p, old.n);
 	buf_free(&old);
-	resume_blocked(h);
-	while (h->spill.n == 0 && h->max - h->n >= FRAME_MIN &&
-	    (n = nghttp2_session_mem_send(h->ng, &p)) > 0)
-		put(h, p, (size_t)n);
-	if (n < 0)
-		return -1;
-	/* With room left it ended because there is nothing more. */
-	h->still = h->spill.n == 0 && h->max - h->n >= FRAME_MIN &&
-	    TAILQ_EMPTY(&h->blocked) && !is_ending(c);
+	do {
+		if (!h->lib_still && !put_frames(h))
+			return -1;
+		put_data(h);
+	} while (!h->lib_still && h->spill.n == 0 &&
+	    h->max - h->n >= FRAME_MIN);
+	h->still = h->spill.n == 0 && h->lib_still &&
+	    !h2_flow_can_send(&h->flow) && !is_ending(c);
 	return (long)h->n;
 }
 
@@ -510,7 +496,7 @@ h2_respond(struct req *r, const struct req_head *head, bool whole,
 		nv_set(&nv[n++], head->other_name, head->other_value);
 	if (head->extra_name != NULL)
 		nv_set(&nv[n++], head->extra_name, head->extra_value);
-	h->still = false;
+	stir(h);
 	(void)nghttp2_submit_response(h->ng, r->stream, nv, n,
 	    none ? NULL : &data);
 }
@@ -518,19 +504,29 @@ h2_respond(struct req *r, const struct req_head *head, bool whole,
 void
 h2_resume(struct req *r)
 {
-	if (!r->starved)
-		return;
-	r->starved = false;
-	r->conn->h2->still = false;
-	(void)nghttp2_session_resume_data(r->conn->h2->ng, r->stream);
+	struct h2 *h = r->conn->h2;
+
+	if (r->queue.octets == 0 && r->ended)
+		send_end(h, r);
+	h2_flow_offer(&h->flow, r);
+	h->still = false;
+}
+
+void
+h2_ahead(const struct conn *c)
+{
+	ahead(c->h2, offsetof(struct h2, ng));
 }
 
 void
 h2_abort(struct req *r)
 {
-	r->conn->h2->still = false;
-	(void)nghttp2_submit_rst_stream(r->conn->h2->ng, NGHTTP2_FLAG_NONE,
-	    r->stream, NGHTTP2_CANCEL);
+	struct h2 *h = r->conn->h2;
+
+	h2_flow_drop(&h->flow, r);
+	stir(h);
+	(void)nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, r->stream,
+	    NGHTTP2_CANCEL);
 }
 
 /* Sessions. */
@@ -557,7 +553,6 @@ h2_env_new(void)
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb,
 	    on_stream_close);
 	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_sent);
-	nghttp2_session_callbacks_set_send_data_callback(cb, on_send_data);
 	nghttp2_option_set_max_deflate_dynamic_table_size(e->option, 0);
 	nghttp2_option_set_no_closed_streams(e->option, 1);
 	nghttp2_option_set_max_outbound_ack(e->option, ACKS_MAX);
@@ -593,7 +588,8 @@ h2_new(struct conn *c, struct buf *first)
 	h->conn = c;
 	h->spill = *first;
 	memset(first, 0, sizeof(*first));
-	TAILQ_INIT(&h->blocked);
+	h2_cut_init(&h->cut, PREFACE);
+	h2_flow_init(&h->flow);
 	c->h2 = h;
 	mem.mem_user_data = h;
 	h->making = true;
@@ -614,10 +610,8 @@ h2_free(struct conn *c)
 
 	if (h == NULL)
 		return;
-	while ((r = TAILQ_FIRST(&h->blocked)) != NULL) {
-		TAILQ_REMOVE(&h->blocked, r, stop);
-		r->blocked = false;
-	}
+	while ((r = TAILQ_FIRST(&h->flow.ready)) != NULL)
+		h2_flow_drop(&h->flow, r);
 	nghttp2_session_del(h->ng);
 	buf_free(&h->spill);
 	buf_wipe(&h->rest);
@@ -625,18 +619,61 @@ h2_free(struct conn *c)
 	c->h2 = NULL;
 }
 
-int
-h2_input(struct conn *c, const uint8_t *p, size_t n)
+/* To the library; what it does not want now is kept.  0 or -1. */
+static int
+feed(struct conn *c, const uint8_t *p, size_t n)
 {
 	struct h2 *h = c->h2;
 	ssize_t used;
 
-	h->now = env_now(c->net->env);
-	h->still = false;
+	stir(h);
 	used = nghttp2_session_mem_recv(h->ng, p, n);
 	if (used < 0 || (used != (ssize_t)n && c->room == ROOM_FREE))
 		return -1;
 	buf_put(&h->rest, p + used, n - (size_t)used);
+	return 0;
+}
+
+/*
+ * A WINDOW_UPDATE that the library need not see: it has a window left of which
+ * it uses nothing, and all before this frame was read.
+ */
+static bool
+is_ours(const struct conn *c, const struct h2_piece *o, struct req **r)
+{
+	nghttp2_session *ng = c->h2->ng;
+
+	*r = NULL;
+	if (o->more == 0 || c->room != ROOM_FREE || c->h2->rest.n != 0)
+		return false;
+	if (o->stream == 0)
+		return nghttp2_session_get_remote_window_size(ng) > 0;
+	*r = nghttp2_session_get_stream_user_data(ng, (int32_t)o->stream);
+	return *r != NULL && nghttp2_session_get_stream_remote_window_size(ng,
+	    (int32_t)o->stream) > 0;
+}
+
+int
+h2_input(struct conn *c, const uint8_t *p, size_t n)
+{
+	struct h2 *h = c->h2;
+	struct h2_piece o;
+	struct req *r;
+	size_t used;
+
+	h->now = env_now(c->net->env);
+	h->still = false;
+	while (n != 0) {
+		used = h2_cut_next(&h->cut, p, n, &o);
+		p += used;
+		n -= used;
+		if (o.is_window && is_ours(c, &o, &r))
+			take_more(h, r, o.more);
+		else if (c->room != ROOM_FREE || h->rest.n != 0)
+			buf_put(&h->rest, o.p, o.n);
+		else if (o.n != 0 && feed(c, o.p, o.n) == -1)
+			return -1;
+	}
 	if (h2_wants_output(c))
 		conn_kick(c);
 	return 0;
@@ -650,9 +687,12 @@ h2_go_on(struct conn *c)
 	int rc;
 
 	memset(&c->h2->rest, 0, sizeof(c->h2->rest));
+	c->h2->now = env_now(c->net->env);
 	/* Also with nothing: the library ends the frame it stopped in. */
-	rc = h2_input(c, b.p != NULL ? b.p : &nothing, b.n);
+	rc = feed(c, b.p != NULL ? b.p : &nothing, b.n);
 	buf_wipe(&b);
+	if (rc == 0 && h2_wants_output(c))
+		conn_kick(c);
 	return rc;
 }
 
@@ -663,14 +703,16 @@ h2_wants_output(const struct conn *c)
 
 	if (h->still)
 		return false;
-	return h->spill.n != 0 || !TAILQ_EMPTY(&h->blocked) ||
-	    nghttp2_session_want_write(h->ng) != 0 || is_over(c);
+	return h->spill.n != 0 || h2_flow_can_send(&h->flow) ||
+	    (!h->lib_still && nghttp2_session_want_write(h->ng) != 0) ||
+	    is_over(c);
 }
 
 bool
 h2_wants_input(const struct conn *c)
 {
-	return nghttp2_session_get_outbound_queue_size(c->h2->ng) < FRAMES_MAX;
+	return c->h2->lib_still ||
+	    nghttp2_session_get_outbound_queue_size(c->h2->ng) < FRAMES_MAX;
 }
 
 bool
@@ -679,159 +721,33 @@ h2_is_over(const struct conn *c)
 	return !c->h2->still && is_over(c);
 }
 
-/* Time and goodbye. */
-
-void
-h2_start(struct conn *c)
-{
-	uint64_t now = env_now(c->net->env);
-
-	c->h2->idle_since = now;
-	timer_at(&c->timer, now + idle_us(c));
-	if (c->net->ending)
-		h2_shutdown(c);
-}
+/* Goodbye. */
 
 void
 h2_shutdown(struct conn *c)
 {
 	struct h2 *h = c->h2;
 
-	if (h->goodbye != STAYS)
+	if (h->goodbye != H2_STAYS)
 		return;
-	h->still = false;
-	h->goodbye = SAID;
+	stir(h);
+	h->goodbye = H2_SAID;
 	h->goodbye_at = env_now(c->net->env);
 	(void)nghttp2_submit_shutdown_notice(h->ng);
-	conn_due(c, h->goodbye_at + GOODBYE_US);
+	conn_due(c, h->goodbye_at + H2_GOODBYE_US);
 	conn_kick(c);
 }
 
-static void
-say_final(struct conn *c, uint64_t now)
+void
+h2_say_final(struct conn *c)
 {
 	struct h2 *h = c->h2;
 
-	h->still = false;
-	h->goodbye = FINAL;
-	h->goodbye_at = now;
+	stir(h);
+	h->goodbye = H2_FINAL;
+	h->goodbye_at = env_now(c->net->env);
 	(void)nghttp2_submit_goaway(h->ng, NGHTTP2_FLAG_NONE,
 	    nghttp2_session_get_last_proc_stream_id(h->ng), NGHTTP2_NO_ERROR,
 	    NULL, 0);
-	conn_kick(c);
-}
-
-static void
-stall(struct req *r, uint64_t now)
-{
-	conn_log(r->conn, "http/2", "stream without progress");
-	r->conn->net->count.stalled++;
-	r->ended = r->aborted = true;
-	r->progress = now;
-	req_forget(r);
-	h2_abort(r);
-	req_event(r, REQ_E_GONE);
-}
-
-void
-h2_give_up(struct conn *c)
-{
-	uint64_t now = env_now(c->net->env);
-	struct req *r;
-
-	TAILQ_FOREACH(r, &c->reqs, entry)
-		if (!r->complete && !r->ended)
-			stall(r, now);
-	conn_due(c, now + c->net->conf.stall_s * US_PER_S);
-	conn_kick(c);
-}
-
-/*
- * Ends what waits too long for the client: to ask, to take what is queued, or
- * to take our RST_STREAM.  When to look again; 0: the connection is stuck.
- */
-static uint64_t
-check_request(struct req *r, uint64_t now)
-{
-	uint64_t stall_us = r->conn->net->conf.stall_s * US_PER_S;
-	uint64_t may_us = r->complete || r->ended ? stall_us : ask_us(r->conn);
-
-	if (r->complete && r->queue.octets == 0 && !r->aborted)
-		return ENV_NEVER;
-	/* We do not read what it sends. */
-	if (!r->complete && !r->ended && r->conn->room != ROOM_FREE)
-		return now + stall_us;
-	if (now < r->progress + may_us)
-		return r->progress + may_us;
-	if (r->aborted)
-		return 0;
-	stall(r, now);
-	return now + stall_us;
-}
-
-static uint64_t
-check_requests(struct conn *c, uint64_t now)
-{
-	uint64_t due, next = ENV_NEVER;
-	struct req *r;
-
-	for (r = TAILQ_FIRST(&c->reqs); r != NULL; r = TAILQ_NEXT(r, entry))
-		if ((due = check_request(r, now)) < next)
-			next = due;
-	return next;
-}
-
-/* When a session without requests is to go on its way; now: it does. */
-static uint64_t
-check_idle(struct conn *c, uint64_t now)
-{
-	struct h2 *h = c->h2;
-	uint64_t due;
-
-	due = h->idle_since + idle_us(c);
-	if (now < due)
-		return due;
-	c->net->count.idle++;
-	conn_log(c, "http/2", "idle");
-	h2_shutdown(c);
-	return h->goodbye_at + GOODBYE_US;
-}
-
-/* Likewise for one that said goodbye; 0: its last words are not taken. */
-static uint64_t
-check_goodbye(struct conn *c, uint64_t now)
-{
-	struct h2 *h = c->h2;
-	uint64_t from, stall_us = c->net->conf.stall_s * US_PER_S;
-
-	if (h->goodbye == SAID) {
-		if (now < h->goodbye_at + GOODBYE_US)
-			return h->goodbye_at + GOODBYE_US;
-		say_final(c, now);
-	}
-	if (!TAILQ_EMPTY(&c->reqs))
-		return ENV_NEVER;
-	from = h->idle_since > h->goodbye_at ? h->idle_since : h->goodbye_at;
-	return now < from + stall_us ? from + stall_us : 0;
-}
-
-void
-h2_tick(struct conn *c)
-{
-	uint64_t now = env_now(c->net->env), next, other;
-
-	next = check_requests(c, now);
-	if (c->h2->goodbye != STAYS)
-		other = check_goodbye(c, now);
-	else
-		other = TAILQ_EMPTY(&c->reqs) ? check_idle(c, now) : ENV_NEVER;
-	if (other < next)
-		next = other;
-	if (next == 0) {
-		conn_fail(c, &c->net->count.stalled, "takes nothing");
-		return;
-	}
-	if (next != ENV_NEVER)
-		conn_due(c, next);
 	conn_kick(c);
 }

@@ -147,10 +147,12 @@ struct req {
 	bool			 streaming;	/* counted in net->nstreams */
 	bool			 ended;		/* no more will be queued */
 	bool			 aborted;
-	bool			 starved;	/* h2: data source deferred */
-	bool			 blocked;	/* h2: waits for room */
+	bool			 headed;	/* h2: the head was sent */
+	bool			 ready;		/* h2: in flow.ready */
+	bool			 waits_end;	/* h2: the library does */
+	int64_t			 window;	/* h2: octets it takes */
+	TAILQ_ENTRY(req)	 turn;		/* h2: flow.ready */
 	TAILQ_ENTRY(req)	 entry;		/* conn->reqs */
-	TAILQ_ENTRY(req)	 stop;		/* h2->blocked */
 	unsigned int		 nfields;	/* without pseudo-headers */
 	size_t			 held;		/* octets that it costs */
 	struct buf		 fields;
