@@ -18,6 +18,7 @@
 #define TRIM_AUDIT	1000	/* audit rows */
 #define LOG_OCTETS	(64ULL * 1024 * 1024)	/* of changes that are kept */
 #define LAZY_RIDERS	64	/* facts that go with a batch */
+#define RELIEF_LEAST	(TURN_CHANGES / 2) /* octets, however long a queue is */
 
 void
 op_check(struct dbd *d, int rc)
@@ -26,17 +27,17 @@ op_check(struct dbd *d, int rc)
 		env_end(d->env, 1, "the store failed");
 }
 
-static void turn(struct dbd *);
-
 /*
  * What the caller is about to write may point into nodes: none of them changes
- * here, so routes wait for the real end of the turn.
+ * here, so routes wait for the end of the turn.  So does all that is sent:
+ * nobody can read any of it before, so that one handler's many batches are too
+ * much for a queue as one large batch may be (relieve()).
  */
 void
 op_begin(struct dbd *d)
 {
 	if (d->nops >= BATCH_MAX || d->octets >= TURN_CHANGES)
-		turn(d);
+		batch_commit(d);
 	if (!d->open) {
 		d->open = true;
 		op_check(d, store_begin(d->store));
@@ -379,6 +380,28 @@ forget_rests(struct dbd *d)
 	op_check(d, store_del_rests(d->store, until));
 }
 
+/* Committed: workers are told at the end of the turn. */
+static void
+changes_keep(struct tailnet *tn)
+{
+	struct buf spare = tn->untold;
+	struct msg m;
+
+	msg_init(&m, M_DB_BATCH);
+	m.u.db_batch.tailnet = tn->id;
+	memcpy(m.u.db_batch.batch, tn->batch, BATCH_LEN);
+	m.u.db_batch.seq = tn->seq;
+	change_add(&tn->changes, &m);
+	if (tn->untold.n != 0) {
+		buf_put(&tn->untold, tn->changes.p, tn->changes.n);
+		buf_clear(&tn->changes);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&tn->d->tellable, tn, tellable);
+	tn->untold = tn->changes;
+	tn->changes = spare;
+}
+
 void
 batch_commit(struct dbd *d)
 {
@@ -408,8 +431,13 @@ batch_commit(struct dbd *d)
 	}
 	d->counts.batches++;
 	d->counts.operations += d->nops;
+	while ((tn = TAILQ_FIRST(&d->changed)) != NULL) {
+		TAILQ_REMOVE(&d->changed, tn, changed);
+		changes_keep(tn);
+	}
 	d->open = false;
 	d->nops = 0;
+	d->octets = 0;
 	d->numbered = NULL;
 }
 
@@ -430,22 +458,19 @@ changes_send(struct tailnet *tn)
 	struct msg m;
 	struct rd r;
 
-	rd_init(&r, tn->changes.p, tn->changes.n);
+	rd_init(&r, tn->untold.p, tn->untold.n);
 	while (change_next(&r, &m)) {
 		if (m.type != M_DB_POLICY_PART)
 			to_holders(tn, &m);
-		/* The last one of the batch is in force. */
+		/* The last one is in force. */
 		else if (m.u.db_policy_part.seq == tn->pol_seq)
 			policy_publish(tn);
 	}
 	if (!rd_done(&r))
 		fatalx("tailnet=%s: own changes", tn->name);
-	msg_init(&m, M_DB_BATCH);
-	m.u.db_batch.tailnet = tn->id;
-	memcpy(m.u.db_batch.batch, tn->batch, BATCH_LEN);
-	m.u.db_batch.seq = tn->seq;
-	to_holders(tn, &m);
-	buf_clear(&tn->changes);
+	buf_clear(&tn->untold);
+	if (tn->untold.cap > 2 * TURN_CHANGES)
+		buf_free(&tn->untold);
 }
 
 static void
@@ -479,9 +504,10 @@ static void
 relieve(struct dbd *d, struct held *h)
 {
 	struct link *l = h->worker->link;
-	size_t n = h->tn->changes.n, max = d->conf.queue_max;
+	size_t n = h->tn->untold.n, max = d->conf.queue_max;
+	size_t least = max / 32 < RELIEF_LEAST ? max / 32 : RELIEF_LEAST;
 
-	if (n < max / 32 || link_is_down(l) || link_taken(l) < h->relief ||
+	if (n < least || link_is_down(l) || link_taken(l) < h->relief ||
 	    link_queued(l) + h->worker->coming + n <= max / 2) {
 		h->worker->coming += n;
 		return;
@@ -501,11 +527,9 @@ relief_send(struct dbd *d)
 	struct worker *w;
 	struct held *h;
 
-	if (d->octets < d->conf.queue_max / 32)
-		return;
 	TAILQ_FOREACH(w, &d->workers, all)
 		w->coming = 0;
-	TAILQ_FOREACH(tn, &d->changed, changed)
+	TAILQ_FOREACH(tn, &d->tellable, tellable)
 		TAILQ_FOREACH(h, &tn->holders, of_tailnet)
 			if (!h->due && !h->left)
 				relieve(d, h);
@@ -542,36 +566,29 @@ online_send(struct dbd *d)
 				online_map_send(d, h->worker->link, tn);
 }
 
-static void
-turn(struct dbd *d)
+void
+dbd_turn(struct dbd *d)
 {
 	struct tailnet *tn;
 	struct worker *w;
 	struct held *h;
 
+	routes_settle(d);
 	control_settle(d);
 	batch_commit(d);
 	if (env_ended(d->env))
 		return;
 	snapshots_send(d);
 	relief_send(d);
-	while ((tn = TAILQ_FIRST(&d->changed)) != NULL) {
-		TAILQ_REMOVE(&d->changed, tn, changed);
+	while ((tn = TAILQ_FIRST(&d->tellable)) != NULL) {
+		TAILQ_REMOVE(&d->tellable, tn, tellable);
 		changes_send(tn);
 	}
-	d->octets = 0;
 	online_send(d);
 	TAILQ_FOREACH(w, &d->workers, all)
 		TAILQ_FOREACH(h, &w->held, of_worker)
 			h->due = false;
 	outs_send(d);
-}
-
-void
-dbd_turn(struct dbd *d)
-{
-	routes_settle(d);
-	turn(d);
 }
 
 bool

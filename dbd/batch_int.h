@@ -12,8 +12,8 @@
 
 /*
  * Begins an operation in the current batch, a new one if need be; a batch that
- * is full (BATCH_MAX, TURN_CHANGES) is committed and sent first.  No node
- * changes by that.  Ends with op_end() or op_undo().
+ * is full (BATCH_MAX, TURN_CHANGES) is committed first, and sent at the end of
+ * the turn.  No node changes by that.  Ends with op_end() or op_undo().
  */
 void	op_begin(struct dbd *);
 void	op_end(struct dbd *);
@@ -53,7 +53,10 @@ void	audit(struct tailnet *, uint32_t uid, const char *what,
 void	batch_log(struct dbd *, const char *, ...)
 	    __attribute__((__format__(printf, 2, 3)));
 
-/* Commits what is open; a failed commit ends the process. */
+/*
+ * Commits what is open and keeps it for the end of the turn; a failed commit
+ * ends the process.
+ */
 void	batch_commit(struct dbd *);
 /* A reply to the worker's request: put_result() if stored, batch_reply(). */
 void	answer(struct worker *, struct msg *reply, bool stored);

@@ -210,6 +210,7 @@ indexes_init(struct dbd *d)
 	TAILQ_INIT(&d->tailnets);
 	TAILQ_INIT(&d->workers);
 	TAILQ_INIT(&d->changed);
+	TAILQ_INIT(&d->tellable);
 	TAILQ_INIT(&d->used_keys);
 	TAILQ_INIT(&d->tell);
 	TAILQ_INIT(&d->seen);

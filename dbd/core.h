@@ -70,7 +70,10 @@ struct dbd_ops {
 struct dbd	*dbd_new(struct env *, struct store *, const struct dbd_conf *,
 		    const uint8_t boot_secret[32], bool full_start,
 		    const struct dbd_ops *);
-/* All run: policies are compiled from now on.  After CFG_START, once. */
+/*
+ * All run: policies are compiled from now on, and what a policy in force has
+ * yet to approve is approved.  After CFG_START, once.
+ */
 void		 dbd_start(struct dbd *);
 /* Frees memory; commits nothing. */
 void		 dbd_free(struct dbd *);

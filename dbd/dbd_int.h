@@ -8,7 +8,7 @@
 #include "dbd/state_int.h"
 
 #define BATCH_MAX	256		/* operations */
-#define TURN_CHANGES	(4 * 1024 * 1024) /* of changes that end a turn */
+#define TURN_CHANGES	(4 * 1024 * 1024) /* of changes that end a batch */
 #define DEFAULT_NAME	"default"
 
 /* A reply or notify that waits for the end of the turn. */
@@ -153,9 +153,10 @@ struct dbd {
 
 	bool			 open;		/* store_begin() was called */
 	uint32_t		 nops;
-	size_t			 octets;	/* of the turn's changes */
+	size_t			 octets;	/* of the batch's changes */
 	struct tailnet		*numbered;	/* the operation has its seq */
-	struct tailnet_list	 changed;
+	struct tailnet_list	 changed;	/* by the batch */
+	struct tailnet_list	 tellable;	/* by those committed */
 	struct authkey_list	 used_keys;
 	bool			 rested;	/* some rests have ended */
 	struct buf		 scratch;

@@ -140,6 +140,7 @@ set_expiry(struct reg *g)
 {
 	struct node *n = g->known;
 	struct r_node r = n->r;
+	int64_t at = g->q->expiry < EXPIRY_END ? g->q->expiry : 0;
 
 	if (n->owner == NULL) {		/* a tagged node does not expire */
 		reg_ok(g, n, false, false);
@@ -149,7 +150,7 @@ set_expiry(struct reg *g)
 		reg_no(g, "a key's expiry cannot be extended by its node");
 		return;
 	}
-	if (r.expiry == g->q->expiry) {
+	if (r.expiry == at) {
 		reg_ok(g, n, false, false);
 		return;
 	}
@@ -159,7 +160,7 @@ set_expiry(struct reg *g)
 		    budget_us(g->d));
 		return;
 	}
-	r.expiry = g->q->expiry;
+	r.expiry = at;
 	op_begin(g->d);
 	node_set(n, &r);
 	put_node(n);
@@ -311,7 +312,7 @@ new_expiry(const struct reg *g, uint64_t owner)
 	if (g->q->has_expiry && g->q->expiry != 0 &&
 	    (at == 0 || g->q->expiry < at))
 		at = g->q->expiry;
-	return at;
+	return at < EXPIRY_END ? at : 0;
 }
 
 /* What a registration gives a node; n NULL: a new one. */

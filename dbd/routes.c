@@ -8,7 +8,9 @@
 
 #define PIECE_OCTETS	(1024 * 1024)	/* of nodes that are looked at */
 #define PIECE_US	US_PER_MS	/* until the next piece, */
-#define PACE_US		(20 * US_PER_MS) /* or until who is behind has read */
+#define PACE_US		(20 * US_PER_MS) /* or until who is behind has read, */
+#define WAIT_US		(30 * US_PER_S)	/* but all in all no longer, */
+#define LATE_US		US_PER_S	/* and then for each no longer */
 
 /* A node that may carry a route. */
 struct carrier {
@@ -463,6 +465,8 @@ routes_auto_all(struct tailnet *tn)
 	struct node *n;
 
 	tn->auto_next = 1;
+	tn->auto_wait = 0;
+	tn->auto_said = false;
 	if (tn->auto_version == tn->version)
 		return;
 	tn->auto_version = tn->version;
@@ -519,6 +523,29 @@ is_behind(const struct tailnet *tn)
 	return false;
 }
 
+/*
+ * Those who are behind are waited for, but a worker that sees to it that it
+ * always is has no say in what others may do.
+ */
+static bool
+is_waiting(struct tailnet *tn)
+{
+	uint64_t now = env_now(tn->d->env);
+
+	if (!is_behind(tn))
+		return false;
+	if (tn->auto_wait == 0)
+		tn->auto_wait = now + WAIT_US;
+	if (now < tn->auto_wait)
+		return true;
+	if (!tn->auto_said)
+		log_warnx("routes tailnet=%s: workers are behind: approval by "
+		    "policy waits no longer", tn->name);
+	tn->auto_said = true;
+	tn->auto_wait = now + LATE_US;
+	return false;
+}
+
 void
 routes_pieces(void *arg)
 {
@@ -530,7 +557,7 @@ routes_pieces(void *arg)
 	TAILQ_FOREACH(tn, &d->tailnets, all) {
 		if (tn->auto_next == 0)
 			continue;
-		if (is_behind(tn)) {
+		if (is_waiting(tn)) {
 			goes_on(d, PACE_US);
 			continue;
 		}

@@ -51,8 +51,9 @@ bool	routes_auto(struct tailnet *, const struct node *, struct r_node *r,
 void	routes_auto_all(struct tailnet *);
 /*
  * Outside of an operation, and for the timer of what goes on: looks at the next
- * nodes that are to be looked at, an operation each.  After a start all are: a
- * pass that death has cut short is so made whole.
+ * nodes that are to be looked at, an operation each.  It waits for workers that
+ * are behind, half a minute of a pass, then a second for each piece.  After a
+ * start all are: a pass that death has cut short is so made whole.
  */
 void	routes_pieces(void *dbd);
 /*

@@ -241,6 +241,7 @@ tailnet_free(struct tailnet *tn)
 	ix_free(&tn->pool6.nodes);
 	ix_free(&tn->pool6.rests);
 	buf_free(&tn->changes);
+	buf_free(&tn->untold);
 	routes_free(tn);
 	pol_free(tn->pol);
 	buf_free(&tn->blob);

@@ -156,10 +156,14 @@ struct tailnet {
 	struct node_list	 unsettled;
 	uint32_t		 auto_version;	/* that it is refused under */
 	uint64_t		 auto_next;	/* to approve for; 0 none */
+	uint64_t		 auto_wait;	/* no longer than; 0: not yet */
+	bool			 auto_said;	/* it was too long */
 	struct pool		 pool4;
 	struct pool		 pool6;
 	TAILQ_ENTRY(tailnet)	 changed;	/* if there are changes */
 	struct buf		 changes;	/* of the batch, as logged */
+	TAILQ_ENTRY(tailnet)	 tellable;	/* if there is untold */
+	struct buf		 untold;	/* of the turn, DB_BATCH last */
 	uint32_t		 batches;	/* since the log was trimmed */
 	uint64_t		 log_octets;	/* likewise */
 	uint32_t		 audits;	/* since they were trimmed */

@@ -5,6 +5,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -352,7 +353,7 @@ sends(struct fix *f)
 static bool
 crowds(struct fix *f)
 {
-	char why[256] = "";
+	char why[256] = "", want[160] = "headscaled does not answer";
 	struct sockaddr_un sun;
 	int fd, lfd, i;
 
@@ -363,14 +364,21 @@ crowds(struct fix *f)
 	    bind(lfd, (struct sockaddr *)&sun, sizeof(sun)) == -1 ||
 	    listen(lfd, 0) == -1)
 		return false;
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < 4; i++) {
 		if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0)) ==
-		    -1 || (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) ==
-		    -1 && i == 0))
+		    -1)
 			return false;
+		if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
+			continue;
+		if (i == 0)
+			return false;
+		/* Some systems tell a full socket from a dead one, some not. */
+		if (errno == ECONNREFUSED)
+			(void)snprintf(want, sizeof(want), "%s: nobody "
+			    "listens: headscaled does not run", f->path);
+	}
 	return client_open(f->path, why, sizeof(why)) == NULL &&
-	    (strstr(why, "nobody listens") != NULL ||
-	    says(why, "headscaled does not answer"));
+	    says(why, want);
 }
 
 static void

@@ -16,6 +16,8 @@
 
 #define MB	(1024UL * 1024)
 #define POLICY	"allow\nown tag:r alice\napprove fd00::/8 tag:r"
+#define OTHER	"allow\nown tag:r alice\napprove fd00::/8 tag:x"
+#define LATE	"approval by policy waits no longer"
 
 static struct dbdworld *w;
 static struct dbdworker *k, *k2;
@@ -178,14 +180,28 @@ t_pieces_again(void **state)
 {
 	(void)state;
 	large(70);
-	ask_policy(w, POLICY);
-	assert_in_range(approved(), 1, 69);
-	ask_policy(w, "allow\nown tag:r alice");
-	dw_pass(w, US_PER_S);
-	assert_in_range(approved(), 1, 69);
+	ask_policy(w, OTHER);
+	assert_in_range(dw_tailnet(w)->auto_next, 2, 70);
 	ask_policy(w, POLICY);
 	dw_pass(w, US_PER_S);
 	assert_int_equal(approved(), 70);
+	assert_null(ask_differs(k, k2));
+}
+
+/* One that approves nothing ends it. */
+static void
+t_pieces_end(void **state)
+{
+	uint32_t n;
+
+	(void)state;
+	large(70);
+	ask_policy(w, POLICY);
+	n = approved();
+	assert_in_range(n, 1, 69);
+	ask_policy(w, "allow\nown tag:r alice");
+	dw_pass(w, US_PER_S);
+	assert_int_equal(approved(), n);
 	assert_null(ask_differs(k, k2));
 }
 
@@ -217,11 +233,12 @@ change_much(size_t n)
 {
 	struct tailnet *tn = dw_tailnet(w);
 	struct dbd *d = dw_dbd(w);
-	size_t before = tn->changes.n;
 	struct r_node r;
 	struct msg m;
+	size_t before;
 
 	op_begin(d);
+	before = tn->changes.n;
 	r = dw_find(w, 1)->r;
 	r.home_derp++;
 	node_set(dw_find(w, 1), &r);
@@ -234,6 +251,48 @@ change_much(size_t n)
 		change_add(&tn->changes, &m);
 	d->octets += n;
 	op_end(d);
+}
+
+/* The next operation finds the batch full. */
+static void
+fill_batch(void)
+{
+	dw_dbd(w)->nops = BATCH_MAX;
+}
+
+/* One that reads as much as it must, and no more, does not hold it up. */
+static void
+t_pieces_behind(void **state)
+{
+	uint32_t n;
+	int i;
+
+	(void)state;
+	large(120);
+	dw_deaf(k2, true);
+	ask_policy(w, POLICY);
+	n = approved();
+	for (i = 0; i < 35; i++) {
+		change_much(MB);
+		dw_run(w);
+		while (link_queued(dw_link(k2)) > 5 * MB / 4)
+			assert_true(dw_take(k2));
+		dw_forget(k);
+		dw_forget(k2);
+		dw_pass(w, US_PER_S);
+		if (i == 28) {
+			assert_int_equal(approved(), n);
+			assert_null(strstr(ask_logged(), LATE));
+		}
+	}
+	assert_int_equal(approved(), 120);
+	assert_non_null(strstr(ask_logged(), LATE));
+	/* Once is enough. */
+	assert_null(strstr(strstr(ask_logged(), LATE) + 1, LATE));
+	assert_true(dw_is_up(k2));
+	dw_deaf(k2, false);
+	dw_run(w);
+	assert_null(ask_differs(k, k2));
 }
 
 /* What no row can hold is no reason to die: who was away gets a snapshot. */
@@ -380,7 +439,112 @@ t_reads_much(void **state)
 	assert_true(dw_blamed(k, LINK_OVERFLOW));
 }
 
-/* A turn that ends where an operation begins: neither loses the other's. */
+/* One that is long enough for many turns is relieved at half of it, too. */
+static void
+t_relief_long(void **state)
+{
+	int i;
+
+	(void)state;
+	large(2);
+	dw_conf(w)->queue_max = 132 * MB;
+	dw_reconf(w);
+	dw_deaf(k, true);
+	for (i = 0; i < 23; i++) {
+		change_much(3 * MB);
+		dw_run(w);
+		dw_forget(k2);
+	}
+	assert_in_range(link_queued(dw_link(k)), 60 * MB, 67 * MB);
+	dw_deaf(k, false);
+	dw_run(w);
+	assert_int_equal(dw_count(k, M_DB_SNAPSHOT), 1);
+	assert_null(ask_differs(k, k2));
+}
+
+/* Batches of one turn: each is a place of its own, answers follow the last. */
+static void
+t_batches(void **state)
+{
+	struct ask_lite a = { .machine = 1, .key = 1, .port = 9, .h2 = 9 };
+	const struct m_db_batch *first;
+
+	(void)state;
+	large(2);
+	(void)ask_lite_send(k, &a);
+	dw_deliver(w);
+	fill_batch();
+	change_much(1);
+	fill_batch();
+	change_much(1);
+	dw_run(w);
+	assert_int_equal(dw_count(k, M_DB_NODE_PUT), 3);
+	assert_int_equal(dw_count(k, M_DB_BATCH), 3);
+	assert_true(dw_place(k, M_DB_BATCH, 0) <
+	    dw_place(k, M_DB_NODE_PUT, 1));
+	assert_true(dw_place(k, M_DB_BATCH, 2) <
+	    dw_place(k, M_DB_LITE_OK, 0));
+	assert_null(ask_differs(k, k2));
+	first = &dw_got(k, M_DB_BATCH, 0)->u.db_batch;
+	assert_true(replay_send(dw_dbd(w), dw_link(k), dw_tailnet(w),
+	    first->seq, first->batch));
+}
+
+/* None of them is too much for a queue, and all of them are. */
+static void
+t_batches_relief(void **state)
+{
+	struct ask_lite a = { .machine = 1, .key = 1, .port = 9, .h2 = 9 };
+	int i;
+
+	(void)state;
+	large(2);
+	dw_conf(w)->queue_max = 16 * MB;
+	dw_reconf(w);
+	dw_run(w);
+	(void)ask_lite_send(k, &a);
+	dw_deliver(w);
+	for (i = 0; i < 45; i++) {
+		fill_batch();
+		change_much(400 * 1024);
+	}
+	dw_run(w);
+	assert_true(dw_is_up(k) && dw_is_up(k2));
+	assert_int_equal(dw_count(k, M_DB_NODE_PUT), 0);
+	assert_int_equal(dw_count(k, M_DB_SNAPSHOT), 1);
+	assert_true(dw_place(k, M_DB_SNAPSHOT, 0) <
+	    dw_place(k, M_DB_LITE_OK, 0));
+	assert_null(ask_differs(k, k2));
+}
+
+/* One order that changes more than queues hold throws nobody off. */
+static void
+t_revoke(void **state)
+{
+	const struct node *n;
+	uint32_t i, count;
+	char why[128];
+
+	(void)state;
+	large(400);
+	for (i = 3; i <= 400; i++)
+		ask_stream(k, i, 9, i, i, i);
+	dw_conf(w)->queue_max = 3 * MB;
+	dw_reconf(w);
+	dw_run(w);
+	dw_forget(k);
+	assert_int_equal(op_exposure_revoke(dw_dbd(w), 1, 0, &count, 0, why,
+	    sizeof(why)), 0);
+	assert_int_equal(count, 399);
+	dw_run(w);
+	assert_true(dw_is_up(k) && dw_is_up(k2));
+	assert_int_equal(dw_count(k, M_DB_SNAPSHOT), 1);
+	TAILQ_FOREACH(n, &dw_tailnet(w)->nodes, all)
+		assert_int_equal(n->r.expiry, n->r.id == 2 ? 0 : dw_now(w));
+	assert_null(ask_differs(k, k2));
+}
+
+/* A batch that ends where an operation begins: neither loses the other's. */
 static void
 t_turn_within(void **state)
 {
@@ -400,7 +564,7 @@ t_turn_within(void **state)
 	dw_deliver(w);
 	assert_int_equal(dw_find(w, 1)->r.approved.count, 1);
 	assert_int_equal(dw_find(w, 1)->r.primary.count, 0);
-	dw_dbd(w)->nops = BATCH_MAX;
+	fill_batch();
 	a.h2 = 5;
 	a.port = 9;
 	a.host = NULL;
@@ -422,13 +586,19 @@ main(void)
 		T(t_pieces),
 		T(t_pieces_death),
 		T(t_pieces_again),
+		T(t_pieces_end),
 		T(t_pieces_wait),
+		T(t_pieces_behind),
 		T(t_log_cut),
 		T(t_log_long),
 		T(t_relief),
 		T(t_relief_deaf),
 		T(t_relief_parts),
 		T(t_reads_much),
+		T(t_relief_long),
+		T(t_batches),
+		T(t_batches_relief),
+		T(t_revoke),
 		T(t_turn_within)
 	};
 

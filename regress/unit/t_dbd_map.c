@@ -626,9 +626,9 @@ t_leave_held_up(void **state)
 		dw_pass(w, 5 * US_PER_S);
 	}
 	assert_true(dw_is_up(k));
-	/* Once a minute it may go on for ever. */
+	/* So it may go on for ever, as long as the sweep finds it there. */
 	for (i = 5; i < 20; i++) {
-		dw_pass(w, 60 * US_PER_S);
+		dw_pass(w, 50 * US_PER_S);
 		(void)dw_send(k, &m);
 		(void)ask_open(k, 1, i, 1, i);
 		ask_close(k, id, i);

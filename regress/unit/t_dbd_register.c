@@ -9,6 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "common/ids.h"
 #include "regress/lib/dbdask.h"
 
 #define NO_LOGIN	"interactive login is not built yet: use an auth key"
@@ -368,6 +369,38 @@ t_expiry_by_client(void **state)
 	assert_int_equal(dw_find(w, id)->r.expiry, dw_now(w) + 500);
 }
 
+/* Later than clients can count is never, and that is what lists say. */
+static void
+t_expiry_far(void **state)
+{
+	const char *key = ask_key(w, alice, true, false, 0, NULL);
+	struct ask_reg a = { .machine = 1, .key = 1, .auth = key };
+	uint64_t id, seq;
+
+	(void)state;
+	a.expiry = EXPIRY_END;
+	id = ask_reg(k, &a)->u.db_reg_ok.node;
+	assert_int_equal(dw_find(w, id)->r.expiry, 0);
+	/* Known, it says so once more. */
+	seq = ask_seq(w);
+	assert_int_equal(ask_reg(k, &a)->type, M_DB_REG_OK);
+	assert_int_equal(dw_find(w, id)->r.expiry, 0);
+	assert_int_equal(ask_seq(w), seq);
+	a.expiry = EXPIRY_END - 1;
+	assert_int_equal(ask_reg(k, &a)->type, M_DB_REG_OK);
+	assert_int_equal(dw_find(w, id)->r.expiry, EXPIRY_END - 1);
+	/* Never is no less than that. */
+	a.expiry = EXPIRY_END;
+	assert_true(refused(&a,
+	    "a key's expiry cannot be extended by its node"));
+	/* What is configured holds all the same. */
+	dw_conf(w)->node_expiry_s = 3600;
+	dw_reconf(w);
+	a.machine = a.key = 2;
+	id = ask_reg(k, &a)->u.db_reg_ok.node;
+	assert_int_equal(dw_find(w, id)->r.expiry, dw_now(w) + 3600);
+}
+
 static void
 t_configured_expiry(void **state)
 {
@@ -675,6 +708,7 @@ main(void)
 		T(t_logout),
 		T(t_renew_same_key),
 		T(t_expiry_by_client),
+		T(t_expiry_far),
 		T(t_configured_expiry),
 		T(t_tagged_expiry),
 		T(t_same_machine),
