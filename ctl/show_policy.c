@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "common/compat/compat.h"
+#include "common/routeset.h"
 #include "ctl/policy.h"
 #include "ctl/show_int.h"
 
@@ -102,13 +103,19 @@ row_version(struct show_policy *s, const struct m_ctl_policy_version *v)
 
 /* Routes. */
 
+struct row_sets {
+	struct routeset	 advertised;
+	struct routeset	 approved;
+	struct routeset	 primary;
+};
+
 static void
 row_route(struct show_policy *s, const struct r_node *n,
-    const struct prefix *p)
+    const struct row_sets *is, const struct prefix *p)
 {
-	bool advertised = msg_routes_have(&n->hostinfo.routes, p);
-	bool approved = msg_routes_have(&n->approved, p);
-	bool primary = msg_routes_have(&n->primary, p);
+	bool advertised = routeset_has(&is->advertised, p);
+	bool approved = routeset_has(&is->approved, p);
+	bool primary = routeset_has(&is->primary, p);
 	char text[PREFIX_TEXT];
 	struct json *j = &s->json;
 	struct table *t = s->table;
@@ -139,16 +146,23 @@ static void
 row_node(struct show_policy *s, const struct r_node *n)
 {
 	struct msg_list it = n->hostinfo.routes;
+	struct row_sets is;
 	struct r_route r;
 
 	if (s->node != 0 && s->node != n->id)
 		return;
+	routeset_of(&is.advertised, &n->hostinfo.routes);
+	routeset_of(&is.approved, &n->approved);
+	routeset_of(&is.primary, &n->primary);
 	while (msg_list_next(&it, MR_ROUTE, &r))
-		row_route(s, n, &r.v);
+		row_route(s, n, &is, &r.v);
 	it = n->approved;
 	while (msg_list_next(&it, MR_ROUTE, &r))
-		if (!msg_routes_have(&n->hostinfo.routes, &r.v))
-			row_route(s, n, &r.v);
+		if (!routeset_has(&is.advertised, &r.v))
+			row_route(s, n, &is, &r.v);
+	routeset_free(&is.advertised);
+	routeset_free(&is.approved);
+	routeset_free(&is.primary);
 }
 
 void

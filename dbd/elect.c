@@ -8,10 +8,15 @@ route_effective(const struct r_node *r, const struct prefix *p)
 }
 
 bool
+elect_concerns(const struct r_node *r, const struct prefix *p)
+{
+	return r->published && p->addr.family != 0 && p->bits != 0;
+}
+
+bool
 elect_may(const struct r_node *r, const struct prefix *p)
 {
-	return r->published && p->addr.family != 0 && p->bits != 0 &&
-	    route_effective(r, p);
+	return elect_concerns(r, p) && route_effective(r, p);
 }
 
 bool

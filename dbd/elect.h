@@ -10,9 +10,11 @@
 /* The node advertises it and it is approved. */
 bool	route_effective(const struct r_node *, const struct prefix *);
 /*
- * The node may be elected for it: it is effective, no exit route, and peers
- * have heard of the node.
+ * The node may be elected for it, if it is effective: it is no exit route, and
+ * peers have heard of the node.
  */
+bool	elect_concerns(const struct r_node *, const struct prefix *);
+/* The same, and it is effective. */
 bool	elect_may(const struct r_node *, const struct prefix *);
 /*
  * It is online and its key has not expired at now (seconds of Unix time):

@@ -5,6 +5,7 @@
 
 #include "common/ids.h"
 #include "common/log.h"
+#include "common/routeset.h"
 #include "dbd/batch_int.h"
 #include "dbd/name_int.h"
 #include "dbd/objects_int.h"
@@ -248,23 +249,25 @@ routes_check(const struct node *n, const struct msg_list *named, bool approve,
     char *why, size_t len)
 {
 	struct msg_list it = *named;
+	struct routeset there;
 	char text[PREFIX_TEXT];
 	struct r_route r;
-	bool there;
+	int rc = 0;
 
-	while (msg_list_next(&it, MR_ROUTE, &r)) {
-		if (r.v.addr.family == 0)
-			return no(why, len, "that is no route");
-		there = msg_routes_have(approve ? &n->r.hostinfo.routes :
-		    &n->r.approved, &r.v);
-		if (there)
-			continue;
-		(void)prefix_print(text, &r.v);
-		(void)snprintf(why, len, "%s: %s", text, approve ?
-		    "the node does not advertise it" : "it is not approved");
-		return -1;
+	routeset_of(&there, approve ? &n->r.hostinfo.routes : &n->r.approved);
+	while (rc == 0 && msg_list_next(&it, MR_ROUTE, &r)) {
+		if (r.v.addr.family == 0) {
+			rc = no(why, len, "that is no route");
+		} else if (!routeset_has(&there, &r.v)) {
+			(void)prefix_print(text, &r.v);
+			(void)snprintf(why, len, "%s: %s", text, approve ?
+			    "the node does not advertise it" :
+			    "it is not approved");
+			rc = -1;
+		}
 	}
-	return 0;
+	routeset_free(&there);
+	return rc;
 }
 
 /* The approved ones without those named, then those if they are wanted. */
@@ -273,17 +276,22 @@ approved_new(const struct node *n, const struct msg_list *named, bool approve,
     struct msg_list *list, struct buf *b)
 {
 	struct msg_list it = n->r.approved;
+	struct routeset these, approved;
 	struct r_route r;
 
 	memset(list, 0, sizeof(*list));
+	routeset_of(&these, named);
+	routeset_of(&approved, &n->r.approved);
 	while (msg_list_next(&it, MR_ROUTE, &r))
-		if (approve || !msg_routes_have(named, &r.v))
+		if (approve || !routeset_has(&these, &r.v))
 			msg_list_add(list, b, MR_ROUTE, &r);
 	it = *named;
 	while (approve && msg_list_next(&it, MR_ROUTE, &r))
-		if (!msg_routes_have(&n->r.approved, &r.v))
+		if (!routeset_has(&approved, &r.v))
 			msg_list_add(list, b, MR_ROUTE, &r);
 	msg_list_close(list, b);
+	routeset_free(&these);
+	routeset_free(&approved);
 }
 
 int

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/routeset.h"
 #include "dbd/policy_int.h"
 #include "dbd/routes_int.h"
 
@@ -275,6 +276,7 @@ static void
 send_nodes(struct link *l, const struct tailnet *tn)
 {
 	struct buf b = { NULL, 0, 0 };
+	struct routeset there;
 	const struct node *n;
 	struct msg_list it;
 	struct r_route r;
@@ -290,10 +292,12 @@ send_nodes(struct link *l, const struct tailnet *tn)
 		m.u.pol_node.ip6 = n->r.ip6;
 		buf_clear(&b);
 		it = n->r.approved;
+		routeset_of(&there, &n->r.hostinfo.routes);
 		while (msg_list_next(&it, MR_ROUTE, &r))
-			if (route_effective(&n->r, &r.v))
+			if (routeset_has(&there, &r.v))
 				msg_list_add(&m.u.pol_node.approved, &b,
 				    MR_ROUTE, &r);
+		routeset_free(&there);
 		msg_list_close(&m.u.pol_node.approved, &b);
 		link_send(l, &m);
 	}

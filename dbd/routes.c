@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/routeset.h"
 #include "dbd/batch_int.h"
 #include "dbd/objects_int.h"
 #include "dbd/routes_int.h"
@@ -31,7 +32,7 @@ struct route {
 	struct ixlink		 by_prefix;	/* tailnet */
 	struct tailnet		*tn;
 	struct prefix		 prefix;
-	TAILQ_HEAD(, carrier)	 carriers;
+	TAILQ_HEAD(carriers, carrier) carriers;
 	struct node		*primary;	/* one of these, or NULL */
 	enum route_state	 state;
 	TAILQ_ENTRY(route)	 due;		/* unless idle */
@@ -83,12 +84,17 @@ static void
 refused_add(struct msg_list *to, struct buf *b, const struct msg_list *list,
     const struct msg_list *in, const struct msg_list *not)
 {
+	struct routeset these, others;
 	struct msg_list it = *list;
 	struct r_route r;
 
+	routeset_of(&these, in);
+	routeset_of(&others, not);
 	while (msg_list_next(&it, MR_ROUTE, &r))
-		if (msg_routes_have(in, &r.v) && !msg_routes_have(not, &r.v))
+		if (routeset_has(&these, &r.v) && !routeset_has(&others, &r.v))
 			msg_list_add(to, b, MR_ROUTE, &r);
+	routeset_free(&these);
+	routeset_free(&others);
 }
 
 static void
@@ -206,32 +212,23 @@ routes_refuse(struct node *n, const struct msg_list *routes)
 	refused_set(n, &list, &b);
 }
 
-static bool
-carries(const struct node *n, const struct route *rt)
-{
-	const struct carrier *c;
-
-	TAILQ_FOREACH(c, &n->carries, of_node)
-		if (c->route == rt)
-			return true;
-	return false;
-}
-
+/* The node carried nothing when the first of its routes was given. */
 static void
-carry(struct node *n, const struct prefix *p)
+carry(struct node *n, const struct prefix *p, const struct routeset *primary)
 {
 	struct carrier *c;
 	struct route *rt;
 
 	rt = route_get(n->tn, p);
-	if (carries(n, rt))
-		return;
+	c = TAILQ_LAST(&rt->carriers, carriers);
+	if (c != NULL && c->node == n)
+		return;		/* it was there twice */
 	c = xcalloc(1, sizeof(*c));
 	c->node = n;
 	c->route = rt;
 	TAILQ_INSERT_TAIL(&rt->carriers, c, of_route);
 	TAILQ_INSERT_TAIL(&n->carries, c, of_node);
-	if (rt->primary == NULL && msg_routes_have(&n->r.primary, p))
+	if (rt->primary == NULL && routeset_has(primary, p))
 		rt->primary = n;
 	set_state(rt, ROUTE_DUE);
 }
@@ -239,15 +236,20 @@ carry(struct node *n, const struct prefix *p)
 void
 routes_update(struct node *n)
 {
+	struct routeset there, primary;
 	struct msg_list it = n->r.approved;
 	struct carrier *c;
 	struct r_route r;
 
 	while ((c = TAILQ_FIRST(&n->carries)) != NULL)
 		carrier_free(c);
+	routeset_of(&there, &n->r.hostinfo.routes);
+	routeset_of(&primary, &n->r.primary);
 	while (msg_list_next(&it, MR_ROUTE, &r))
-		if (elect_may(&n->r, &r.v))
-			carry(n, &r.v);
+		if (elect_concerns(&n->r, &r.v) && routeset_has(&there, &r.v))
+			carry(n, &r.v, &primary);
+	routeset_free(&there);
+	routeset_free(&primary);
 	if (n->r.primary.count != 0 || !TAILQ_EMPTY(&n->carries))
 		unsettle(n);
 	refused_prune(n);
@@ -421,23 +423,29 @@ static bool
 approves(const struct tailnet *tn, const struct node *n,
     const struct r_node *r, struct msg_list *list, struct buf *b)
 {
+	static const struct msg_list none;
+	struct routeset approved, refused;
 	struct msg_list it = r->hostinfo.routes;
 	struct pol_hits h;
 	struct r_route route;
 	bool more = false;
 
 	node_hits(tn, r, &h);
+	routeset_of(&approved, &r->approved);
+	routeset_of(&refused, n != NULL ? &n->refused : &none);
 	while (list->count < ROUTES_MAX &&
 	    msg_list_next(&it, MR_ROUTE, &route)) {
 		if (route.v.addr.family == 0 ||
 		    !pol_approves(tn->pol, &h, &route.v) ||
-		    msg_routes_have(&r->approved, &route.v) ||
-		    (n != NULL && msg_routes_have(&n->refused, &route.v)))
+		    routeset_has(&approved, &route.v) ||
+		    routeset_has(&refused, &route.v))
 			continue;
 		msg_list_add(list, b, MR_ROUTE, &route);
 		more = true;
 	}
 	hits_free(&h);
+	routeset_free(&approved);
+	routeset_free(&refused);
 	return more;
 }
 

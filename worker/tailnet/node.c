@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "common/ids.h"
+#include "common/routeset.h"
 #include "worker/tailnet/holding_int.h"
 #include "worker/tailnet/mapjson_int.h"
 #include "worker/tailnet/view_int.h"
@@ -202,45 +203,53 @@ update_tags(struct node *n, const struct msg_list *list)
 	return NC_FACTS;
 }
 
-static bool
-advertises(const struct node *n, const struct prefix *p)
-{
-	unsigned int i;
-
-	for (i = 0; i < n->nadvertised; i++)
-		if (prefix_eq(&n->advertised[i], p))
-			return true;
-	return false;
-}
-
-static bool
-has_route(const struct node_route *routes, unsigned int n,
-    const struct prefix *p)
-{
-	unsigned int i;
-
-	for (i = 0; i < n; i++)
-		if (prefix_eq(&routes[i].p, p))
-			return true;
-	return false;
-}
-
 /* Which subnet routes it is elected to carry. */
 static unsigned int
 update_primary(struct node *n, const struct msg_list *list)
 {
 	struct node_route *r;
+	struct routeset s;
 	unsigned int i, got = 0;
 	bool is;
 
+	routeset_of(&s, list);
 	for (i = 0; i < n->nroutes; i++) {
 		r = &n->routes[i];
-		is = !r->exit && msg_routes_have(list, &r->p);
+		is = !r->exit && routeset_has(&s, &r->p);
 		if (r->primary != is)
 			got = NC_SELF | NC_PRIMARY;
 		r->primary = is;
 	}
+	routeset_free(&s);
 	return got;
+}
+
+/* Those of the list that are advertised, each once; how many. */
+static unsigned int
+effective(const struct node *n, const struct msg_list *list,
+    struct node_route *v)
+{
+	struct msg_list it = *list;
+	struct routeset s;
+	struct r_route r;
+	unsigned int k = 0;
+	uint32_t at;
+	bool *seen;
+
+	routeset_from(&s, n->advertised, n->nadvertised);
+	seen = xcalloc((size_t)s.n + 1, sizeof(*seen));
+	while (msg_list_next(&it, MR_ROUTE, &r)) {
+		at = routeset_find(&s, &r.v);
+		if (at == ROUTESET_NONE || r.v.addr.family == 0 || seen[at])
+			continue;
+		seen[at] = true;
+		v[k].p = r.v;
+		v[k].exit = r.v.bits == 0;
+		k++;
+	}
+	free(seen);
+	routeset_free(&s);
+	return k;
 }
 
 /* What is approved and advertised; its order is the record's. */
@@ -248,20 +257,13 @@ static unsigned int
 update_routes(struct node *n, const struct msg_list *list)
 {
 	struct node_route *fresh;
-	struct msg_list it = *list;
-	struct r_route r;
-	unsigned int i, k = 0;
+	unsigned int i, k;
 	bool same;
 
+	if (list->count == 0 && n->nroutes == 0)
+		return 0;
 	fresh = xcalloc((size_t)list->count + 1, sizeof(*fresh));
-	while (msg_list_next(&it, MR_ROUTE, &r)) {
-		if (r.v.addr.family == 0 || !advertises(n, &r.v) ||
-		    has_route(fresh, k, &r.v))
-			continue;
-		fresh[k].p = r.v;
-		fresh[k].exit = r.v.bits == 0;
-		k++;
-	}
+	k = effective(n, list, fresh);
 	same = k == n->nroutes;
 	for (i = 0; same && i < k; i++)
 		same = prefix_eq(&fresh[i].p, &n->routes[i].p);
