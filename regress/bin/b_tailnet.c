@@ -579,7 +579,7 @@ policies_alone(const struct tn_ops *ops, const struct tn_conf *c,
 int
 main(int argc, char **argv)
 {
-	static const struct tn_ops ops = { on_out, on_over, NULL, NULL };
+	static const struct tn_ops ops = { on_out, on_over, NULL };
 	static const unsigned int many[] = { 100, 300, 1000 };
 	unsigned int nodes = 10000, streams = 10000, i;
 	struct tn_conf c = { 0 };

@@ -574,7 +574,7 @@ stream_all(struct tailnets *tn, struct fakeenv *fake, struct question *q)
 static struct json_object *
 answer_nodes(struct question *q, const struct buf *blob)
 {
-	const struct tn_ops ops = { on_out, on_over, NULL, NULL };
+	const struct tn_ops ops = { on_out, on_over, NULL };
 	struct json_object *all = json_object_new_object();
 	struct fakeenv *fake = fakeenv_new(1);
 	struct tn_conf c = { 0 };

@@ -18,8 +18,6 @@ struct sw_got {
 	size_t		 n;
 	unsigned int	 outs;
 	unsigned int	 firsts;
-	unsigned int	 steps;		/* of fetching ahead */
-	unsigned int	 outs_before;	/* when the first of them was made */
 	struct stream	*stream;
 	struct mapview	*view;
 };

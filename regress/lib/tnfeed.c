@@ -236,7 +236,7 @@ on_over(struct stream *s, void *arg)
 const struct tn_ops *
 feed_deaf(void)
 {
-	static const struct tn_ops ops = { on_out, on_over, NULL, NULL };
+	static const struct tn_ops ops = { on_out, on_over, NULL };
 
 	return &ops;
 }

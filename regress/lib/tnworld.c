@@ -69,7 +69,7 @@ tnw_conf(struct tnworld *w, const char *base, const char *search,
 struct tnworld *
 tnw_new(uint64_t seed)
 {
-	struct tn_ops ops = { on_out, on_over, NULL, NULL };
+	struct tn_ops ops = { on_out, on_over, NULL };
 	struct tnworld *w;
 
 	w = xcalloc(1, sizeof(*w));

@@ -315,32 +315,6 @@ t_turns(void **state)
 	assert_int_equal(n, 40);
 }
 
-/* Who is served in a turn is fetched before the first is, and nobody else. */
-static void
-t_ahead(void **state)
-{
-	unsigned int i;
-
-	(void)state;
-	for (i = 1; i <= 20; i++)
-		(void)sw_join(w, i);
-	assert_int_equal(w->got[7].steps, 0);
-	sw_pass(w, 1 * US_PER_S);
-	sw_endpoint(w, 25, 100);
-	sw_pass(w, 0);
-	for (i = 1; i <= 20; i++) {
-		assert_int_equal(w->got[i].outs, 2);
-		assert_int_equal(w->got[i].steps, TN_AHEAD);
-	}
-	/* busy until it has taken the last one */
-	stream_drained(w->got[3].stream);
-	sw_pass(w, 1 * US_PER_S);
-	sw_endpoint(w, 25, 101);
-	sw_pass(w, 0);
-	assert_int_equal(w->got[3].steps, 2 * TN_AHEAD);
-	assert_int_equal(w->got[4].steps, TN_AHEAD);
-}
-
 int
 main(void)
 {
@@ -348,8 +322,7 @@ main(void)
 #define T(t)	cmocka_unit_test_setup_teardown(t, setup, sw_teardown)
 		T(t_at_once_when_idle), T(t_tick_costs), T(t_drained_first),
 		T(t_keepalive), T(t_over), T(t_farewell), T(t_flush_ends),
-		T(t_over_closed_before), T(t_close_within_out), T(t_turns),
-		T(t_ahead)
+		T(t_over_closed_before), T(t_close_within_out), T(t_turns)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

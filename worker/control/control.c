@@ -102,7 +102,7 @@ control_new(struct env *env, const struct control_ops *ops)
 {
 	struct net_ops nops = { on_plain, on_noise, on_gone, on_drained,
 	    on_kick, NULL };
-	struct tn_ops tops = { map_out, map_over, NULL, map_ahead };
+	struct tn_ops tops = { map_out, map_over, NULL };
 	struct net_conf nc = { 10, 300, 60, 16384, 1 << 20, 10000 };
 	struct control *c;
 	size_t i;

@@ -137,7 +137,6 @@ void		 map_drained(struct mapstream *);
 void		 map_out(struct stream *, struct frame *const *, size_t, bool,
 		    void *);
 void		 map_over(struct stream *, void *);
-void		 map_ahead(struct stream *, unsigned int step, void *);
 void		 map_stream_end(struct control *,
 		    const struct m_db_stream_end *);
 /* DB_RESUME of every live stream. */

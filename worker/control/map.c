@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/ahead.h"
 #include "common/enc.h"
 #include "common/ids.h"
 #include "common/log.h"
@@ -98,18 +97,6 @@ map_out(struct stream *s, struct frame *const *frames, size_t n, bool first,
 	}
 	for (i = 0; i < n; i++)
 		req_send(ms->req, frames[i]);
-}
-
-void
-map_ahead(struct stream *s, unsigned int step, void *arg)
-{
-	struct mapstream *ms = stream_tag(s);
-
-	(void)arg;
-	if (step == 1)
-		ahead(ms, sizeof(*ms));
-	else
-		req_ahead(ms->req, step - 1);
 }
 
 /* why: what a client is told that has not been given anything yet. */

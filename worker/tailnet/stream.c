@@ -1,7 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/ahead.h"
 #include "worker/tailnet/filter_int.h"
 #include "worker/tailnet/fullmap_int.h"
 #include "worker/tailnet/tailnets_int.h"
@@ -9,7 +8,6 @@
 #define TURN_US		(5 * US_PER_MS)	/* of building a turn */
 /* Served in a turn: they are still in the cache when the turn writes. */
 #define TURN_STREAMS	64
-#define NODE_HOT	128	/* octets that each message looks at */
 #define TICK_LEAST	(50 * US_PER_MS)
 #define TICK_MOST	(500 * US_PER_MS)
 #define TICK_SHARE	10		/* times what a flush costs */
@@ -488,29 +486,6 @@ all_behind(const struct tailnets *tn)
 }
 
 /*
- * An update finds thousands of streams cold, each a chain of pointers through
- * the worker: one after the other every link would be waited for.
- */
-static void
-look_ahead(struct tailnets *tn)
-{
-	struct stream *s, *turn[TURN_STREAMS];
-	unsigned int i, step, n = 0;
-
-	TAILQ_FOREACH(s, &tn->behind, link) {
-		if (n == TURN_STREAMS || n == tn->flush_left)
-			break;
-		ahead(TAILQ_NEXT(s, link), sizeof(*s));
-		turn[n++] = s;
-	}
-	for (i = 0; i < n; i++)
-		ahead(turn[i]->node, NODE_HOT);
-	for (step = 1; tn->ops.ahead != NULL && step <= TN_AHEAD; step++)
-		for (i = 0; i < n; i++)
-			tn->ops.ahead(turn[i], step, tn->ops.arg);
-}
-
-/*
  * A flush: all that are behind when it begins are served, in turns; who falls
  * behind meanwhile waits for the next.  That may begin when ten times what
  * this one cost has passed since its beginning.
@@ -530,7 +505,6 @@ flush(struct tailnets *tn)
 		tn->flush_left = all_behind(tn);
 		tn->next_flush = now;
 	}
-	look_ahead(tn);
 	while (!TAILQ_EMPTY(&tn->behind) && tn->flush_left != 0 &&
 	    n < TURN_STREAMS && now - start < TURN_US) {
 		serve(TAILQ_FIRST(&tn->behind));

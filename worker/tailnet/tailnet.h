@@ -47,16 +47,7 @@ struct tn_ops {
 	 */
 	void	(*over)(struct stream *, void *arg);
 	void	*arg;
-	/*
-	 * News for the stream, by out, are due in this turn.  Before that,
-	 * each step from 1 to TN_AHEAD is made for all of these streams: it
-	 * lets the processor fetch (common/ahead.h) what the next step or out
-	 * looks at, and may look at what the one before fetched; step 1 at
-	 * the stream.  NULL: what out looks at is near.
-	 */
-	void	(*ahead)(struct stream *, unsigned int step, void *arg);
 };
-#define TN_AHEAD	4
 
 struct tailnets	*tailnets_new(struct env *, const struct tn_ops *);
 void		 tailnets_free(struct tailnets *);
