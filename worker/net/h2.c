@@ -9,7 +9,6 @@
 
 #include <nghttp2/nghttp2.h>
 
-#include "common/ahead.h"
 #include "common/compat/compat.h"
 #include "common/log.h"
 #include "worker/net/h2_int.h"
@@ -510,12 +509,6 @@ h2_resume(struct req *r)
 		send_end(h, r);
 	h2_flow_offer(&h->flow, r);
 	h->still = false;
-}
-
-void
-h2_ahead(const struct conn *c)
-{
-	ahead(c->h2, offsetof(struct h2, ng));
 }
 
 void

@@ -12,7 +12,7 @@ enum h2_goodbye { H2_STAYS, H2_SAID, H2_FINAL };
 
 struct nghttp2_session;
 
-/* First what each message to a stream needs: see h2_ahead(). */
+/* First what each message to a stream needs, close by. */
 struct h2 {
 	struct conn	*conn;
 	struct h2_flow	 flow;

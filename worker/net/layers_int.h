@@ -136,8 +136,6 @@ void		 h2_resume(struct req *);
 void		 h2_abort(struct req *);
 /* Takes what was left over when room_check() stopped it; 0 or -1 as above. */
 int		 h2_go_on(struct conn *);
-/* h2_resume() will be called soon: has what it needs fetched. */
-void		 h2_ahead(const struct conn *);
 /* Resets the streams whose requests are not complete. */
 void		 h2_give_up(struct conn *);
 /* The last request was freed: the idle time begins. */

@@ -186,12 +186,6 @@ void		 req_begin(struct req *, const struct req_head *);
 void		 req_send(struct req *, struct frame *);
 /* Octets queued and not yet handed to the transport. */
 size_t		 req_queued(const struct req *);
-/*
- * req_send() will be called soon: has what it and the transport look at
- * fetched (common/ahead.h).  To be called with step 1, 2 and 3, with other
- * work between.
- */
-void		 req_ahead(const struct req *, unsigned int step);
 /* No more: END_STREAM after the queue; do not touch it again. */
 void		 req_end(struct req *);
 /* Stops it at once (RST_STREAM CANCEL); do not touch it again. */

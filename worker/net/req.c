@@ -4,13 +4,11 @@
 #include <string.h>
 #include <time.h>
 
-#include "common/ahead.h"
 #include "common/compat/compat.h"
 #include "common/log.h"
 #include "worker/net/layers_int.h"
 
 #define QUEUE_KEEP	16	/* slots of an empty queue that stay */
-#define TAG_HOT		128	/* octets of what is behind a conn's tag */
 
 struct req *
 req_new(struct conn *c, int32_t stream)
@@ -457,24 +455,6 @@ size_t
 req_queued(const struct req *r)
 {
 	return r->queue.octets;
-}
-
-void
-req_ahead(const struct req *r, unsigned int step)
-{
-	switch (step) {
-	case 1:
-		ahead(r, offsetof(struct req, entry));
-		break;
-	case 2:
-		ahead(r->conn, offsetof(struct conn, in));
-		ahead(r->queue.v, sizeof(*r->queue.v));
-		break;
-	default:
-		if (r->stream != 0)
-			h2_ahead(r->conn);
-		ahead(r->conn->tag, TAG_HOT);
-	}
 }
 
 void
