@@ -3,6 +3,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/ids.h"
 #include "common/log.h"
@@ -35,6 +36,23 @@ login_ok(struct slice name)
 	return utf8_ok(name.p, name.n);
 }
 
+/*
+ * Names that differ in case alone are one to people, and to a directory that
+ * may have the users one day.  A database taken over may have such.
+ */
+static bool
+login_like(const struct tailnet *tn, struct slice name,
+    const struct user *self)
+{
+	const struct user *u;
+
+	TAILQ_FOREACH(u, &tn->users, all)
+		if (u != self && u->r.name.n == name.n &&
+		    strncasecmp(u->r.name.p, name.p, name.n) == 0)
+			return true;
+	return false;
+}
+
 static int
 login_free(struct tailnet *tn, struct slice name, const struct user *self,
     char *why, size_t n)
@@ -44,9 +62,15 @@ login_free(struct tailnet *tn, struct slice name, const struct user *self,
 	if (!login_ok(name))
 		return no(why, n, "a user's name is 1 to 255 octets without "
 		    "blanks");
+	if (slice_prefix(name, "id:"))
+		return no(why, n, "id: and a number is how headscalectl names "
+		    "any user: a name does not begin so");
 	u = user_find_name(tn, name);
 	if (u != NULL && u != self)
 		return no(why, n, "a user of that name exists");
+	if (login_like(tn, name, self))
+		return no(why, n, "a user of that name exists, but for upper "
+		    "and lower case");
 	return 0;
 }
 

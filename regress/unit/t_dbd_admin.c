@@ -64,6 +64,11 @@ t_users(void **state)
 	    "a user's name is 1 to 255 octets without blanks"));
 	assert_true(no(op_user_add(dw_dbd(w), S(""), S(""), &id, WHY),
 	    "a user's name is 1 to 255 octets without blanks"));
+	assert_true(no(op_user_add(dw_dbd(w), S("ALice"), S(""), &id, WHY),
+	    "a user of that name exists, but for upper and lower case"));
+	assert_true(no(op_user_rename(dw_dbd(w), bob, S("id:7"), WHY),
+	    "id: and a number is how headscalectl names any user: a name does "
+	    "not begin so"));
 	assert_true(yes(op_user_rename(dw_dbd(w), bob, S("rob"), WHY)));
 	assert_int_equal(dw_count(k, M_DB_USER_PUT), 2);
 	assert_null(user_find_name(dw_tailnet(w),
@@ -72,6 +77,8 @@ t_users(void **state)
 	    S("rob"))->r.id, bob);
 	assert_true(yes(op_user_rename(dw_dbd(w), bob, S("rob"), WHY)));
 	assert_int_equal(dw_count(k, M_DB_USER_PUT), 2);
+	/* one's own name is not another's */
+	assert_true(yes(op_user_rename(dw_dbd(w), bob, S("Rob"), WHY)));
 	assert_true(no(op_user_rename(dw_dbd(w), bob, S("alice"), WHY),
 	    "a user of that name exists"));
 	assert_true(no(op_user_rename(dw_dbd(w), 99, S("x"), WHY),

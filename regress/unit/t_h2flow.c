@@ -332,6 +332,40 @@ t_beyond(void **state)
 	assert_int_equal(f.w->gone, 1);
 }
 
+/* The client's GOAWAY: it is over with the last answer, and at once if none. */
+static void
+t_goaway(void **state)
+{
+	static const uint8_t words[8];
+	struct flowclient f;
+	struct req *r;
+
+	begin(&f, state);
+	send_frame(&f, GOAWAY, 0, 0, words, sizeof(words));
+	assert_false(conn_wants_output(f.x->conn));
+	conn_input(f.x->conn, f.x->to.p, f.x->to.n);
+	buf_clear(&f.x->to);
+	assert_true(conn_wants_output(f.x->conn));
+	run(&f);
+	assert_true(f.x->done);
+	begin(&f, state);
+	r = answer(&f, 1, 10);
+	send_frame(&f, GOAWAY, 0, 0, words, sizeof(words));
+	run(&f);
+	assert_false(f.x->done);
+	req_end(r);
+	run(&f);
+	assert_int_equal(f.got[0], 10);
+	assert_true(f.end[0]);
+	assert_true(f.x->done);
+	begin(&f, state);
+	(void)answer(&f, 1, 10);
+	send_frame(&f, GOAWAY, 0, 0, words, sizeof(words));
+	send_u32(&f, RST_STREAM, 1, 0, 8);
+	run(&f);
+	assert_true(f.x->done);
+}
+
 #define T(f)	cmocka_unit_test_setup_teardown(f, networld_setup, \
 		    networld_teardown)
 
@@ -341,7 +375,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_cut), cmocka_unit_test(t_cut_window),
 		T(t_octet_by_octet), T(t_taken_back), T(t_of_the_connection),
-		T(t_at_the_bound), T(t_beyond)
+		T(t_at_the_bound), T(t_beyond), T(t_goaway)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -397,12 +397,22 @@ put_data(struct h2 *h)
 	}
 }
 
+static bool
+lib_is_still(const struct h2 *h)
+{
+	return h->lib_still || nghttp2_session_want_write(h->ng) == 0;
+}
+
 /* Once all is written it is over. */
 static bool
 is_ending(const struct conn *c)
 {
-	return c->h2->lib_ends ||
-	    (c->h2->goodbye == H2_FINAL && TAILQ_EMPTY(&c->reqs));
+	const struct h2 *h = c->h2;
+
+	if (h->goodbye == H2_FINAL && TAILQ_EMPTY(&c->reqs))
+		return true;
+	return h->lib_still ? h->lib_ends :
+	    nghttp2_session_want_read(h->ng) == 0;
 }
 
 static bool
@@ -410,7 +420,7 @@ is_over(const struct conn *c)
 {
 	const struct h2 *h = c->h2;
 
-	return h->spill.n == 0 && h->lib_still && is_ending(c);
+	return h->spill.n == 0 && lib_is_still(h) && is_ending(c);
 }
 
 long
@@ -697,8 +707,7 @@ h2_wants_output(const struct conn *c)
 	if (h->still)
 		return false;
 	return h->spill.n != 0 || h2_flow_can_send(&h->flow) ||
-	    (!h->lib_still && nghttp2_session_want_write(h->ng) != 0) ||
-	    is_over(c);
+	    !lib_is_still(h) || is_over(c);
 }
 
 bool
