@@ -21,19 +21,14 @@
 
 #include "common/compat/compat.h"
 #include "common/log.h"
-#include "common/noise.h"
 #include "regress/lib/certkit.h"
-#include "worker/net/sock.h"
+#include "regress/lib/sockkit.h"
 
-#define TURNS_MAX	2000000
 #define PEERS		200
 
 struct world {
-	struct ev	*ev;
-	struct net	*net;
-	struct sock_set	*set;
-	struct sockaddr_in addr;
-	unsigned int	 asked, gone, drained, pauses, resumes, turns;
+	struct sockkit	 k;
+	unsigned int	 asked, gone, drained, pauses, resumes;
 	bool		 paused;
 	struct req	*req;		/* the last one asked */
 	struct ipport	 peer;		/* ... and who asked */
@@ -42,7 +37,6 @@ struct world {
 	int		 fd[PEERS];
 	size_t		 got;
 	bool		 closed;
-	struct timer	 clock;		/* so that turns come */
 };
 
 static void
@@ -78,14 +72,6 @@ on_drained(struct req *r, void *arg)
 }
 
 static void
-on_kick(struct conn *c, void *arg)
-{
-	struct world *w = arg;
-
-	sock_kick(w->set, c);
-}
-
-static void
 on_pause(bool paused, void *arg)
 {
 	struct world *w = arg;
@@ -97,51 +83,19 @@ on_pause(bool paused, void *arg)
 		w->resumes++;
 }
 
-static void
-on_clock(void *arg)
+static bool
+over(void *arg)
 {
 	struct world *w = arg;
 
-	timer_in(&w->clock, 2000);
-}
-
-static void
-on_turn(void *arg)
-{
-	struct world *w = arg;
-
-	sock_turn(w->set);
-	if (w->until(w)) {
-		ev_stop(w->ev);
-		return;
-	}
-	if (++w->turns > TURNS_MAX)
-		fail_msg("nothing happens");
+	return w->until(w);
 }
 
 static void
 run(struct world *w, bool (*until)(struct world *))
 {
 	w->until = until;
-	w->turns = 0;
-	ev_run(w->ev, on_turn, w);
-}
-
-static int
-listen_any(struct sockaddr_in *sin)
-{
-	socklen_t len = sizeof(*sin);
-	int fd;
-
-	memset(sin, 0, sizeof(*sin));
-	sin->sin_family = AF_INET;
-	sin->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	assert_int_not_equal(fd, -1);
-	assert_int_equal(bind(fd, (struct sockaddr *)sin, len), 0);
-	assert_int_equal(listen(fd, PEERS), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)sin, &len), 0);
-	return fd;
+	sockkit_run(&w->k, over);
 }
 
 static int
@@ -149,27 +103,16 @@ setup(void **state)
 {
 	static const struct net_conf conf = { 10, 300, 60, 16384, 1 << 20,
 	    100 };
-	struct net_ops ops = { on_req, on_req, on_gone, on_drained, on_kick,
-	    NULL };
+	static const struct net_ops ops = { on_req, on_req, on_gone,
+	    on_drained, NULL, NULL };
 	struct world *w;
 	int i;
 
-	if (noise_init() == -1)
-		return -1;
 	w = xcalloc(1, sizeof(*w));
 	for (i = 0; i < PEERS; i++)
 		w->fd[i] = -1;
-	ops.arg = w;
-	w->ev = ev_new();
-	w->net = net_new(ev_env(w->ev), &conf, &ops);
-	w->set = sock_new(w->ev, w->net, on_pause, w);
-	sock_listen(w->set, 1, 3, CONN_K_PLAIN, false,
-	    listen_any(&w->addr));
-	sock_accept(w->set, 3, true);
-	timer_init(&w->clock, ev_env(w->ev), on_clock, w);
-	timer_in(&w->clock, 2000);
 	*state = w;
-	return 0;
+	return sockkit_open(&w->k, &conf, &ops, on_pause) ? 0 : -1;
 }
 
 static int
@@ -181,25 +124,9 @@ teardown(void **state)
 	for (i = 0; i < PEERS; i++)
 		if (w->fd[i] != -1)
 			close(w->fd[i]);
-	timer_stop(&w->clock);
-	sock_free(w->set);
-	net_free(w->net);
-	ev_free(w->ev);
+	sockkit_close(&w->k);
 	free(w);
 	return 0;
-}
-
-static int
-dial(struct world *w)
-{
-	int fd;
-
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_not_equal(fd, -1);
-	assert_int_equal(connect(fd, (struct sockaddr *)&w->addr,
-	    sizeof(w->addr)), 0);
-	(void)fcntl(fd, F_SETFL, O_NONBLOCK);
-	return fd;
 }
 
 /* Reads what is there of fd[0]. */
@@ -215,15 +142,6 @@ slurp(struct world *w)
 		w->closed = true;
 }
 
-static uint32_t
-conns(const struct world *w)
-{
-	uint32_t a, b, c;
-
-	net_count(w->net, &a, &b, &c);
-	return c;
-}
-
 static bool
 closed(struct world *w)
 {
@@ -234,7 +152,7 @@ closed(struct world *w)
 static bool
 none_left(struct world *w)
 {
-	return conns(w) == 0;
+	return sockkit_conns(&w->k) == 0;
 }
 
 static const char ask[] = "GET /a HTTP/1.1\r\nHost: a\r\n";
@@ -256,7 +174,7 @@ t_request(void **state)
 {
 	struct world *w = *state;
 
-	w->fd[0] = dial(w);
+	w->fd[0] = sockkit_dial(&w->k);
 	say(w->fd[0], ask);
 	say(w->fd[0], "Connection: close\r\n\r\n");
 	run(w, closed);
@@ -291,7 +209,7 @@ t_slow_reader(void **state)
 	size_t taken, n = 16 << 20;
 
 	w->stream = true;
-	w->fd[0] = dial(w);
+	w->fd[0] = sockkit_dial(&w->k);
 	say(w->fd[0], ask);
 	say(w->fd[0], "\r\n");
 	run(w, was_asked);
@@ -328,7 +246,19 @@ is_back(struct world *w)
 static bool
 all_there(struct world *w)
 {
-	return conns(w) == 100;
+	return sockkit_conns(&w->k) == 100;
+}
+
+/* Ten more than there may be. */
+static void
+crowd(struct world *w)
+{
+	int i;
+
+	for (i = 0; i < 110; i++)
+		w->fd[i] = sockkit_dial(&w->k);
+	run(w, is_paused);
+	assert_int_equal(sockkit_conns(&w->k), 100);
 }
 
 /* At max_conns the backlog waits; one that leaves lets one in. */
@@ -338,19 +268,16 @@ t_full(void **state)
 	struct world *w = *state;
 	int i;
 
-	for (i = 0; i < 110; i++)
-		w->fd[i] = dial(w);
-	run(w, is_paused);
-	assert_int_equal(conns(w), 100);
-	assert_int_equal(net_counters(w->net)->refused, 0);
+	crowd(w);
+	assert_int_equal(net_counters(w->k.net)->refused, 0);
 	for (i = 0; i < 5; i++) {
 		close(w->fd[i]);
 		w->fd[i] = -1;
 	}
 	run(w, is_back);
 	run(w, is_paused);
-	assert_int_equal(conns(w), 100);
-	assert_int_equal(net_counters(w->net)->conns, 105);
+	assert_int_equal(sockkit_conns(&w->k), 100);
+	assert_int_equal(net_counters(w->k.net)->conns, 105);
 }
 
 /* Descriptors run out: a pause of a second, then on. */
@@ -363,7 +290,7 @@ t_emfile(void **state)
 	int i, fd;
 
 	for (i = 0; i < 20; i++)
-		w->fd[i] = dial(w);
+		w->fd[i] = sockkit_dial(&w->k);
 	fd = dup(0);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
 	few = old;
@@ -372,14 +299,14 @@ t_emfile(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
 	log_verbose(0);
 	run(w, is_paused);
-	assert_true(conns(w) < 20);
-	at = env_now(ev_env(w->ev));
+	assert_true(sockkit_conns(&w->k) < 20);
+	at = env_now(ev_env(w->k.ev));
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 	run(w, is_back);
-	assert_true(env_now(ev_env(w->ev)) - at > 900 * US_PER_MS);
-	w->fd[20] = dial(w);
+	assert_true(env_now(ev_env(w->k.ev)) - at > 900 * US_PER_MS);
+	w->fd[20] = sockkit_dial(&w->k);
 	for (i = 21; i < 100; i++)
-		w->fd[i] = dial(w);
+		w->fd[i] = sockkit_dial(&w->k);
 	run(w, all_there);
 	assert_int_equal(w->pauses, 2);
 }
@@ -387,7 +314,7 @@ t_emfile(void **state)
 static bool
 a_while(struct world *w)
 {
-	return w->turns > 20;
+	return w->k.turns > 20;
 }
 
 /* The limit of files is this one for whatever is made in setup(). */
@@ -422,7 +349,7 @@ setup_120(void **state)
 static bool
 paused_soon(struct world *w)
 {
-	return w->paused || w->turns > 2000;
+	return w->paused || w->k.turns > 2000;
 }
 
 /* What the limit of files leaves room for; the backlog waits for the rest. */
@@ -432,12 +359,12 @@ reserve(struct world *w, unsigned int room)
 	unsigned int i;
 
 	for (i = 0; i < room + 9; i++)
-		w->fd[i] = dial(w);
+		w->fd[i] = sockkit_dial(&w->k);
 	run(w, paused_soon);
 	assert_true(w->paused);
-	assert_int_equal(conns(w), room);
+	assert_int_equal(sockkit_conns(&w->k), room);
 	run(w, a_while);
-	assert_int_equal(conns(w), room);
+	assert_int_equal(sockkit_conns(&w->k), room);
 	assert_int_equal(w->pauses, 1);
 	assert_int_equal(w->resumes, 0);
 	for (i = 0; i < 5; i++) {
@@ -446,15 +373,15 @@ reserve(struct world *w, unsigned int room)
 	}
 	run(w, is_back);
 	run(w, is_paused);
-	assert_int_equal(conns(w), room);
-	assert_int_equal(net_counters(w->net)->conns, room + 5);
-	assert_int_equal(net_counters(w->net)->refused, 0);
+	assert_int_equal(sockkit_conns(&w->k), room);
+	assert_int_equal(net_counters(w->k.net)->conns, room + 5);
+	assert_int_equal(net_counters(w->k.net)->refused, 0);
 }
 
 static bool
 back_soon(struct world *w)
 {
-	return !w->paused || w->turns > 2000;
+	return !w->paused || w->k.turns > 2000;
 }
 
 static const struct net_conf plenty = { 10, 300, 60, 16384, 1 << 20, 1000 };
@@ -464,17 +391,13 @@ static void
 t_full_no_more(void **state)
 {
 	struct world *w = *state;
-	int i;
 
-	for (i = 0; i < 110; i++)
-		w->fd[i] = dial(w);
-	run(w, is_paused);
-	assert_int_equal(conns(w), 100);
-	net_reconf(w->net, &plenty);
+	crowd(w);
+	net_reconf(w->k.net, &plenty);
 	run(w, back_soon);
 	assert_false(w->paused);
 	run(w, a_while);
-	assert_int_equal(conns(w), 110);
+	assert_int_equal(sockkit_conns(&w->k), 110);
 }
 
 /* Its descriptor is a connection's again. */
@@ -485,18 +408,19 @@ t_reserve_unlisten(void **state)
 	struct world *w = *state;
 	int i;
 
-	net_reconf(w->net, &plenty);
-	sock_listen(w->set, 2, 3, CONN_K_PLAIN, false, listen_any(&other));
+	net_reconf(w->k.net, &plenty);
+	sock_listen(w->k.set, 2, 3, CONN_K_PLAIN, false,
+	    sockkit_listen(&other));
 	for (i = 0; i < 140; i++)
-		w->fd[i] = dial(w);
+		w->fd[i] = sockkit_dial(&w->k);
 	run(w, paused_soon);
-	assert_int_equal(conns(w), 260 - 128 - 2);
-	sock_unlisten(w->set, 2);
+	assert_int_equal(sockkit_conns(&w->k), 260 - 128 - 2);
+	sock_unlisten(w->k.set, 2);
 	run(w, back_soon);
 	assert_false(w->paused);
 	run(w, paused_soon);
 	assert_true(w->paused);
-	assert_int_equal(conns(w), 260 - 128 - 1);
+	assert_int_equal(sockkit_conns(&w->k), 260 - 128 - 1);
 }
 
 static char said[256];
@@ -519,7 +443,7 @@ t_reserve(void **state)
 
 	nsaid = 0;
 	log_capture(on_line, NULL);
-	net_reconf(w->net, &plenty);
+	net_reconf(w->k.net, &plenty);
 	reserve(w, 260 - 128 - 1);
 	log_capture(NULL, NULL);
 	assert_int_equal(nsaid, 1);
@@ -545,7 +469,7 @@ t_reserve_enough(void **state)
 
 	nsaid = 0;
 	log_capture(on_line, NULL);
-	net_reconf(w->net, &fewer);
+	net_reconf(w->k.net, &fewer);
 	reserve(w, 131);
 	log_capture(NULL, NULL);
 	assert_int_equal(nsaid, 0);
@@ -558,28 +482,29 @@ t_slots(void **state)
 	struct sockaddr_in other;
 
 	/* a sibling's slot, not ours */
-	sock_listen(w->set, 1, 4, CONN_K_PLAIN, false,
-	    listen_any(&other));
-	w->addr = other;
-	w->fd[0] = dial(w);
+	sock_listen(w->k.set, 1, 4, CONN_K_PLAIN, false,
+	    sockkit_listen(&other));
+	w->k.addr = other;
+	w->fd[0] = sockkit_dial(&w->k);
 	say(w->fd[0], ask);
 	say(w->fd[0], "\r\n");
 	run(w, a_while);
-	assert_int_equal(conns(w), 0);
-	sock_accept(w->set, 4, true);	/* it is down */
+	assert_int_equal(sockkit_conns(&w->k), 0);
+	sock_accept(w->k.set, 4, true);	/* it is down */
 	run(w, was_asked);
-	sock_accept(w->set, 4, false);
-	w->fd[1] = dial(w);
+	sock_accept(w->k.set, 4, false);
+	w->fd[1] = sockkit_dial(&w->k);
 	run(w, a_while);
-	assert_int_equal(conns(w), 1);	/* it lives on, no new ones */
-	sock_accept(w->set, 4, true);
+	/* it lives on, no new ones */
+	assert_int_equal(sockkit_conns(&w->k), 1);
+	sock_accept(w->k.set, 4, true);
 	run(w, a_while);
-	assert_int_equal(conns(w), 2);
-	sock_unlisten(w->set, 1);
+	assert_int_equal(sockkit_conns(&w->k), 2);
+	sock_unlisten(w->k.set, 1);
 	w->fd[2] = socket(AF_INET, SOCK_STREAM, 0);
 	assert_int_equal(connect(w->fd[2], (struct sockaddr *)&other,
 	    sizeof(other)), -1);
-	assert_int_equal(conns(w), 2);
+	assert_int_equal(sockkit_conns(&w->k), 2);
 }
 
 static bool
@@ -596,7 +521,7 @@ t_reset(void **state)
 	struct world *w = *state;
 
 	w->stream = true;
-	w->fd[0] = dial(w);
+	w->fd[0] = sockkit_dial(&w->k);
 	say(w->fd[0], ask);
 	say(w->fd[0], "\r\n");
 	run(w, was_asked);
@@ -615,26 +540,26 @@ t_lingers(void **state)
 	char junk[20000];
 
 	memset(junk, 'a', sizeof(junk));
-	w->fd[0] = dial(w);
+	w->fd[0] = sockkit_dial(&w->k);
 	say(w->fd[0], "GET /");
 	assert_int_equal(write(w->fd[0], junk, sizeof(junk)), sizeof(junk));
 	run(w, closed);
 	assert_true(w->got > 60);
 	run(w, none_left);
-	assert_int_equal(net_counters(w->net)->head_large, 1);
+	assert_int_equal(net_counters(w->k.net)->head_large, 1);
 }
 
 /* A listener of TLS accepts while there are certificates and signatures. */
 static bool
 one_more(struct world *w)
 {
-	return conns(w) == 1;
+	return sockkit_conns(&w->k) == 1;
 }
 
 static bool
 some_turns(struct world *w)
 {
-	return w->turns > 20;
+	return w->k.turns > 20;
 }
 
 static void
@@ -644,36 +569,37 @@ t_tls(void **state)
 	struct certkit *kit = certkit_new();
 	struct tls_signer s = certkit_signer(kit);
 	struct tls *t = tls_new(&s);
-	struct sockaddr_in plain = w->addr;
+	struct sockaddr_in plain = w->k.addr;
 
 	certkit_add(kit, t, CK_P256, "DNS:a.example");
-	sock_listen(w->set, 2, 3, CONN_K_TLS, false, listen_any(&w->addr));
-	w->fd[0] = dial(w);
+	sock_listen(w->k.set, 2, 3, CONN_K_TLS, false,
+	    sockkit_listen(&w->k.addr));
+	w->fd[0] = sockkit_dial(&w->k);
 	run(w, some_turns);
-	assert_int_equal(conns(w), 0);
-	net_tls(w->net, t);
+	assert_int_equal(sockkit_conns(&w->k), 0);
+	net_tls(w->k.net, t);
 	run(w, one_more);
-	net_tls_hold(w->net, true);
+	net_tls_hold(w->k.net, true);
 	run(w, some_turns);
-	w->fd[1] = dial(w);
+	w->fd[1] = sockkit_dial(&w->k);
 	run(w, some_turns);
-	assert_int_equal(conns(w), 1);
+	assert_int_equal(sockkit_conns(&w->k), 1);
 	close(w->fd[0]);
 	w->fd[0] = -1;
 	run(w, none_left);
 	/* Others are none the wiser. */
-	w->addr = plain;
-	w->fd[0] = dial(w);
+	w->k.addr = plain;
+	w->fd[0] = sockkit_dial(&w->k);
 	say(w->fd[0], ask);
 	say(w->fd[0], "\r\n");
 	run(w, was_asked);
-	assert_int_equal(conns(w), 1);
+	assert_int_equal(sockkit_conns(&w->k), 1);
 	close(w->fd[0]);
 	w->fd[0] = -1;
 	run(w, none_left);
-	net_tls_hold(w->net, false);
+	net_tls_hold(w->k.net, false);
 	run(w, one_more);
-	net_tls(w->net, NULL);
+	net_tls(w->k.net, NULL);
 	tls_free(t);
 	certkit_free(kit);
 }
@@ -682,7 +608,7 @@ t_tls(void **state)
 static bool
 two_more(struct world *w)
 {
-	return conns(w) == 2;
+	return sockkit_conns(&w->k) == 2;
 }
 
 static void
@@ -691,14 +617,15 @@ t_proxy(void **state)
 	struct prefix loopback;
 	struct world *w = *state;
 
-	sock_listen(w->set, 2, 3, CONN_K_PLAIN, true, listen_any(&w->addr));
-	w->fd[0] = dial(w);
+	sock_listen(w->k.set, 2, 3, CONN_K_PLAIN, true,
+	    sockkit_listen(&w->k.addr));
+	w->fd[0] = sockkit_dial(&w->k);
 	run(w, closed);
-	assert_int_equal(net_edge_counters(w->net)->proxy_bad, 1);
+	assert_int_equal(net_edge_counters(w->k.net)->proxy_bad, 1);
 	assert_true(prefix_parse(&loopback, slice_str("127.0.0.0/8")));
-	net_proxies(w->net, &loopback, 1);
-	w->fd[1] = dial(w);
-	w->fd[2] = dial(w);
+	net_proxies(w->k.net, &loopback, 1);
+	w->fd[1] = sockkit_dial(&w->k);
+	w->fd[2] = sockkit_dial(&w->k);
 	run(w, two_more);
 	say(w->fd[1], "PROXY TCP4 192.0.2.9 192.0.2.1 777 80\r\n");
 	say(w->fd[1], ask);
@@ -760,7 +687,7 @@ t_cut(void **state)
 
 	pipe_done = false;
 	w->stream = true;
-	w->fd[0] = dial(w);
+	w->fd[0] = sockkit_dial(&w->k);
 	say(w->fd[0], ask);
 	say(w->fd[0], "\r\n");
 	run(w, was_asked);
@@ -769,11 +696,11 @@ t_cut(void **state)
 	/* Until the socket is full. */
 	run(w, some_turns);
 	run(w, some_turns);
-	assert_int_equal(conns(w), 1);
+	assert_int_equal(sockkit_conns(&w->k), 1);
 	pipe_done = true;
 	conn_pipe_kick(c);
 	run(w, none_left);
-	assert_true(w->turns <= 3);
+	assert_true(w->k.turns <= 3);
 	assert_int_equal(w->gone, 1);
 }
 
@@ -789,7 +716,7 @@ pipe_progress(void *arg)
 static bool
 has_progressed(struct world *w)
 {
-	return progressed != 0 || w->turns > 2000;
+	return progressed != 0 || w->k.turns > 2000;
 }
 
 /* Octets that the socket takes of a slice are told, and only those. */
@@ -803,7 +730,7 @@ t_progress(void **state)
 
 	pipe_done = false;
 	w->stream = true;
-	w->fd[0] = dial(w);
+	w->fd[0] = sockkit_dial(&w->k);
 	say(w->fd[0], ask);
 	say(w->fd[0], "\r\n");
 	run(w, was_asked);
@@ -861,7 +788,7 @@ t_user_timeout(void **state)
 
 	pipe_done = false;
 	w->stream = true;
-	w->fd[0] = dial(w);
+	w->fd[0] = sockkit_dial(&w->k);
 	say(w->fd[0], ask);
 	say(w->fd[0], "\r\n");
 	run(w, was_asked);

@@ -8,9 +8,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -23,8 +20,7 @@
 #include <cmocka.h>
 
 #include "common/compat/compat.h"
-#include "common/noise.h"
-#include "worker/net/sock.h"
+#include "regress/lib/sockkit.h"
 
 #define BIG		20		/* 160 KB each: eight fit a batch */
 #define BIG_N		(160 * 1024)
@@ -32,7 +28,6 @@
 #define SMALL_N		9
 #define TURN_MAX	65536
 #define SLICE		(16384 + 22)
-#define TURNS_MAX	100000
 #define FILES		2600
 #define RESET		3		/* of the big ones: it is gone, */
 #define PART		7		/* takes a part of the first slice, */
@@ -48,17 +43,12 @@ struct peer {
 };
 
 struct world {
-	struct ev	*ev;
-	struct net	*net;
-	struct sock_set	*set;
-	struct sockaddr_in addr;
+	struct sockkit	 k;
 	struct peer	 peers[SMALL];
 	size_t		 n;
 	size_t		 asked;
 	size_t		 most;		/* taken of one in a turn */
-	unsigned int	 turns;
 	bool		(*until)(struct world *);
-	struct timer	 clock;
 };
 
 /* A double of the call: what sockets take in a turn, and what they took. */
@@ -122,70 +112,31 @@ on_drained(struct req *r, void *arg)
 }
 
 static void
-on_kick(struct conn *c, void *arg)
-{
-	struct world *w = arg;
-
-	sock_kick(w->set, c);
-}
-
-static void
 on_pause(bool paused, void *arg)
 {
 	(void)paused;
 	(void)arg;
 }
 
-static void
-on_clock(void *arg)
-{
-	struct world *w = arg;
-
-	timer_in(&w->clock, 2000);
-}
-
-static void
-on_turn(void *arg)
+static bool
+over(void *arg)
 {
 	struct world *w = arg;
 	size_t i;
 
-	new_turn();
-	sock_turn(w->set);
 	for (i = 0; i < w->n; i++)
 		if (taken[w->peers[i].server] > w->most)
 			w->most = taken[w->peers[i].server];
-	if (w->until(w))
-		ev_stop(w->ev);
-	else if (++w->turns > TURNS_MAX)
-		fail_msg("nothing happens");
+	new_turn();
+	return w->until(w);
 }
 
 static void
 run(struct world *w, bool (*until)(struct world *))
 {
 	w->until = until;
-	w->turns = 0;
 	new_turn();
-	ev_run(w->ev, on_turn, w);
-	new_turn();
-}
-
-static int
-listen_any(struct sockaddr_in *sin)
-{
-	socklen_t len = sizeof(*sin);
-	int fd;
-
-	memset(sin, 0, sizeof(*sin));
-	sin->sin_family = AF_INET;
-	sin->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	assert_int_not_equal(fd, -1);
-	assert_int_equal(bind(fd, (struct sockaddr *)sin, len), 0);
-	assert_int_equal(listen(fd, 16), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)sin, &len), 0);
-	return fd;
+	sockkit_run(&w->k, over);
 }
 
 /* Each connection has both its ends here. */
@@ -194,12 +145,12 @@ setup(void **state)
 {
 	static const struct net_conf conf = { 10, 300, 60, 16384, 1 << 20,
 	    2000 };
-	struct net_ops ops = { on_req, on_req, on_gone, on_drained, on_kick,
-	    NULL };
+	static const struct net_ops ops = { on_req, on_req, on_gone,
+	    on_drained, NULL, NULL };
 	struct rlimit rl;
 	struct world *w;
 
-	if (noise_init() == -1 || getrlimit(RLIMIT_NOFILE, &rl) == -1)
+	if (getrlimit(RLIMIT_NOFILE, &rl) == -1)
 		return -1;
 	if (rl.rlim_cur < FILES) {
 		rl.rlim_cur = FILES;
@@ -207,17 +158,9 @@ setup(void **state)
 			return -1;
 	}
 	w = xcalloc(1, sizeof(*w));
-	ops.arg = w;
-	w->ev = ev_new();
-	w->net = net_new(ev_env(w->ev), &conf, &ops);
-	w->set = sock_new(w->ev, w->net, on_pause, w);
-	sock_listen(w->set, 1, 1, CONN_K_PLAIN, false, listen_any(&w->addr));
-	sock_accept(w->set, 1, true);
-	timer_init(&w->clock, ev_env(w->ev), on_clock, w);
-	timer_in(&w->clock, 2000);
 	new_turn();
 	*state = w;
-	return 0;
+	return sockkit_open(&w->k, &conf, &ops, on_pause) ? 0 : -1;
 }
 
 static int
@@ -231,10 +174,7 @@ teardown(void **state)
 			close(w->peers[i].fd);
 		buf_free(&w->peers[i].got);
 	}
-	timer_stop(&w->clock);
-	sock_free(w->set);
-	net_free(w->net);
-	ev_free(w->ev);
+	sockkit_close(&w->k);
 	free(w);
 	return 0;
 }
@@ -266,11 +206,7 @@ dial(struct world *w, size_t n)
 
 	while (w->n < n) {
 		p = &w->peers[w->n++];
-		p->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		assert_int_not_equal(p->fd, -1);
-		assert_int_equal(connect(p->fd, (struct sockaddr *)&w->addr,
-		    sizeof(w->addr)), 0);
-		assert_int_equal(fcntl(p->fd, F_SETFL, O_NONBLOCK), 0);
+		p->fd = sockkit_dial(&w->k);
 		p->server = next_fd();
 		assert_int_equal(write(p->fd, ask, sizeof(ask) - 1),
 		    sizeof(ask) - 1);
@@ -345,15 +281,6 @@ check(struct world *w, size_t i, size_t n)
 			fail_msg("octet %zu of peer %zu", at, i);
 }
 
-static uint32_t
-conns(const struct world *w)
-{
-	uint32_t a, b, c;
-
-	net_count(w->net, &a, &b, &c);
-	return c;
-}
-
 /* A few slices fill what is gathered at a time; three are in the way. */
 static void
 t_big(void **state)
@@ -372,8 +299,8 @@ t_big(void **state)
 	room[w->peers[NONE].server] = 0;
 	for (i = 0; i < BIG; i++)
 		answer(w, i, BIG_N);
-	sock_turn(w->set);
-	assert_int_equal(conns(w), BIG - 1);
+	sock_turn(w->k.set);
+	assert_int_equal(sockkit_conns(&w->k), BIG - 1);
 	for (i = 0; i < BIG; i++) {
 		n = taken[w->peers[i].server];
 		if (i == RESET || i == NONE)
@@ -389,7 +316,7 @@ t_big(void **state)
 	for (i = 0; i < BIG; i++)
 		if (i != RESET)
 			check(w, i, BIG_N);
-	assert_int_equal(conns(w), 0);
+	assert_int_equal(sockkit_conns(&w->k), 0);
 }
 
 /* So do many connections. */
@@ -403,13 +330,13 @@ t_small(void **state)
 	new_turn();
 	for (i = 0; i < SMALL; i++)
 		answer(w, i, SMALL_N);
-	sock_turn(w->set);
+	sock_turn(w->k.set);
 	for (i = 0; i < SMALL; i++)
 		assert_true(taken[w->peers[i].server] > SMALL_N);
 	run(w, all_closed);
 	for (i = 0; i < SMALL; i++)
 		check(w, i, SMALL_N);
-	assert_int_equal(conns(w), 0);
+	assert_int_equal(sockkit_conns(&w->k), 0);
 }
 
 #define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
