@@ -21,11 +21,14 @@ struct child {
 	struct ev		*ev;
 	struct link		*cfg;
 	struct timer		 boot_due;
+	struct timer		 stat_due;
 	struct m_cfg_boot	 boot;
 	struct r_counters	 said;		/* to master */
 	char			 dir[256];
 	bool			 booted;
 	bool			 ready;		/* CFG_READY is sent */
+	bool			 started;
+	bool			 stat_now;	/* at the end of this turn */
 	bool			 stopping;
 };
 
@@ -157,6 +160,7 @@ on_cfg_msg(struct link *l, const struct msg *m, void *tag, void *arg)
 		break;
 	case M_CFG_START:
 		link_set_state(l, MSG_RUN);
+		c->started = true;
 		c->ops->on_start(c, c->arg);
 		break;
 	case M_CFG_COMMIT:
@@ -195,12 +199,36 @@ on_cfg_down(struct link *l, enum link_why why, void *arg)
 }
 
 static void
+on_stat_due(void *arg)
+{
+	struct child *c = arg;
+
+	c->stat_now = true;
+}
+
+/*
+ * A turn is over, so counters may have moved.  Being asked for them is not
+ * what moves them: else a process would wake up each second for itself.
+ */
+static void
+stat_turn(struct child *c)
+{
+	if (c->stat_now) {
+		c->stat_now = false;
+		c->ops->on_stat(c, c->arg);
+	} else if (!timer_pending(&c->stat_due))
+		timer_in_s(&c->stat_due, 1);
+}
+
+static void
 on_turn(void *arg)
 {
 	struct child *c = arg;
 
 	if (c->booted && c->ops->on_turn != NULL)
 		c->ops->on_turn(c->arg);
+	if (c->started && c->ops->on_stat != NULL)
+		stat_turn(c);
 }
 
 void
@@ -228,6 +256,7 @@ child_main(const struct child_ops *ops, int argc, char **argv, void *arg)
 	child_title(&c, "waits for master");
 	timer_init(&c.boot_due, ev_env(c.ev), on_boot_due, &c);
 	timer_in(&c.boot_due, BOOT_WAIT_US);
+	timer_init(&c.stat_due, ev_env(c.ev), on_stat_due, &c);
 	memset(&conf, 0, sizeof(conf));
 	conf.kind = LINK_CFG;
 	conf.self = ops->role;

@@ -46,6 +46,13 @@ struct child_ops {
 	void		(*on_stop)(struct child *, void *arg);
 	/* End of a turn (ev_run). */
 	void		(*on_turn)(void *arg);
+	/*
+	 * Time for child_stat(): once within a second of each turn since
+	 * on_start, at a whole one for all processes alike; a process to
+	 * which nothing happens is not woken for it.  NULL: nothing is
+	 * counted.
+	 */
+	void		(*on_stat)(struct child *, void *arg);
 };
 
 /*

@@ -211,6 +211,12 @@ timer_in(struct timer *t, uint64_t after)
 }
 
 void
+timer_in_s(struct timer *t, unsigned int s)
+{
+	timer_at(t, (env_now(t->env) / US_PER_S + s) * US_PER_S);
+}
+
+void
 timer_stop(struct timer *t)
 {
 	struct env *env = t->env;

@@ -67,6 +67,12 @@ void		 timer_init(struct timer *, struct env *, void (*fn)(void *),
 /* Sets or moves it: to run at, or after, a monotonic time. */
 void		 timer_at(struct timer *, uint64_t at_us);
 void		 timer_in(struct timer *, uint64_t after_us);
+/*
+ * At a whole second of the monotonic clock, s (at least 1) seconds from now or
+ * less than one before that: what can wait so long wakes a process, and its
+ * neighbours, once for all of it.
+ */
+void		 timer_in_s(struct timer *, unsigned int s);
 /* Not pending afterwards; fine if it was not. */
 void		 timer_stop(struct timer *);
 bool		 timer_pending(const struct timer *);

@@ -35,7 +35,8 @@ log_init(const char *name, int fd, bool to_syslog, int verbose)
 	lg.fd = fd;
 	lg.to_syslog = to_syslog;
 	lg.verbose = verbose;
-	tzset();		/* while its files can still be opened */
+	if (to_syslog)		/* in local time: its files can be opened now */
+		tzset();
 }
 
 void

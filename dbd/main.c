@@ -15,7 +15,6 @@
 #include "dbd/core.h"
 
 #define ACCEPT_PAUSE_US	US_PER_S	/* descriptors ran out */
-#define STAT_US		US_PER_S
 #define POLICY_MAX	(1024 * 1024)	/* octets of the policy's file */
 
 struct dbd_main {
@@ -39,7 +38,6 @@ struct dbd_main {
 	int			 ctl_fd;
 	struct ev_fd		*ctl_ev;
 	struct timer		 ctl_pause;
-	struct timer		 stat_timer;
 };
 
 /* What the core asks of the world. */
@@ -308,14 +306,13 @@ on_pause_over(void *arg)
 	ev_fd_want(dm->ctl_ev, EV_F_READ);
 }
 
-/* Once a second, and only what changed. */
+/* Only what changed. */
 static void
-on_stat(void *arg)
+on_stat(struct child *c, void *arg)
 {
 	struct dbd_main *dm = arg;
 
-	timer_in(&dm->stat_timer, STAT_US);
-	child_stat(dm->child, dbd_counters(dm->core));
+	child_stat(c, dbd_counters(dm->core));
 }
 
 /* What master says. */
@@ -329,7 +326,6 @@ on_boot(struct child *c, const struct m_cfg_boot *boot, void *arg)
 	dm->child = c;
 	memcpy(dm->boot, boot->boot, sizeof(dm->boot));
 	timer_init(&dm->ctl_pause, ev_env(child_ev(c)), on_pause_over, dm);
-	timer_init(&dm->stat_timer, ev_env(child_ev(c)), on_stat, dm);
 	if (boot->drop)		/* the chroot is the folder */
 		n = snprintf(dm->path, sizeof(dm->path), "/%s", DB_FILE);
 	else
@@ -556,7 +552,6 @@ on_start(struct child *c, void *arg)
 		    on_accept, dm);
 	else
 		log_warnx("no control socket came");
-	timer_in(&dm->stat_timer, STAT_US);
 	dbd_start(dm->core);
 	log_info("ready");
 }
@@ -569,7 +564,6 @@ on_stop(struct child *c, void *arg)
 	ev_fd_del(dm->ctl_ev);
 	dm->ctl_ev = NULL;
 	timer_stop(&dm->ctl_pause);
-	timer_stop(&dm->stat_timer);
 	if (dm->core != NULL) {
 		dbd_finish(dm->core);
 		dbd_free(dm->core);
@@ -598,7 +592,8 @@ static const struct child_ops ops_dbd = {
 	.on_discard = on_discard,
 	.on_start = on_start,
 	.on_stop = on_stop,
-	.on_turn = on_turn
+	.on_turn = on_turn,
+	.on_stat = on_stat
 };
 
 int

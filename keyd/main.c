@@ -20,7 +20,6 @@
 /* Octets for OpenSSL's private keys: locked like all our secrets. */
 #define OPENSSL_HEAP	(256 * 1024)
 
-#define STAT_US		US_PER_S
 #define SLOTS		65	/* of workers, from 1 */
 
 struct keyd_main {
@@ -42,7 +41,6 @@ struct keyd_main {
 	struct link		*acme_link;	/* NULL: down */
 	struct link		*key_link[SLOTS];	/* the last of each */
 	struct link		*sig_link[SLOTS];
-	struct timer		 stat_timer;
 };
 
 /* It is down. */
@@ -288,14 +286,13 @@ take_file(struct keyd_main *km, const struct msg *m)
 	(void)close(m->fd);
 }
 
-/* Once a second, and only what changed. */
+/* Only what changed. */
 static void
-on_stat(void *arg)
+on_stat(struct child *c, void *arg)
 {
 	struct keyd_main *km = arg;
 
-	timer_in(&km->stat_timer, STAT_US);
-	child_stat(km->child, keyd_counters(km->core));
+	child_stat(c, keyd_counters(km->core));
 }
 
 static void
@@ -304,7 +301,6 @@ on_boot(struct child *c, const struct m_cfg_boot *boot, void *arg)
 	struct keyd_main *km = arg;
 
 	km->child = c;
-	timer_init(&km->stat_timer, ev_env(child_ev(c)), on_stat, km);
 	km->generation = boot->generation;
 	/* Here, with no rights left, as it will have to work. */
 	if (!keyd_selftest())
@@ -491,7 +487,6 @@ on_start(struct child *c, void *arg)
 	struct keyd_main *km = arg;
 
 	(void)c;
-	timer_in(&km->stat_timer, STAT_US);
 	log_info("ready public=%s", log_key(keyd_public(km->core)));
 }
 
@@ -500,7 +495,6 @@ on_stop(struct child *c, void *arg)
 {
 	struct keyd_main *km = arg;
 
-	timer_stop(&km->stat_timer);
 	keyd_free(km->core);
 	secret_free(km->key);
 	secret_free(km->relay);
@@ -533,7 +527,8 @@ static const struct child_ops ops = {
 	.on_discard = on_discard,
 	.on_start = on_start,
 	.on_stop = on_stop,
-	.on_turn = on_turn
+	.on_turn = on_turn,
+	.on_stat = on_stat
 };
 
 int

@@ -34,7 +34,7 @@ on_alive(void *arg)
 		ask(p);
 	else
 		super_look_away(p);
-	timer_in(&p->alive_timer, SUPER_ASK_US);
+	timer_in_s(&p->alive_timer, SUPER_ASK_US / US_PER_S);
 }
 
 void
@@ -47,7 +47,7 @@ void
 alive_start(struct proc *p)
 {
 	p->asked = p->silent = 0;
-	timer_in(&p->alive_timer, SUPER_ASK_US);
+	timer_in_s(&p->alive_timer, SUPER_ASK_US / US_PER_S);
 }
 
 void

@@ -18,7 +18,6 @@
 #include "worker/stat.h"
 
 #define SLOTS		65	/* of workers, from 1 */
-#define STAT_US		US_PER_S
 
 struct worker {
 	struct child	*child;
@@ -37,7 +36,6 @@ struct worker {
 	bool		 paused;
 	uint64_t	 pauses;
 	bool		 stopping;
-	struct timer	 stat_timer;
 	struct m_cfg_stat last;
 };
 
@@ -81,47 +79,28 @@ stat_counts(const struct worker *w, struct r_counters *to)
 		stat_relay(relay_counters(r), to);
 }
 
-static bool
-stat_same(const struct m_cfg_stat *a, const struct m_cfg_stat *b)
-{
-	struct buf x = { 0 }, y = { 0 };
-	struct msg m;
-	bool same;
-
-	msg_init(&m, M_CFG_STAT);
-	m.u.cfg_stat = *a;
-	msg_encode(&x, &m);
-	m.u.cfg_stat = *b;
-	msg_encode(&y, &m);
-	same = slice_eq(buf_slice_of(&x), buf_slice_of(&y));
-	buf_free(&x);
-	buf_free(&y);
-	return same;
-}
-
-/* Once a second, and only what changed: status and master's CFG_SLOT. */
+/* Only what changed: status and master's CFG_SLOT. */
 static void
-on_stat(void *arg)
+on_stat(struct child *c, void *arg)
 {
 	struct worker *w = arg;
-	struct m_cfg_stat s = { 0 };
+	struct m_cfg_stat s;
 	struct msg m;
 	uint32_t open;
 
-	timer_in(&w->stat_timer, STAT_US);
+	memset(&s, 0, sizeof(s));	/* octets between members, too */
 	net_count(control_net(w->control), &s.sessions, &open, &s.conns);
 	s.streams = control_streams(w->control);
 	s.paused = w->paused;
 	stat_counts(w, &s.counts);
-	if (stat_same(&s, &w->last))
+	if (memcmp(&s, &w->last, sizeof(s)) == 0)
 		return;
 	if (s.streams != w->last.streams)
-		child_title(w->child, "worker %u: %u streams", w->slot,
-		    s.streams);
-	w->last = s;
+		child_title(c, "worker %u: %u streams", w->slot, s.streams);
+	memcpy(&w->last, &s, sizeof(s));
 	msg_init(&m, M_CFG_STAT);
 	m.u.cfg_stat = s;
-	link_send(child_cfg(w->child), &m);
+	link_send(child_cfg(c), &m);
 }
 
 /*
@@ -167,7 +146,6 @@ on_boot(struct child *child, const struct m_cfg_boot *boot, void *arg)
 	w->control = control_new(w->env, &ops);
 	w->socks = sock_new(child_ev(child), control_net(w->control), on_pause,
 	    w);
-	timer_init(&w->stat_timer, w->env, on_stat, w);
 	control_set_slot(w->control, w->slot);
 	w->sig = sig_new(child_ev(child), sig_changed, w);
 	signer = sig_signer(w->sig);
@@ -472,7 +450,6 @@ on_start(struct child *child, void *arg)
 
 	on_commit(child, staged_epoch(w->staged), w);
 	sock_accept(w->socks, w->slot, true);
-	timer_in(&w->stat_timer, STAT_US);
 }
 
 static void
@@ -513,7 +490,8 @@ main(int argc, char **argv)
 		.on_discard = on_discard,
 		.on_start = on_start,
 		.on_stop = on_stop,
-		.on_turn = on_turn
+		.on_turn = on_turn,
+		.on_stat = on_stat
 	};
 	struct worker *w;
 

@@ -2,6 +2,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#ifdef __linux__
+#include <sys/timerfd.h>
+#endif
 #include <sys/wait.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -37,6 +40,7 @@ struct seen {
 	unsigned int	 starts;
 	unsigned int	 stops;
 	unsigned int	 others;
+	unsigned int	 stats;		/* times that it was asked for them */
 	enum msg_type	 other;
 	enum role	 peer;
 	unsigned int	 downs;
@@ -56,8 +60,10 @@ struct master {
 static struct seen *seen;
 static char empty[] = "/tmp/t_child.XXXXXXXXXX";
 
-/* A double: a child that is told so lives a hundred times as fast. */
-static bool hurry;
+#define NS_PER_S	UINT64_C(1000000000)
+
+/* A double: a child that is told so lives so many times as fast. */
+static unsigned int hurry = 1;
 
 int	clock_gettime(clockid_t, struct timespec *);
 
@@ -68,13 +74,30 @@ clock_gettime(clockid_t id, struct timespec *ts)
 
 	if (syscall(SYS_clock_gettime, id, ts) == -1)
 		return -1;
-	if (!hurry || id == CLOCK_REALTIME)
+	if (hurry == 1 || id == CLOCK_REALTIME)
 		return 0;
-	ns = ((uint64_t)ts->tv_sec * 1000000000 + (uint64_t)ts->tv_nsec) * 100;
-	ts->tv_sec = (time_t)(ns / 1000000000);
-	ts->tv_nsec = (long)(ns % 1000000000);
+	ns = ((uint64_t)ts->tv_sec * NS_PER_S + (uint64_t)ts->tv_nsec) * hurry;
+	ts->tv_sec = (time_t)(ns / NS_PER_S);
+	ts->tv_nsec = (long)(ns % NS_PER_S);
 	return 0;
 }
+
+#ifdef __linux__
+/* What the event loop waits with. */
+int
+timerfd_settime(int fd, int flags, const struct itimerspec *new,
+    struct itimerspec *old)
+{
+	struct itimerspec its = *new;
+	uint64_t ns;
+
+	ns = ((uint64_t)its.it_value.tv_sec * NS_PER_S +
+	    (uint64_t)its.it_value.tv_nsec) / hurry;
+	its.it_value.tv_sec = (time_t)(ns / NS_PER_S);
+	its.it_value.tv_nsec = (long)(ns % NS_PER_S);
+	return (int)syscall(SYS_timerfd_settime, fd, flags, &its, old);
+}
+#endif
 
 /* The role under test. */
 
@@ -194,13 +217,21 @@ static const struct child_ops worker_ops = {
 static void
 plain_cfg(struct child *c, const struct msg *m, void *tag, void *arg)
 {
-	struct r_counters now;
-
+	(void)c;
 	(void)tag;
 	(void)arg;
 	child_drop(m);
 	if (m->type == M_CFG_SLOT)
 		seen->others++;
+}
+
+static void
+plain_stat(struct child *c, void *arg)
+{
+	struct r_counters now;
+
+	(void)arg;
+	seen->stats++;
 	memset(&now, 0, sizeof(now));
 	now.stun_answered = seen->others;
 	child_stat(c, &now);
@@ -217,7 +248,7 @@ plain_stage(struct child *c, uint32_t epoch, char *why, size_t n, void *arg)
 static const struct child_ops plain_ops = {
 	.role = ROLE_WORKER, .name = "headscaled-worker", .on_boot = on_boot,
 	.on_cfg = plain_cfg, .on_stage = plain_stage, .on_commit = on_commit,
-	.on_start = on_start
+	.on_start = on_start, .on_stat = plain_stat
 };
 
 static const struct child_ops dbd_ops = {
@@ -579,9 +610,9 @@ test_no_boot(void **state)
 	struct master m;
 
 	(void)state;
-	hurry = true;			/* 10 s in 0.1 */
+	hurry = 100;			/* 10 s in 0.1 */
 	start(&m, &worker_ops);
-	hurry = false;
+	hurry = 1;
 	assert_int_equal(over(&m), 1);
 	assert_int_equal(seen->boots, 0);
 }
@@ -675,16 +706,19 @@ ends(int fd)
 
 /*
  * What roles want alike: nothing to discard or to finish, and counters when
- * they change.
+ * they change.  Where nothing happens nobody asks for them.
  */
 static void
 test_plain(void **state)
 {
 	struct master m;
 	struct msg msg;
+	unsigned int stats;
 
 	(void)state;
+	hurry = 10;
 	start(&m, &plain_ops);
+	hurry = 1;
 	boot(&m);
 	staged(&m, 1, "no configuration came");
 	staged(&m, 2, "");
@@ -701,6 +735,10 @@ test_plain(void **state)
 	say_type(&m, M_CFG_SLOT);
 	hear(&m, M_CFG_STAT, &msg);
 	assert_int_equal(msg.u.cfg_stat.counts.stun_answered, 2);
+	stats = seen->stats;
+	assert_in_range(stats, 2, 7);		/* turns since the start */
+	(void)usleep(500 * 1000);		/* its 5 s */
+	assert_int_equal(seen->stats, stats);
 	say_type(&m, M_CFG_STOP);
 	assert_int_equal(over(&m), 0);
 	assert_int_equal(seen->discards, 0);

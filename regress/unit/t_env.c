@@ -124,6 +124,14 @@ one_shot(void **state)
 	assert_true(env_next(env) < ENV_NEVER);
 	timer_at(&p.t, 2000);		/* moved */
 	assert_true(env_next(env) == 2000);
+	timer_in_s(&p.t, 1);		/* whole ones */
+	assert_true(env_next(env) == 1000000);
+	w.now = 3999999;
+	timer_in_s(&p.t, 2);
+	assert_true(env_next(env) == 5000000);
+	w.now = 4000000;
+	timer_in_s(&p.t, 2);
+	assert_true(env_next(env) == 6000000);
 	timer_stop(&p.t);
 	env_free(env);
 }

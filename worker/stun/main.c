@@ -19,7 +19,6 @@
 #include "common/str.h"
 #include "worker/stun/stun.h"
 
-#define STAT_US		US_PER_S
 /* Datagrams in a row from one socket. */
 #define BATCH		64
 
@@ -37,7 +36,6 @@ struct stun_main {
 	LIST_HEAD(socks, sock)	 socks;
 	struct m_cfg_conf_stun	 staged;
 	bool			 started;
-	struct timer		 stat_timer;
 };
 
 /* A datagram and whence it came. */
@@ -164,15 +162,14 @@ put_limits(struct stun_main *sm)
 	stun_limit(sm->core, sm->staged.source_rate, sm->staged.source_burst);
 }
 
-/* Once a second, and only what changed. */
+/* Only what changed. */
 static void
-on_stat(void *arg)
+on_stat(struct child *c, void *arg)
 {
 	struct stun_main *sm = arg;
 	const struct stun_counts *now = stun_counts(sm->core);
 	struct r_counters to;
 
-	timer_in(&sm->stat_timer, STAT_US);
 	/* A master that does not listen would fill the memory that is left. */
 	if (link_queued(child_cfg(sm->child)) != 0)
 		return;
@@ -181,7 +178,7 @@ on_stat(void *arg)
 	to.stun_malformed = now->malformed;
 	to.stun_sources = now->sources;
 	to.stun_limited = now->limited;
-	child_stat(sm->child, &to);
+	child_stat(c, &to);
 }
 
 static void
@@ -192,7 +189,6 @@ on_boot(struct child *c, const struct m_cfg_boot *boot, void *arg)
 
 	(void)boot;
 	sm->child = c;
-	timer_init(&sm->stat_timer, ev_env(child_ev(c)), on_stat, sm);
 	env_random(ev_env(child_ev(c)), key, sizeof(key));
 	sm->core = stun_new(key);
 }
@@ -249,7 +245,6 @@ on_start(struct child *c, void *arg)
 	put_limits(sm);
 	LIST_FOREACH(s, &sm->socks, entry)
 		sock_start(s);
-	timer_in(&sm->stat_timer, STAT_US);
 	child_title(c, "answers");
 	sandbox_started(ROLE_STUN);
 }
@@ -265,7 +260,8 @@ main(int argc, char **argv)
 		.on_cfg = on_cfg,
 		.on_stage = on_stage,
 		.on_commit = on_commit,
-		.on_start = on_start
+		.on_start = on_start,
+		.on_stat = on_stat
 	};
 
 	LIST_INIT(&sm.socks);
