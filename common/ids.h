@@ -33,6 +33,15 @@ enum user_role {
 	USER_OWNER = 2
 };
 
+/* How a process is, as master tells it (CFG_CTL_ROW). */
+enum proc_health {
+	HEALTH_DOWN = 0,
+	HEALTH_STARTING = 1,
+	HEALTH_READY = 2,
+	HEALTH_FULL = 3,	/* ready, but accepts no connection for now */
+	HEALTH_SILENT = 4	/* it does not answer master */
+};
+
 /* CFG_FILE's kinds; _NEW: an empty file to make a key in. */
 enum file_kind {
 	FILE_KEY = 1,			/* of Noise */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/compat/compat.h"
+#include "common/ids.h"
 #include "ctl/metrics.h"
 #include "ctl/show_int.h"
 
@@ -222,7 +223,8 @@ row_proc(struct metrics *m, const struct m_ctl_proc *p)
 	label(m, "role", slice_str(role_name(p->role)));
 	(void)snprintf(slot, sizeof(slot), "%u", p->slot);
 	label(m, "slot", slice_str(slot));
-	put(m, F_UP, NULL, p->state == 2);
+	put(m, F_UP, NULL, p->state == HEALTH_READY ||
+	    p->state == HEALTH_FULL);
 	put(m, F_STARTS, NULL, p->starts);
 	put(m, F_UPTIME, NULL, p->uptime_s);
 	if (p->role == ROLE_WORKER) {

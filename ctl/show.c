@@ -214,7 +214,13 @@ row_node(struct show *s, const struct m_ctl_node *row)
 static const char *
 state_name(uint8_t state)
 {
-	static const char *const name[] = { "down", "starting", "ready" };
+	static const char *const name[] = {
+		[HEALTH_DOWN] = "down",
+		[HEALTH_STARTING] = "starting",
+		[HEALTH_READY] = "ready",
+		[HEALTH_FULL] = "full",
+		[HEALTH_SILENT] = "silent"
+	};
 
 	return state < NCOLUMNS(name) ? name[state] : "?";
 }
@@ -244,7 +250,7 @@ row_proc(struct show *s, const struct m_ctl_proc *p)
 	else
 		number_cell(s->table, p->slot);
 	number_cell(s->table, p->pid);
-	buf_str(table_cell(s->table, p->state == 2 ? COLOUR_GOOD :
+	buf_str(table_cell(s->table, p->state == HEALTH_READY ? COLOUR_GOOD :
 	    COLOUR_BAD), state_name(p->state));
 	out_span(table_cell(s->table, COLOUR_NONE), p->uptime_s);
 	number_cell(s->table, p->starts);

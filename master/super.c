@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/ids.h"
 #include "common/log.h"
 #include "common/str.h"
 #include "master/super.h"
@@ -626,6 +627,18 @@ on_staged(struct proc *p, const struct m_cfg_staged *m)
 	super_kill(p, false, "it refuses its configuration");
 }
 
+static enum proc_health
+health(const struct proc *p)
+{
+	if (p->state == PROC_DOWN)
+		return HEALTH_DOWN;
+	if (p->state != PROC_RUN)
+		return HEALTH_STARTING;
+	if (p->silent != 0)
+		return HEALTH_SILENT;
+	return p->paused ? HEALTH_FULL : HEALTH_READY;
+}
+
 static void
 send_row(struct proc *to, uint32_t id, const struct proc *p)
 {
@@ -643,10 +656,7 @@ send_row(struct proc *to, uint32_t id, const struct proc *p)
 	m.u.cfg_ctl_row.sessions = p->sessions;
 	m.u.cfg_ctl_row.conns = p->conns;
 	m.u.cfg_ctl_row.counts = p->counts;
-	if (p->state == PROC_RUN)
-		m.u.cfg_ctl_row.state = 2;
-	else if (p->state != PROC_DOWN)
-		m.u.cfg_ctl_row.state = 1;
+	m.u.cfg_ctl_row.state = health(p);
 	if (p->state != PROC_DOWN)
 		m.u.cfg_ctl_row.uptime_s = (uint32_t)((env_now(s->env) -
 		    p->since) / US_PER_S);

@@ -177,7 +177,8 @@ key_down(struct link *l, enum link_why why, void *arg)
 	if (l == w->key) {
 		control_key_link(w->control, NULL);
 		w->key = NULL;
-		log_info("keyd is away: handshakes wait");
+		if (!w->stopping)
+			log_info("keyd is away: handshakes wait");
 	}
 	link_free(l);
 	if (why != LINK_EOF)
@@ -243,7 +244,8 @@ db_down(struct link *l, enum link_why why, void *arg)
 	if (l == w->db) {
 		control_db_link(w->control, NULL);
 		w->db = NULL;
-		log_info("dbd is away: streams go on, requests wait");
+		if (!w->stopping)
+			log_info("dbd is away: streams go on, requests wait");
 	}
 	link_free(l);
 	/* dbd lives: nobody would bring us another link */

@@ -1,6 +1,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "common/ids.h"
 #include "regress/lib/showkit.h"
 
 struct out
@@ -35,7 +36,7 @@ showkit_status(struct out *o, unsigned int tailnets, const char *refused)
 	p->slot = 1;
 	p->generation = 4;
 	p->pid = 1043;
-	p->state = 1;
+	p->state = HEALTH_STARTING;
 	p->uptime_s = 59;
 	p->starts = 4;
 	p->streams = 500;

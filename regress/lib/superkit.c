@@ -71,7 +71,7 @@ on_send(struct proc *p, const struct msg *m, void *arg)
 		break;
 	case M_CFG_CTL_ROW:
 		s->value = m->u.cfg_ctl_row.pid;
-		s->flag = m->u.cfg_ctl_row.state == 2;
+		s->health = (enum proc_health)m->u.cfg_ctl_row.state;
 		s->generation = m->u.cfg_ctl_row.streams;
 		s->conns = m->u.cfg_ctl_row.conns;
 		s->counts = m->u.cfg_ctl_row.counts;

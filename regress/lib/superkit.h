@@ -3,6 +3,7 @@
 #ifndef REGRESS_LIB_SUPERKIT_H
 #define REGRESS_LIB_SUPERKIT_H
 
+#include "common/ids.h"
 #include "master/super.h"
 #include "regress/lib/fakeenv.h"
 
@@ -21,6 +22,7 @@ struct su_sent {
 	int		 fd;
 	struct r_counters counts;
 	uint32_t	 conns;
+	enum proc_health health;	/* CFG_CTL_ROW's */
 };
 
 struct su_world {

@@ -95,6 +95,7 @@ join "new"
 ok "a node joins meanwhile" within 50 heard new map
 ok "who is on worker 1 sees it" within 30 heard "${first[0]}" "change.*new"
 ok "worker 2 is not dead yet" test "$(worker 2 pid)" = "$two"
+ok "status says how it is" test "$(worker 2 state)" = silent
 replaced() { [ "$(worker 2 state)" = ready ] &&
     [ "$(worker 2 pid)" != "$two" ]; }
 ok "worker 2 is replaced" within 200 replaced
@@ -124,6 +125,7 @@ ok "it hangs again: who comes is answered" below "$took" 1
 kill -CONT "$two"
 stopped=
 ok "it goes on: the log says so" within 30 logged 'worker 2 answers again'
+ok "so does status" test "$(worker 2 state)" = ready
 join "last"
 ok "a node joins" within 50 heard last map
 ok "who is on worker 2 sees it" within 30 heard "${second[0]}" "change.*last"

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "common/ids.h"
 #include "ctl/client.h"
 #include "ctl/find.h"
 #include "ctl/run.h"
@@ -137,7 +138,7 @@ send_edge(enum msg_type to, void (*fn)(const struct msg *, void *), void *arg)
 	if (to == M_CTL_STATUS) {
 		msg_init(&m, M_CTL_PROC);
 		m.u.ctl_proc.role = ROLE_KEYD;
-		m.u.ctl_proc.state = 2;
+		m.u.ctl_proc.state = HEALTH_READY;
 		fn(&m, arg);
 	} else if (to == M_CTL_DERP_LIST) {
 		msg_init(&m, M_CTL_DERP);

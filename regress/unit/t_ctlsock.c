@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "common/ids.h"
 #include "regress/unit/d_ctlsock.h"
 
 static void
@@ -105,7 +106,7 @@ master_row(struct cs_fix *f)
 	m.u.cfg_ctl_row.slot = 2;
 	m.u.cfg_ctl_row.generation = 3;
 	m.u.cfg_ctl_row.pid = 4;
-	m.u.cfg_ctl_row.state = 2;
+	m.u.cfg_ctl_row.state = HEALTH_READY;
 	m.u.cfg_ctl_row.uptime_s = 5;
 	m.u.cfg_ctl_row.starts = 6;
 	m.u.cfg_ctl_row.streams = 7;

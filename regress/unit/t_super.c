@@ -494,11 +494,11 @@ test_status(void **state)
 	assert_int_equal(su_count(w, mark, w->dbd, M_CFG_CTL_DONE), 1);
 	assert_int_equal(w->sent[mark].id, 42);
 	assert_int_equal(w->sent[mark].value, 77);
-	assert_true(w->sent[mark].flag);
+	assert_int_equal(w->sent[mark].health, HEALTH_READY);
 	assert_int_equal(w->sent[mark + 1].value, proc_pid(w->keyd));
 	assert_int_equal(w->sent[mark + 4].generation, 10);
 	assert_int_equal(w->sent[mark + 5].value, 0);	/* it is down */
-	assert_false(w->sent[mark + 5].flag);
+	assert_int_equal(w->sent[mark + 5].health, HEALTH_DOWN);
 	assert_int_equal(w->sent[w->nsent - 1].id, 42);
 }
 

@@ -291,6 +291,36 @@ test_quiet(void **state)
 	assert_int_equal(asks(w, mark, NULL), 0);
 }
 
+/* What status says of workers. */
+static void
+test_health(void **state)
+{
+	struct su_world *w = su_serving(state);
+	unsigned int mark;
+	struct msg m;
+
+	msg_init(&m, M_CFG_STAT);
+	m.u.cfg_stat.paused = true;
+	super_msg(w->super, w->worker[1], &m);
+	w->hangs = w->worker[2];
+	su_advance(w, PERIOD_MS);
+	su_advance(w, PERIOD_MS);
+	su_died(w, w->worker[3]);
+	mark = w->nsent;
+	msg_init(&m, M_CFG_CTL_STATUS);
+	super_msg(w->super, w->dbd, &m);
+	/* Behind master, keyd and dbd. */
+	assert_int_equal(w->sent[mark + 2].health, HEALTH_READY);
+	assert_int_equal(w->sent[mark + 3].health, HEALTH_FULL);
+	assert_int_equal(w->sent[mark + 4].health, HEALTH_SILENT);
+	assert_int_equal(w->sent[mark + 5].health, HEALTH_DOWN);
+	su_alive(w, w->worker[2],
+	    su_last(w, w->worker[2], M_CFG_ALIVE_ASK)->value);
+	mark = w->nsent;
+	super_msg(w->super, w->dbd, &m);
+	assert_int_equal(w->sent[mark + 4].health, HEALTH_READY);
+}
+
 #define T(f)	cmocka_unit_test_setup_teardown(f, su_setup, su_teardown)
 
 int
@@ -299,7 +329,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_constants), T(test_asks), T(test_hangs), T(test_slow),
 		T(test_wrong_answer), T(test_leap), T(test_siblings),
-		T(test_siblings_until), T(test_paused), T(test_quiet)
+		T(test_siblings_until), T(test_paused), T(test_quiet),
+		T(test_health)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
