@@ -152,7 +152,7 @@ on_boot(struct child *child, const struct m_cfg_boot *boot, void *arg)
 	control_signer(w->control, &signer);
 	/* Until there is a link to keyd for it. */
 	net_tls_hold(control_net(w->control), true);
-	w->staged = staged_new(w->control);
+	w->staged = staged_new(w->env, w->control, w->slot <= 1);
 	child_title(child, "worker %u", w->slot);
 }
 

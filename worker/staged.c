@@ -26,18 +26,22 @@ struct parts {
 };
 
 struct staged {
+	struct env	*env;
 	struct control	*control;
+	bool		 aloud;
 	struct parts	 next;
 	uint32_t	 epoch;		/* of next */
 	uint32_t	 in_force;
 };
 
 struct staged *
-staged_new(struct control *c)
+staged_new(struct env *env, struct control *c, bool aloud)
 {
 	struct staged *s;
 
 	s = xcalloc(1, sizeof(*s));
+	s->env = env;
+	s->aloud = aloud;
 	s->control = c;
 	return s;
 }
@@ -97,6 +101,21 @@ slurp(int fd, size_t *n)
 }
 
 static void
+take_cert(struct staged *s, struct parts *to, unsigned int number,
+    const char *p, size_t n, const char *name, char *why, size_t len)
+{
+	int64_t now = env_wall(s->env);
+	char text[100];
+
+	if (to->tls == NULL)
+		to->tls = control_tls_new(s->control);
+	if (tls_add(to->tls, number, p, n, name, why, len) == 0 &&
+	    s->aloud && s->in_force == 0 &&
+	    tls_is_aged(to->tls, number, now, text, sizeof(text)))
+		log_warnx("%s: the certificate %s", name, text);
+}
+
+static void
 take(struct staged *s, struct parts *to, const struct m_cfg_file *f,
     const char *p, size_t n, const char *name)
 {
@@ -113,12 +132,10 @@ take(struct staged *s, struct parts *to, const struct m_cfg_file *f,
 	} else if (f->kind == FILE_TLS_CERT && to != &s->next) {
 		(void)snprintf(why, sizeof(why), "%.150s: a certificate comes "
 		    "with a configuration only", name);
-	} else if (f->kind == FILE_TLS_CERT) {
-		if (to->tls == NULL)
-			to->tls = control_tls_new(s->control);
-		(void)tls_add(to->tls, TLSKEY_OF(f->epoch, f->number), p, n,
-		    name, why, sizeof(why));
-	} else
+	} else if (f->kind == FILE_TLS_CERT)
+		take_cert(s, to, TLSKEY_OF(f->epoch, f->number), p, n, name,
+		    why, sizeof(why));
+	else
 		(void)snprintf(why, sizeof(why), "file of kind %u", f->kind);
 	if (why[0] != '\0' && to->why[0] == '\0')
 		(void)strlcpy(to->why, why, sizeof(to->why));

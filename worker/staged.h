@@ -10,8 +10,12 @@
 
 struct staged;
 
-/* Never NULL. */
-struct staged	*staged_new(struct control *);
+/*
+ * Certificates that have expired are used, but with aloud a line in the log
+ * says so: one worker is enough, with its first configuration, since a reload
+ * begins with the first one of a worker that checks it.  Never NULL.
+ */
+struct staged	*staged_new(struct env *, struct control *, bool aloud);
 void		 staged_free(struct staged *);
 /* A new configuration begins; what was staged is gone. */
 void		 staged_conf(struct staged *, const struct msg *);

@@ -138,13 +138,14 @@ authority() {
 	    -nodes -days 5 -subj "/CN=test CA" -keyout "$t/ca.key" \
 	    -out "$t/ca.pem" 2>/dev/null
 }
-certify() { # certify NAME NEWKEY-ALGORITHM NAMES: $t/NAME.pem and $t/NAME.key
+# certify NAME NEWKEY-ALGORITHM NAMES [DAYS]: $t/NAME.pem and $t/NAME.key
+certify() {
 	printf 'subjectAltName=%s\n' "$3" >"$t/san"
 	# shellcheck disable=SC2086
 	openssl req -newkey $2 -nodes -subj "/CN=$1" -keyout "$t/$1.key" \
 	    -out "$t/csr" 2>/dev/null &&
 	openssl x509 -req -in "$t/csr" -CA "$t/ca.pem" -CAkey "$t/ca.key" \
-	    -CAcreateserial -days 5 -extfile "$t/san" -out "$t/$1.pem" \
+	    -CAcreateserial -days "${4-5}" -extfile "$t/san" -out "$t/$1.pem" \
 	    2>/dev/null && chmod 600 "$t/$1.key"
 }
 pss() { # pss ROLE: KB of these processes

@@ -467,6 +467,14 @@ else
 	echo "skipped: no swarm (no Go)"
 fi
 
+# One that is about to expire.
+certify a.test rsa:2048 "DNS:a.test,IP:127.0.0.1" 1
+ok "-n: a certificate expires soon" eval '"$bin/headscaled" -n -f "$t/conf" 2>"$t/said2" &&
+    grep -qF "$t/a.test.pem: the certificate expires on " "$t/said2"'
+ok "reload: likewise" ctl reload
+ok "which is shown" within 20 shows "$TLS" a.test "$t/a.test.pem"
+ok "and said once" test "$(grep -cF "$t/a.test.pem: the certificate expires on " "$log")" -eq 1
+
 # A bad pair.
 cp "$t/a.test.pem" "$t/good.pem"
 cp -p "$t/a.test.key" "$t/good.key"

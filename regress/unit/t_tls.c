@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -460,6 +461,36 @@ add_bad(struct tlsworld *x, const char *pem, const char *want)
 	assert_non_null(strstr(why, want));
 }
 
+/* certkit's are valid from an hour ago for 30 days. */
+static void
+test_dates(void **state)
+{
+	struct tlsworld *x = *state;
+	int64_t now = (int64_t)time(NULL), day = 24 * 3600;
+	char *pem, why[200], text[100] = "";
+
+	pem = certkit_pem(x->kit, CK_P384, "DNS:a");
+	assert_int_equal(tls_add(x->tls, 7, pem, strlen(pem), "f", why,
+	    sizeof(why)), 0);
+	free(pem);
+	assert_false(tls_is_aged(x->tls, 7, now, text, sizeof(text)));
+	assert_false(tls_is_aged(x->tls, 7, now + 27 * day, text,
+	    sizeof(text)));
+	assert_string_equal(text, "");
+	assert_true(tls_is_aged(x->tls, 7, now - 2 * 3600, text,
+	    sizeof(text)));
+	assert_ptr_equal(strstr(text, "is not valid before "), text);
+	assert_true(tls_is_aged(x->tls, 7, now + 29 * day, text,
+	    sizeof(text)));
+	assert_ptr_equal(strstr(text, "expires on "), text);
+	assert_non_null(strstr(text, " GMT"));
+	assert_true(tls_is_aged(x->tls, 7, now + 31 * day, text,
+	    sizeof(text)));
+	assert_ptr_equal(strstr(text, "has expired on "), text);
+	assert_false(tls_is_aged(x->tls, 6, now + 31 * day, text,
+	    sizeof(text)));
+}
+
 static void
 test_files(void **state)
 {
@@ -680,7 +711,8 @@ main(void)
 		T(test_acme), T(test_del),
 		T(test_refused), T(test_garbage), T(test_resume),
 		T(test_either), T(test_hold), T(test_late),
-		T(test_deadline), T(test_reload), T(test_files), T(test_meta),
+		T(test_deadline), T(test_reload), T(test_files), T(test_dates),
+		T(test_meta),
 		T(test_meta_whose),
 		T(test_big), T(test_update), T(test_tamper)
 	};

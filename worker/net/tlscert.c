@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "worker/net/tls_int.h"
 
+#define SOON_S		(2 * 24 * 3600)	/* before a certificate ends */
 #define CHAIN_MAX	8		/* certificates in a file */
 #define DAY		(24 * 3600)
 #define META_DAYS	30		/* before and after (derp.md 1.4) */
@@ -289,6 +290,48 @@ tls_add(struct tls *t, unsigned int number, const char *pem, size_t n,
 		return 0;
 	snprintf(why, len, "%.150s: %s", name, text);
 	return -1;
+}
+
+static void
+say_when(const char *what, const ASN1_TIME *at, char *text, size_t len)
+{
+	char date[64] = "an unknown date";
+	BIO *b = BIO_new(BIO_s_mem());
+	int n;
+
+	if (b == NULL)
+		fatalx("out of memory");
+	if (ASN1_TIME_print(b, at) == 1 &&
+	    (n = BIO_read(b, date, sizeof(date) - 1)) > 0)
+		date[n] = '\0';
+	BIO_free(b);
+	(void)snprintf(text, len, "%s %s", what, date);
+}
+
+bool
+tls_is_aged(const struct tls *t, unsigned int number, int64_t now, char *text,
+    size_t len)
+{
+	time_t today = (time_t)now, soon = today + SOON_S;
+	const ASN1_TIME *from, *until;
+	unsigned int i;
+
+	for (i = 0; i < t->ncerts && t->certs[i].number != number; i++)
+		;
+	if (i == t->ncerts)
+		return false;
+	from = X509_get0_notBefore(t->certs[i].leaf);
+	until = X509_get0_notAfter(t->certs[i].leaf);
+	/* Both count an equal time as past. */
+	if (X509_cmp_time(until, &today) < 0)
+		say_when("has expired on", until, text, len);
+	else if (X509_cmp_time(from, &today) > 0)
+		say_when("is not valid before", from, text, len);
+	else if (X509_cmp_time(until, &soon) < 0)
+		say_when("expires on", until, text, len);
+	else
+		return false;
+	return true;
 }
 
 int
