@@ -223,7 +223,9 @@ master_check(struct master *ms)
 	int code;
 
 	ms->to_stderr = true;
-	if (!keys_check(ms->conf, why, sizeof(why)) ||
+	ms->check = true;
+	if (!dirs_check(ms->conf, why, sizeof(why)) ||
+	    !keys_check(ms->conf, why, sizeof(why)) ||
 	    !files_stage(ms->files, ms->conf, why, sizeof(why)) ||
 	    !keypairs_stage(ms->pairs, ms->conf, why, sizeof(why)) ||
 	    !check_fetch(ms, why, sizeof(why)))

@@ -417,7 +417,8 @@ master_wants(uint32_t epoch, void *arg)
 		bits |= SUPER_MESH;
 	if (c->derp.nstun > 0)
 		bits |= SUPER_STUN;
-	if (c->npairs > 0 || c->derp.enabled)
+	/* That of Noise is read at the start alone. */
+	if (c->npairs > 0 || c->derp.enabled || ms->check)
 		bits |= SUPER_KEYS;
 	return bits;
 }

@@ -42,6 +42,7 @@ struct master {
 	uint32_t		 last_epoch;	/* a number is used once */
 	uint8_t			 verbose;
 	bool			 to_stderr;	/* children's logs */
+	bool			 check;		/* -n: nothing is started */
 	/* Keys that exist, by bit of their FILE_ kind: never make one. */
 	unsigned int		 known;
 	bool			 stopping;

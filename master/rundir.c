@@ -50,6 +50,51 @@ folder(const char *path, mode_t mode, bool *made, char *why, size_t whylen)
 	return real != NULL;
 }
 
+static bool
+is_in(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return strncmp(path, dir, n) == 0 && path[n] == '/' &&
+	    strchr(path + n + 1, '/') == NULL;
+}
+
+/* In a folder that is there, or that the start makes. */
+static bool
+parent_check(const char *path, const struct conf_files *f, char *why,
+    size_t whylen)
+{
+	return is_in(path, f->run_dir) || is_in(path, f->state_dir) ||
+	    path_parent_ok(path, why, whylen);
+}
+
+bool
+dirs_check(const struct conf *conf, char *why, size_t whylen)
+{
+	const struct conf_files *f = &conf->files;
+	const char *dirs[] = { f->run_dir, f->state_dir, f->chroot };
+	const char *files[] = {
+		f->pid_file, f->control_socket, f->noise_key, f->derp_key,
+		f->acme_account, f->acme_key
+	};
+	bool missing;
+	char *real;
+	size_t i;
+
+	for (i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+		real = path_check(dirs[i], PATH_DIR, &missing, why, whylen);
+		free(real);
+		if (real == NULL && (!missing ||
+		    !parent_check(dirs[i], f, why, whylen)))
+			return false;
+	}
+	for (i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		if (files[i] != NULL &&
+		    !parent_check(files[i], f, why, whylen))
+			return false;
+	return true;
+}
+
 bool
 run_dir_make(const struct conf *conf, const struct users *u, char *why,
     size_t whylen)

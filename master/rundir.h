@@ -10,8 +10,13 @@
 #include "master/users.h"
 
 /*
+ * For a check: makes nothing.  Every folder is safe or can be made, and every
+ * file of ours has a folder to be made in.  False with the reason, as all of
+ * them.
+ */
+bool	 dirs_check(const struct conf *, char *why, size_t whylen);
+/*
  * Makes what is missing of the run folder (0750, the group's), and checks it.
- * False with the reason, as all of them.
  */
 bool	 run_dir_make(const struct conf *, const struct users *, char *why,
 	    size_t whylen);

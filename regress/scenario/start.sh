@@ -181,6 +181,13 @@ suite() {
 	ok "-n: a relay without TLS" says 1 "$dir/conf:5: the relay wants a listener that speaks TLS" as "$bin/headscaled" -n -f "$dir/conf"
 	conf 'derp { server { enabled = true plain = true private_key_file = "a.key" } }'
 	ok "-n: a relay key that is none" says 1 "$dir/a.key: not a key file" as "$bin/headscaled" -n -f "$dir/conf"
+	conf "noise_key_file = \"$dir/a.key\""
+	ok "-n: a Noise key that is none" says 1 "$dir/a.key: not a key file" as "$bin/headscaled" -n -f "$dir/conf"
+	for p in pid_file control_socket noise_key_file; do
+		conf "$p = \"$dir/nowhere/x\""
+		ok "-n: $p in a folder that is not there" says 1 "$dir/nowhere: No such file" \
+		    as "$bin/headscaled" -n -f "$dir/conf"
+	done
 	conf 'derp { urls = { "https://127.0.0.1:1/map" } }'
 	ok "-n: the URL of a DERP map" says 0 "configuration OK" as "$bin/headscaled" -n -f "$dir/conf"
 	ok "-n leaves nothing in /tmp" [ -z "$(find /tmp -maxdepth 1 -name 'headscaled.*' -newer "$dir/conf")" ]
