@@ -178,6 +178,9 @@ on_cfg_msg(struct link *l, const struct msg *m, void *tag, void *arg)
 			c->ops->on_stop(c, c->arg);
 		}
 		break;
+	case M_CFG_LOG:
+		log_move(m->fd);
+		break;
 	case M_CFG_VERBOSE:
 		log_verbose(m->u.cfg_verbose.verbose);
 		break;

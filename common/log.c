@@ -46,6 +46,19 @@ log_keep_pid(void)
 }
 
 void
+log_move(int fd)
+{
+	if (!lg.to_syslog) {
+		(void)close(fd);
+		return;
+	}
+	/* That one stays taken: no other descriptor should become it. */
+	if (lg.fd != STDERR_FILENO)
+		(void)close(lg.fd);
+	lg.fd = fd;
+}
+
+void
 log_verbose(int v)
 {
 	lg.verbose = v;

@@ -18,6 +18,11 @@
 void	log_init(const char *name, int fd, bool to_syslog, int verbose);
 /* This process makes no other one: its number is asked for only now. */
 void	log_keep_pid(void);
+/*
+ * Lines go to this log socket from now on, which is log's own: the old one's
+ * other end is gone.  It is closed at once where lines go to stderr.
+ */
+void	log_move(int fd);
 void	log_verbose(int);
 int	log_is_verbose(void);
 /* Sends lines to f instead (tests, the simulator); NULL undoes it. */

@@ -141,7 +141,8 @@ master_serving(void *arg)
 	setproctitle("master: %u workers", ms->conf->workers);
 	notify("READY=1\nSTATUS=ready, listening on %.300s", addrs);
 	if (!ms->to_stderr) {
-		if ((fd = spawn_log()) == -1)
+		logsock_keep(&ms->logsock);
+		if ((fd = logsock_open()) == -1)
 			log_warn("syslog");
 		else
 			log_init("headscaled", fd, true, ms->verbose);
@@ -256,7 +257,7 @@ log_ok(const struct master *ms, char *why, size_t n)
 
 	if (ms->to_stderr)
 		return true;
-	if ((fd = spawn_log()) == -1) {
+	if ((fd = logsock_open()) == -1) {
 		(void)snprintf(why, n, "syslogd cannot be reached: %s (use -d, "
 		    "or log { target = \"stderr\" })", strerror(errno));
 		return false;

@@ -390,6 +390,16 @@ master_send_file(struct master *ms, struct proc *p, enum file_kind kind,
 }
 
 void
+master_send_log(struct master *ms, struct proc *p, int fd)
+{
+	struct msg m;
+
+	msg_init(&m, M_CFG_LOG);
+	m.fd = fd;
+	on_send(p, &m, ms);
+}
+
+void
 master_ops(struct master *ms, struct super_ops *ops)
 {
 	memset(ops, 0, sizeof(*ops));

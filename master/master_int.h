@@ -9,6 +9,7 @@
 #include "master/fetchdir.h"
 #include "master/files.h"
 #include "master/listen.h"
+#include "master/logsock.h"
 #include "master/master.h"
 #include "master/keypairs.h"
 #include "master/super.h"
@@ -42,6 +43,7 @@ struct master {
 	uint32_t		 last_epoch;	/* a number is used once */
 	uint8_t			 verbose;
 	bool			 to_stderr;	/* children's logs */
+	struct logsock		 logsock;
 	bool			 check;		/* -n: nothing is started */
 	/* Keys that exist, by bit of their FILE_ kind: never make one. */
 	unsigned int		 known;
@@ -65,6 +67,8 @@ void	master_reap(struct master *);
 /* Sends a descriptor (which moves) of a file to a worker. */
 void	master_send_file(struct master *, struct proc *, enum file_kind,
 	    uint32_t epoch, int fd);
+/* Likewise a log socket to any child that runs. */
+void	master_send_log(struct master *, struct proc *, int fd);
 
 /* What a child of that role gets of a configuration (master_conf.c). */
 void	master_configure(struct proc *, uint32_t epoch, void *arg);

@@ -205,6 +205,37 @@ send_news(struct proc *p, void *arg)
 }
 
 static void
+send_log(struct proc *p, void *arg)
+{
+	int fd;
+
+	if (proc_state(p) != PROC_RUN)
+		return;
+	if ((fd = logsock_open()) == -1)
+		log_warn("syslogd");
+	else
+		master_send_log(arg, p, fd);
+}
+
+/* Who is started from now on finds the new one by itself. */
+static void
+look_for_log(struct master *ms)
+{
+	struct logsock now = ms->logsock;
+	int fd;
+
+	if (ms->to_stderr || !logsock_is_new(&now))
+		return;
+	logsock_keep(&now);
+	if ((fd = logsock_open()) == -1)
+		return;		/* it is not there yet */
+	ms->logsock = now;
+	log_move(fd);
+	log_info("syslogd was started again");
+	super_each(ms->super, send_log, ms);
+}
+
+static void
 on_look(void *arg)
 {
 	struct master *ms = arg;
@@ -213,6 +244,7 @@ on_look(void *arg)
 	size_t i;
 
 	master_look(ms);
+	look_for_log(ms);
 	if (super_reloading(ms->super))
 		return;
 	n.master = ms;

@@ -1,5 +1,4 @@
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 
 #include <errno.h>
@@ -15,6 +14,7 @@
 #include "common/compat/compat.h"
 #include "common/log.h"
 #include "common/str.h"
+#include "master/logsock.h"
 #include "master/path.h"
 #include "master/spawn.h"
 #include "master/util.h"
@@ -158,27 +158,6 @@ spawn_pair(int fd[2])
 	    0, fd);
 }
 
-int
-spawn_log(void)
-{
-	struct sockaddr_un sun;
-	int fd, saved;
-
-	memset(&sun, 0, sizeof(sun));
-	sun.sun_family = AF_UNIX;
-	(void)strlcpy(sun.sun_path, _PATH_LOG, sizeof(sun.sun_path));
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd == -1)
-		return -1;
-	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1) {
-		saved = errno;
-		close(fd);
-		errno = saved;
-		return -1;
-	}
-	return fd;
-}
-
 /*
  * In the child, on our memory (vfork): async-signal-safe calls alone, nothing
  * is written but the own frame and *error, and nobody is there to report to.
@@ -262,7 +241,7 @@ run(const char *dir, enum role role, bool to_stderr, char **argv, int *cfg)
 		log_warn("socketpair");
 		return -1;
 	}
-	if (!to_stderr && (log = spawn_log()) == -1)
+	if (!to_stderr && (log = logsock_open()) == -1)
 		log_warn("%s: the log of %s goes to stderr", _PATH_LOG, name);
 	path = program(dir, role);
 	if ((pid = start(path, argv, fd[1], log)) == -1)

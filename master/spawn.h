@@ -43,8 +43,6 @@ struct spawn_as {
  */
 pid_t	 spawn_policyc(const char *dir, bool to_stderr, const struct spawn_as *,
 	    int *fd);
-/* A connected, non-blocking socket to syslogd; -1 with errno. */
-int	 spawn_log(void);
 /* Makes a pair of connected stream sockets, close-on-exec; 0 or -1. */
 int	 spawn_pair(int fd[2]);
 /* "exit 1", "signal 9": in a static buffer. */

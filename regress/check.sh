@@ -99,6 +99,7 @@ do_scenario() {
 	bash regress/scenario/hang.sh "$out" || rc=1
 	bash regress/scenario/stun.sh "$out" || rc=1
 	bash regress/scenario/counters.sh "$out" || rc=1
+	bash regress/scenario/syslog.sh "$out" || rc=1
 	bash regress/scenario/acme_pebble.sh "$out" || rc=1
 	# Both wait for most of the time.
 	bash regress/scenario/health.sh "$out" >"$log/health.log" 2>&1 &
