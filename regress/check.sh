@@ -87,8 +87,15 @@ do_rights() {
 	"$out/b/rights" "$out" || return 1
 }
 do_sim() {
-	timeout 1200 "$out/b/sim" -n "${SEEDS:-2000}" &&
-	timeout 300 "$out/b/sim" -r 25 && timeout 300 "$out/b/sim" -r 1 -f 80
+	local n=${SEEDS:-2000} half other rc=0
+	half=$((n / 2))
+	timeout 1200 "$out/b/sim" -n "$half" &
+	other=$!
+	timeout 1200 "$out/b/sim" -n $((n - half)) -f $((half + 1)) || rc=1
+	timeout 300 "$out/b/sim" -r 25 || rc=1
+	timeout 300 "$out/b/sim" -r 1 -f 80 || rc=1
+	wait $other || rc=1
+	return $rc
 }
 do_fuzz() { T=${T:-3} bash regress/fuzz/run.sh "$out-fuzz"; }
 do_ctl() { bash regress/scenario/ctl.sh "$out"; }
