@@ -38,7 +38,8 @@ block_new(struct arena *a, size_t n)
 	struct block *b;
 	size_t cap = n > BLOCK ? n : BLOCK;
 
-	b = xcalloc(1, sizeof(*b) + cap);
+	b = xmalloc(sizeof(*b) + cap);
+	memset(b, 0, sizeof(*b));
 	b->cap = cap;
 	if (n > BLOCK && a->top != NULL) {	/* the top has room left */
 		b->next = a->top->next;
@@ -89,7 +90,8 @@ arena_alloc(struct arena *a, size_t n)
 		b = block_new(a, n);
 	p = b->data + b->used;
 	b->used += n;
-	return p;
+	/* Now, not with the block: pages that nobody uses are never touched. */
+	return memset(p, 0, n);
 }
 
 void *

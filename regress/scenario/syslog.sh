@@ -53,17 +53,26 @@ said() { grep -q "$2" "$t/$1"; }	# said FILE REGEX
 
 syslogd first.log
 ok "a syslogd" within 50 ready
-config "$t/state"
+authority
+# With all kinds of processes.
+config "$t/state" \
+    "derp { server { enabled = true plain = true stun_listen = \"127.0.0.1:$(spare)\" }" \
+    'urls = { "https://127.0.0.1:1/map" } }' \
+    "fetch { allow = { \"127.0.0.0/8\" } ca_file = \"$t/ca.pem\" }"
 ok "a server in the background" "$bin/headscaled" -f "$t/conf"
 pid=$(cat "$t/pid")
 for p in keyd dbd; do
 	ok "$p logs" said first.log "headscaled-$p\[.*ready"
 done
+all=$(ps --ppid "$pid" -o pid= | sort)
+ok "a process of each kind runs" test "$(wc -w <<<"$all")" -eq 6
 syslogd second.log
 ok "another syslogd" within 50 ready
 ok "master finds it" within 100 said second.log 'headscaled\[.*syslogd was started again'
 ctl users add ann >/dev/null
 ok "dbd's lines reach it" within 20 said second.log 'headscaled-dbd\[.*request=CTL_USER_ADD'
+sleep 1
+ok "nobody died of it" test "$(ps --ppid "$pid" -o pid= | sort)" = "$all"
 kill -9 "$(children keyd)"
 ok "those of workers" within 50 said second.log 'headscaled-worker\[.*keyd is away'
 ok "those of a new keyd" within 50 said second.log 'headscaled-keyd\[.*ready public'
