@@ -50,13 +50,16 @@ folder(const char *path, mode_t mode, bool *made, char *why, size_t whylen)
 	return real != NULL;
 }
 
+/* As they are written: the one may not be there yet, nor the other. */
 static bool
 is_in(const char *path, const char *dir)
 {
 	size_t n = strlen(dir);
 
+	while (n > 1 && dir[n - 1] == '/')
+		n--;
 	return strncmp(path, dir, n) == 0 && path[n] == '/' &&
-	    strchr(path + n + 1, '/') == NULL;
+	    strchr(path + n + strspn(path + n, "/"), '/') == NULL;
 }
 
 /* In a folder that is there, or that the start makes. */
