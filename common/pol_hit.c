@@ -241,7 +241,8 @@ is_identity(const struct pol_sel *s)
 
 /*
  * policy.md 8 on the node v, which is b or the one who asks: of the
- * destinations only what v carries itself counts.
+ * destinations only what v carries itself counts.  "*" of a row with caps, of
+ * which nothing is sent (POL_TAILNET), is v's own.
  */
 static bool
 via_dst(const struct pol *p, const struct pol_row *r, const struct pol_hits *v,
@@ -257,7 +258,8 @@ via_dst(const struct pol *p, const struct pol_row *r, const struct pol_hits *v,
 		sel = r->dst[i].sel;
 		s = &p->sel[sel];
 		if (is_identity(s) ||
-		    !(s->inet ? v->exit : POL_HIT(v->by, sel))) {
+		    !(s->inet ? v->exit : POL_HIT(v->by, sel)) ||
+		    (s->kind == POL_TAILNET && v != b)) {
 			all = false;
 			continue;
 		}

@@ -271,8 +271,13 @@ compile_via(struct rulesay *w, uint32_t row, unsigned int n,
 		memset(&one, 0, sizeof(one));
 		resolve(w, s, &one);
 		if (!is_identity(s) && (s->inet ? is_exit(w, n) :
-		    routes_hit(w, &one, n)))
-			resolve(w, s, &out->dst);
+		    routes_hit(w, &one, n))) {
+			/* "*" with caps is not sent: it is the node's own. */
+			if (s->kind == POL_TAILNET)
+				add_node(w, &out->dst, n);
+			else
+				resolve(w, s, &out->dst);
+		}
 		free(one.v);
 	}
 	if (out->dst.n != 0)

@@ -310,8 +310,12 @@ class Tailnet:
                 if node.is_exit:
                     rows += self.resolve_dst(a)
                 continue
-            rows += [(ranges, s) for ranges, s in self.via_dst(g, a)
-                     if routes_hit(node, ranges)]
+            hit = [(ranges, s) for ranges, s in self.via_dst(g, a)
+                   if routes_hit(node, ranges)]
+            if a.kind == "any" and not g.ip:
+                # Open: nothing is sent, so it is nobody's but the node's.
+                hit = [((r,), s) for r, s in node.addresses() if hit]
+            rows += hit
         if not rows:
             return []
         ranges, strings = [r for r, _ in sources], srcips(sources)

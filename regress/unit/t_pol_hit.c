@@ -226,6 +226,18 @@ self_and_via(void **state)
 	    "\"via\":[\"tag:exit\"]}]}");
 	assert_true(visible(k, 0, 4));
 	assert_false(visible(k, 1, 4));
+	/* What is sent to who carries it reaches him; caps are not sent. */
+	compile(k, "{" OWNERS "\"grants\":[{\"src\":[\"a@example.com\","
+	    "\"tag:router\"],\"dst\":[\"*\"],\"ip\":[\"*\"],"
+	    "\"via\":[\"tag:router\"]}]}");
+	assert_true(visible(k, 0, 3));
+	assert_true(visible(k, 1, 3));
+	compile(k, "{" OWNERS "\"grants\":[{\"src\":[\"a@example.com\","
+	    "\"tag:router\"],\"dst\":[\"*\"],\"app\":"
+	    "{\"example.com/cap/x\":[]},\"via\":[\"tag:router\"]}]}");
+	assert_true(visible(k, 0, 3));
+	assert_false(visible(k, 1, 3));
+	assert_false(visible(k, 0, 1));
 	polkit_free(k);
 }
 

@@ -167,7 +167,8 @@ same_hits(const struct pol_hits *a, const struct pol_hits *b, size_t words)
 
 /*
  * What the row sends to b by way of a: only what a carries counts, and of
- * these only addresses (policy.md 8).
+ * these only addresses (policy.md 8).  "*" of a row with caps, of which nothing
+ * is sent (POL_TAILNET), is a's own.
  */
 static bool
 goes_by(const struct pol *p, const struct pol_row *row,
@@ -181,7 +182,8 @@ goes_by(const struct pol *p, const struct pol_row *row,
 		sel = row->dst[i].sel;
 		s = &p->sel[sel];
 		if (!sel_is_addr(s) ||
-		    !(s->inet ? a->exit : POL_HIT(a->by, sel))) {
+		    !(s->inet ? a->exit : POL_HIT(a->by, sel)) ||
+		    (s->kind == POL_TAILNET && a != b)) {
 			all = false;
 			continue;
 		}
