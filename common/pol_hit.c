@@ -232,32 +232,25 @@ hits_via(const struct pol_row *r, const struct pol_hits *h)
 	return false;
 }
 
-static bool
-is_identity(const struct pol_sel *s)
+bool
+sel_is_addr(const struct pol_sel *s)
 {
-	return s->kind == POL_USERS || s->kind == POL_TAG ||
-	    s->kind == POL_MEMBER || s->kind == POL_TAGGED;
+	return s->kind == POL_ANY || s->kind == POL_TAILNET ||
+	    s->kind == POL_RANGE;
 }
 
-/*
- * policy.md 8 on the node v, which is b or the one who asks: of the
- * destinations only what v carries itself counts.  "*" of a row with caps, of
- * which nothing is sent (POL_TAILNET), is v's own.
- */
-static bool
-via_dst(const struct pol *p, const struct pol_row *r, const struct pol_hits *v,
+bool
+hits_way(const struct pol *p, const struct pol_row *r, const struct pol_hits *v,
     const struct pol_hits *b)
 {
 	const struct pol_sel *s;
 	uint32_t i, sel;
 	bool all = true;
 
-	if (!hits_via(r, v))
-		return false;
 	for (i = 0; i < r->ndst; i++) {
 		sel = r->dst[i].sel;
 		s = &p->sel[sel];
-		if (is_identity(s) ||
+		if (!sel_is_addr(s) ||
 		    !(s->inet ? v->exit : POL_HIT(v->by, sel)) ||
 		    (s->kind == POL_TAILNET && v != b)) {
 			all = false;
@@ -298,7 +291,8 @@ reaches(const struct pol *p, const struct pol_row *r,
 	if (!hits_src(p, r->src, a))
 		return false;
 	if ((r->flags & POL_ROW_VIA) != 0)
-		return via_dst(p, r, b, b) || via_dst(p, r, a, b);
+		return (hits_via(r, b) && hits_way(p, r, b, b)) ||
+		    (hits_via(r, a) && hits_way(p, r, a, b));
 	return hits_dst(r, b);
 }
 

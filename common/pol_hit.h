@@ -80,6 +80,16 @@ bool	 hits_src_at(const struct pol *, uint32_t src, const struct pol_hits *);
 bool	 hits_dst(const struct pol_row *, const struct pol_hits *);
 /* It carries one of the row's via tags. */
 bool	 hits_via(const struct pol_row *, const struct pol_hits *);
+/*
+ * What a via row sends to b by way of v, who has one of its tags: of the
+ * destinations only what v carries counts, and of these only addresses
+ * (policy.md 8).  With b = v: to v itself, whom alone what is not sent
+ * reaches: "*" of a row with caps (POL_TAILNET).
+ */
+bool	 hits_way(const struct pol *, const struct pol_row *,
+	    const struct pol_hits *v, const struct pol_hits *b);
+/* It selects addresses, and not who has them. */
+bool	 sel_is_addr(const struct pol_sel *);
 
 /*
  * policy.md 10.1 for two nodes under all rows, self and via included.  Hits of

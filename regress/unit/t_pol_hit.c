@@ -199,6 +199,11 @@ who_sees_whom(void **state)
 	polkit_free(k);
 }
 
+#define VIA(src, dst, what, tag)	"{" OWNERS "\"grants\":[{\"src\":[" \
+	src "],\"dst\":[\"" dst "\"]," what ",\"via\":[\"" tag "\"]}]}"
+#define PORTS	"\"ip\":[\"*\"]"
+#define CAPS	"\"app\":{\"example.com/cap/x\":[]}"
+
 static void
 self_and_via(void **state)
 {
@@ -210,31 +215,25 @@ self_and_via(void **state)
 	assert_true(visible(k, 0, 5));
 	assert_false(visible(k, 0, 1));
 	assert_false(visible(k, 2, 3));
-	compile(k, "{" OWNERS "\"grants\":[{\"src\":[\"a@example.com\"],"
-	    "\"dst\":[\"10.33.0.0/24\"],\"ip\":[\"*\"],"
-	    "\"via\":[\"tag:router\"]}]}");
+	compile(k, VIA("\"a@example.com\"", "10.33.0.0/24", PORTS,
+	    "tag:router"));
 	assert_true(visible(k, 0, 3));
 	assert_false(visible(k, 1, 3));
 	/* Another tag: its node has no such route. */
-	compile(k, "{" OWNERS "\"grants\":[{\"src\":[\"a@example.com\"],"
-	    "\"dst\":[\"10.33.0.0/24\"],\"ip\":[\"*\"],"
-	    "\"via\":[\"tag:srv\"]}]}");
+	compile(k, VIA("\"a@example.com\"", "10.33.0.0/24", PORTS, "tag:srv"));
 	assert_false(visible(k, 0, 3));
 	assert_false(visible(k, 0, 2));
-	compile(k, "{" OWNERS "\"grants\":[{\"src\":[\"a@example.com\"],"
-	    "\"dst\":[\"autogroup:internet\"],\"ip\":[\"*\"],"
-	    "\"via\":[\"tag:exit\"]}]}");
+	compile(k, VIA("\"a@example.com\"", "autogroup:internet", PORTS,
+	    "tag:exit"));
 	assert_true(visible(k, 0, 4));
 	assert_false(visible(k, 1, 4));
 	/* What is sent to who carries it reaches him; caps are not sent. */
-	compile(k, "{" OWNERS "\"grants\":[{\"src\":[\"a@example.com\","
-	    "\"tag:router\"],\"dst\":[\"*\"],\"ip\":[\"*\"],"
-	    "\"via\":[\"tag:router\"]}]}");
+	compile(k, VIA("\"a@example.com\",\"tag:router\"", "*", PORTS,
+	    "tag:router"));
 	assert_true(visible(k, 0, 3));
 	assert_true(visible(k, 1, 3));
-	compile(k, "{" OWNERS "\"grants\":[{\"src\":[\"a@example.com\","
-	    "\"tag:router\"],\"dst\":[\"*\"],\"app\":"
-	    "{\"example.com/cap/x\":[]},\"via\":[\"tag:router\"]}]}");
+	compile(k, VIA("\"a@example.com\",\"tag:router\"", "*", CAPS,
+	    "tag:router"));
 	assert_true(visible(k, 0, 3));
 	assert_false(visible(k, 1, 3));
 	assert_false(visible(k, 0, 1));

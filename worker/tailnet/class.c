@@ -133,13 +133,6 @@ class_facts(const struct node *n, struct pol_node *pn, struct slice *tags,
 	pn->nroutes = n->nroutes;
 }
 
-bool
-sel_is_addr(const struct pol_sel *s)
-{
-	return s->kind == POL_ANY || s->kind == POL_TAILNET ||
-	    s->kind == POL_RANGE;
-}
-
 static unsigned int
 flags_of(const struct pol_hits *h)
 {
@@ -163,35 +156,6 @@ same_hits(const struct pol_hits *a, const struct pol_hits *b, size_t words)
 	return flags_of(a) == flags_of(b) &&
 	    memcmp(a->at, b->at, words * sizeof(*a->at)) == 0 &&
 	    memcmp(a->by, b->by, words * sizeof(*a->by)) == 0;
-}
-
-/*
- * What the row sends to b by way of a: only what a carries counts, and of
- * these only addresses (policy.md 8).  "*" of a row with caps, of which nothing
- * is sent (POL_TAILNET), is a's own.
- */
-static bool
-goes_by(const struct pol *p, const struct pol_row *row,
-    const struct pol_hits *a, const struct pol_hits *b)
-{
-	const struct pol_sel *s;
-	uint32_t i, sel;
-	bool all = true;
-
-	for (i = 0; i < row->ndst; i++) {
-		sel = row->dst[i].sel;
-		s = &p->sel[sel];
-		if (!sel_is_addr(s) ||
-		    !(s->inet ? a->exit : POL_HIT(a->by, sel)) ||
-		    (s->kind == POL_TAILNET && a != b)) {
-			all = false;
-			continue;
-		}
-		if (POL_HIT(b->at, sel) || POL_HIT(b->by, sel) ||
-		    (b->exit && (s->kind == POL_ANY || (a->exit && s->inet))))
-			return true;
-	}
-	return all && b->exit && (row->flags & POL_ROW_INET) != 0;
 }
 
 static void
@@ -218,7 +182,7 @@ class_rows(struct class *c)
 		if (hits_dst(row, &c->hits))
 			ROW_SET(c->dst, i);
 		if ((row->flags & POL_ROW_VIA) && hits_via(row, &c->hits) &&
-		    goes_by(p, row, &c->hits, &c->hits))
+		    hits_way(p, row, &c->hits, &c->hits))
 			ROW_SET(c->via, i);
 	}
 }
@@ -474,7 +438,7 @@ sees_via(const struct class *a, const struct class *b, uint32_t w)
 	uint32_t i;
 
 	for (i = 0; rows != 0; i++, rows >>= 1)
-		if ((rows & 1) != 0 && goes_by(p, &p->row[64 * w + i],
+		if ((rows & 1) != 0 && hits_way(p, &p->row[64 * w + i],
 		    &a->hits, &b->hits))
 			return true;
 	return false;

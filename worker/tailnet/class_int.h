@@ -109,8 +109,6 @@ void		 class_facts(const struct node *, struct pol_node *,
  * called after each change of owner, tags, addresses or approved routes.
  */
 bool		 class_place(struct replica *, struct node *);
-/* It selects addresses, and not who has them. */
-bool		 sel_is_addr(const struct pol_sel *);
 /*
  * What route k of the node alone hits, in by: initialized here, to be freed
  * with hits_free().

@@ -25,13 +25,6 @@ put_quoted(struct list *l, const char *t)
 	l->comma = true;
 }
 
-static bool
-is_identity(const struct pol_sel *s)
-{
-	return s->kind == POL_USERS || s->kind == POL_TAG ||
-	    s->kind == POL_MEMBER || s->kind == POL_TAGGED;
-}
-
 /* Inside of autogroup:internet (policy.md 4.6), if not part of it. */
 static bool
 in_internet(const struct pol_sel *s)
@@ -204,7 +197,7 @@ put_covered(struct maker *m, struct list *l, const struct pol_row *row,
 static bool
 has_nodes(const struct pol_row *row, const struct pol_sel *sel)
 {
-	return (row->flags & POL_ROW_SELF) != 0 || is_identity(sel);
+	return (row->flags & POL_ROW_SELF) != 0 || !sel_is_addr(sel);
 }
 
 /* One destination of a rule with ports. */
