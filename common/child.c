@@ -13,6 +13,8 @@
 
 #define CFG_FD		3
 #define BOOT_WAIT_US	(10 * US_PER_S)
+/* Octets for master that wait; a CFG_STAT has some 700. */
+#define STAT_QUEUE	4096
 #define WHY_LEN		sizeof(((struct m_cfg_staged *)NULL)->text)
 
 struct child {
@@ -23,7 +25,7 @@ struct child {
 	struct timer		 boot_due;
 	struct timer		 stat_due;
 	struct m_cfg_boot	 boot;
-	struct r_counters	 said;		/* to master */
+	struct m_cfg_stat	 said;		/* to master */
 	char			 dir[256];
 	bool			 booted;
 	bool			 ready;		/* CFG_READY is sent */
@@ -209,6 +211,24 @@ on_stat_due(void *arg)
 	c->stat_now = true;
 }
 
+/* A master that does not listen is not told ever more. */
+static void
+say_stat(struct child *c)
+{
+	struct msg m;
+
+	if (link_queued(c->cfg) > STAT_QUEUE) {
+		timer_in_s(&c->stat_due, 1);
+		return;
+	}
+	msg_init(&m, M_CFG_STAT);
+	c->ops->on_stat(&m.u.cfg_stat, c->arg);
+	if (memcmp(&m.u.cfg_stat, &c->said, sizeof(c->said)) == 0)
+		return;
+	memcpy(&c->said, &m.u.cfg_stat, sizeof(c->said));
+	link_send(c->cfg, &m);
+}
+
 /*
  * A turn is over, so counters may have moved.  Being asked for them is not
  * what moves them: else a process would wake up each second for itself.
@@ -218,7 +238,7 @@ stat_turn(struct child *c)
 {
 	if (c->stat_now) {
 		c->stat_now = false;
-		c->ops->on_stat(c, c->arg);
+		say_stat(c);
 	} else if (!timer_pending(&c->stat_due))
 		timer_in_s(&c->stat_due, 1);
 }
@@ -336,19 +356,6 @@ child_drop(const struct msg *m)
 {
 	if (m->fd != -1)
 		(void)close(m->fd);
-}
-
-void
-child_stat(struct child *c, const struct r_counters *now)
-{
-	struct msg m;
-
-	if (memcmp(now, &c->said, sizeof(*now)) == 0)
-		return;
-	c->said = *now;
-	msg_init(&m, M_CFG_STAT);
-	m.u.cfg_stat.counts = *now;
-	link_send(c->cfg, &m);
 }
 
 void

@@ -47,12 +47,12 @@ struct child_ops {
 	/* End of a turn (ev_run). */
 	void		(*on_turn)(void *arg);
 	/*
-	 * Time for child_stat(): once within a second of each turn since
-	 * on_start, at a whole one for all processes alike; a process to
-	 * which nothing happens is not woken for it.  NULL: nothing is
-	 * counted.
+	 * What is counted, for master: fills in what was zeroed.  Asked once
+	 * within a second of each turn since on_start, at a whole one for all
+	 * processes alike; one to which nothing happens is not woken for it.
+	 * What master knows is not said again.  NULL: nothing is counted.
 	 */
-	void		(*on_stat)(struct child *, void *arg);
+	void		(*on_stat)(struct m_cfg_stat *, void *arg);
 };
 
 /*
@@ -83,11 +83,6 @@ bool		 child_conf_came(uint32_t came, uint32_t epoch, char *why,
 		    size_t whylen);
 /* For on_cfg: a message that the role has no use for; closes its fd. */
 void		 child_drop(const struct msg *);
-/*
- * CFG_STAT with these counters, unless master knows them: the last ones sent
- * are remembered, at first all are 0.
- */
-void		 child_stat(struct child *, const struct r_counters *);
 /* setproctitle(3) with the role's name in front. */
 void		 child_title(struct child *, const char *, ...)
 		    __attribute__((__format__(printf, 2, 3)));

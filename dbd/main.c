@@ -306,13 +306,12 @@ on_pause_over(void *arg)
 	ev_fd_want(dm->ctl_ev, EV_F_READ);
 }
 
-/* Only what changed. */
 static void
-on_stat(struct child *c, void *arg)
+on_stat(struct m_cfg_stat *to, void *arg)
 {
 	struct dbd_main *dm = arg;
 
-	child_stat(c, dbd_counters(dm->core));
+	to->counts = *dbd_counters(dm->core);
 }
 
 /* What master says. */

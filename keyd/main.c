@@ -286,13 +286,12 @@ take_file(struct keyd_main *km, const struct msg *m)
 	(void)close(m->fd);
 }
 
-/* Only what changed. */
 static void
-on_stat(struct child *c, void *arg)
+on_stat(struct m_cfg_stat *to, void *arg)
 {
 	struct keyd_main *km = arg;
 
-	child_stat(c, keyd_counters(km->core));
+	to->counts = *keyd_counters(km->core);
 }
 
 static void

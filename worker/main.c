@@ -36,7 +36,7 @@ struct worker {
 	bool		 paused;
 	uint64_t	 pauses;
 	bool		 stopping;
-	struct m_cfg_stat last;
+	uint32_t	 shown;		/* streams in the title */
 };
 
 static void
@@ -79,28 +79,21 @@ stat_counts(const struct worker *w, struct r_counters *to)
 		stat_relay(relay_counters(r), to);
 }
 
-/* Only what changed: status and master's CFG_SLOT. */
+/* For status, and for master's CFG_SLOT. */
 static void
-on_stat(struct child *c, void *arg)
+on_stat(struct m_cfg_stat *to, void *arg)
 {
 	struct worker *w = arg;
-	struct m_cfg_stat s;
-	struct msg m;
 	uint32_t open;
 
-	memset(&s, 0, sizeof(s));	/* octets between members, too */
-	net_count(control_net(w->control), &s.sessions, &open, &s.conns);
-	s.streams = control_streams(w->control);
-	s.paused = w->paused;
-	stat_counts(w, &s.counts);
-	if (memcmp(&s, &w->last, sizeof(s)) == 0)
+	net_count(control_net(w->control), &to->sessions, &open, &to->conns);
+	to->streams = control_streams(w->control);
+	to->paused = w->paused;
+	stat_counts(w, &to->counts);
+	if (to->streams == w->shown)
 		return;
-	if (s.streams != w->last.streams)
-		child_title(c, "worker %u: %u streams", w->slot, s.streams);
-	memcpy(&w->last, &s, sizeof(s));
-	msg_init(&m, M_CFG_STAT);
-	m.u.cfg_stat = s;
-	link_send(child_cfg(c), &m);
+	w->shown = to->streams;
+	child_title(w->child, "worker %u: %u streams", w->slot, w->shown);
 }
 
 /*

@@ -226,15 +226,11 @@ plain_cfg(struct child *c, const struct msg *m, void *tag, void *arg)
 }
 
 static void
-plain_stat(struct child *c, void *arg)
+plain_stat(struct m_cfg_stat *to, void *arg)
 {
-	struct r_counters now;
-
 	(void)arg;
 	seen->stats++;
-	memset(&now, 0, sizeof(now));
-	now.stun_answered = seen->others;
-	child_stat(c, &now);
+	to->counts.stun_answered = seen->others;
 }
 
 static bool

@@ -162,23 +162,16 @@ put_limits(struct stun_main *sm)
 	stun_limit(sm->core, sm->staged.source_rate, sm->staged.source_burst);
 }
 
-/* Only what changed. */
 static void
-on_stat(struct child *c, void *arg)
+on_stat(struct m_cfg_stat *to, void *arg)
 {
 	struct stun_main *sm = arg;
 	const struct stun_counts *now = stun_counts(sm->core);
-	struct r_counters to;
 
-	/* A master that does not listen would fill the memory that is left. */
-	if (link_queued(child_cfg(sm->child)) != 0)
-		return;
-	memset(&to, 0, sizeof(to));
-	to.stun_answered = now->answered;
-	to.stun_malformed = now->malformed;
-	to.stun_sources = now->sources;
-	to.stun_limited = now->limited;
-	child_stat(c, &to);
+	to->counts.stun_answered = now->answered;
+	to->counts.stun_malformed = now->malformed;
+	to->counts.stun_sources = now->sources;
+	to->counts.stun_limited = now->limited;
 }
 
 static void
