@@ -9,27 +9,6 @@
 #include "common/compat/compat.h"
 #include "master/logsock.h"
 
-int
-logsock_open(void)
-{
-	struct sockaddr_un sun;
-	int fd, saved;
-
-	memset(&sun, 0, sizeof(sun));
-	sun.sun_family = AF_UNIX;
-	(void)strlcpy(sun.sun_path, _PATH_LOG, sizeof(sun.sun_path));
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd == -1)
-		return -1;
-	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1) {
-		saved = errno;
-		close(fd);
-		errno = saved;
-		return -1;
-	}
-	return fd;
-}
-
 static bool
 look(struct logsock *l)
 {
@@ -43,6 +22,32 @@ look(struct logsock *l)
 	return true;
 }
 
+int
+logsock_open(struct logsock *l)
+{
+	struct logsock now = { 0 };
+	struct sockaddr_un sun;
+	int fd, saved;
+
+	memset(&sun, 0, sizeof(sun));
+	sun.sun_family = AF_UNIX;
+	(void)strlcpy(sun.sun_path, _PATH_LOG, sizeof(sun.sun_path));
+	/* Before it is opened: one that comes between is found later. */
+	(void)look(&now);
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd == -1)
+		return -1;
+	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1) {
+		saved = errno;
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	if (l != NULL)
+		*l = now;
+	return fd;
+}
+
 bool
 logsock_is_new(const struct logsock *l)
 {
@@ -51,10 +56,4 @@ logsock_is_new(const struct logsock *l)
 	return look(&now) && (now.dev != l->dev || now.ino != l->ino ||
 	    now.made.tv_sec != l->made.tv_sec ||
 	    now.made.tv_nsec != l->made.tv_nsec);
-}
-
-void
-logsock_keep(struct logsock *l)
-{
-	(void)look(l);
 }

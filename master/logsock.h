@@ -14,14 +14,9 @@ struct logsock {
 	struct timespec	 made;
 };
 
-/* Connected and non-blocking; -1 with errno. */
-int	 logsock_open(void);
-/* True if there is one and it is not the one that was kept. */
+/* Connected and non-blocking; it says which one (NULL: no).  -1 with errno. */
+int	 logsock_open(struct logsock *);
+/* True if there is one, and another than this. */
 bool	 logsock_is_new(const struct logsock *);
-/*
- * Keeps the one that is there, if any.  To be called before it is opened: one
- * that comes between is opened twice, and not missed.
- */
-void	 logsock_keep(struct logsock *);
 
 #endif

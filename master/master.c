@@ -141,8 +141,7 @@ master_serving(void *arg)
 	setproctitle("master: %u workers", ms->conf->workers);
 	notify("READY=1\nSTATUS=ready, listening on %.300s", addrs);
 	if (!ms->to_stderr) {
-		logsock_keep(&ms->logsock);
-		if ((fd = logsock_open()) == -1)
+		if ((fd = logsock_open(&ms->logsock)) == -1)
 			log_warn("syslog");
 		else
 			log_init("headscaled", fd, true, ms->verbose);
@@ -192,7 +191,8 @@ keys_check(const struct conf *conf, char *why, size_t n)
 	size_t i;
 
 	for (i = 0; i < NITEMS(paths); i++)
-		if (paths[i] != NULL && !key_check(paths[i], why, n))
+		if (paths[i] != NULL && (!key_check(paths[i], why, n) ||
+		    !place_check(conf, paths[i], why, n)))
 			return false;
 	return true;
 }
@@ -257,7 +257,7 @@ log_ok(const struct master *ms, char *why, size_t n)
 
 	if (ms->to_stderr)
 		return true;
-	if ((fd = logsock_open()) == -1) {
+	if ((fd = logsock_open(NULL)) == -1) {
 		(void)snprintf(why, n, "syslogd cannot be reached: %s (use -d, "
 		    "or log { target = \"stderr\" })", strerror(errno));
 		return false;

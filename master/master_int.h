@@ -43,7 +43,7 @@ struct master {
 	uint32_t		 last_epoch;	/* a number is used once */
 	uint8_t			 verbose;
 	bool			 to_stderr;	/* children's logs */
-	struct logsock		 logsock;
+	struct logsock		 logsock;	/* ours and theirs */
 	bool			 check;		/* -n: nothing is started */
 	/* Keys that exist, by bit of their FILE_ kind: never make one. */
 	unsigned int		 known;

@@ -211,7 +211,7 @@ send_log(struct proc *p, void *arg)
 
 	if (proc_state(p) != PROC_RUN)
 		return;
-	if ((fd = logsock_open()) == -1)
+	if ((fd = logsock_open(NULL)) == -1)
 		log_warn("syslogd");
 	else
 		master_send_log(arg, p, fd);
@@ -221,15 +221,11 @@ send_log(struct proc *p, void *arg)
 static void
 look_for_log(struct master *ms)
 {
-	struct logsock now = ms->logsock;
 	int fd;
 
-	if (ms->to_stderr || !logsock_is_new(&now))
+	if (ms->to_stderr || !logsock_is_new(&ms->logsock) ||
+	    (fd = logsock_open(&ms->logsock)) == -1)
 		return;
-	logsock_keep(&now);
-	if ((fd = logsock_open()) == -1)
-		return;		/* it is not there yet */
-	ms->logsock = now;
 	log_move(fd);
 	log_info("syslogd was started again");
 	super_each(ms->super, send_log, ms);

@@ -62,12 +62,12 @@ is_in(const char *path, const char *dir)
 	    strchr(path + n + strspn(path + n, "/"), '/') == NULL;
 }
 
-/* In a folder that is there, or that the start makes. */
-static bool
-parent_check(const char *path, const struct conf_files *f, char *why,
+bool
+place_check(const struct conf *conf, const char *path, char *why,
     size_t whylen)
 {
-	return is_in(path, f->run_dir) || is_in(path, f->state_dir) ||
+	return is_in(path, conf->files.run_dir) ||
+	    is_in(path, conf->files.state_dir) ||
 	    path_parent_ok(path, why, whylen);
 }
 
@@ -76,10 +76,6 @@ dirs_check(const struct conf *conf, char *why, size_t whylen)
 {
 	const struct conf_files *f = &conf->files;
 	const char *dirs[] = { f->run_dir, f->state_dir, f->chroot };
-	const char *files[] = {
-		f->pid_file, f->control_socket, f->noise_key, f->derp_key,
-		f->acme_account, f->acme_key
-	};
 	bool missing;
 	char *real;
 	size_t i;
@@ -88,14 +84,11 @@ dirs_check(const struct conf *conf, char *why, size_t whylen)
 		real = path_check(dirs[i], PATH_DIR, &missing, why, whylen);
 		free(real);
 		if (real == NULL && (!missing ||
-		    !parent_check(dirs[i], f, why, whylen)))
+		    !place_check(conf, dirs[i], why, whylen)))
 			return false;
 	}
-	for (i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-		if (files[i] != NULL &&
-		    !parent_check(files[i], f, why, whylen))
-			return false;
-	return true;
+	return place_check(conf, f->pid_file, why, whylen) &&
+	    place_check(conf, f->control_socket, why, whylen);
 }
 
 bool

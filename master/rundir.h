@@ -10,11 +10,14 @@
 #include "master/users.h"
 
 /*
- * For a check: makes nothing.  Every folder is safe or can be made, and every
- * file of ours has a folder to be made in.  False with the reason, as all of
+ * For a check: makes nothing.  Every folder is safe or can be made, and the
+ * pid file and the control socket have one.  False with the reason, as all of
  * them.
  */
 bool	 dirs_check(const struct conf *, char *why, size_t whylen);
+/* A file can be made there: its folder is safe, or one that the start makes. */
+bool	 place_check(const struct conf *, const char *path, char *why,
+	    size_t whylen);
 /*
  * Makes what is missing of the run folder (0750, the group's), and checks it.
  */

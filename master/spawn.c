@@ -241,7 +241,7 @@ run(const char *dir, enum role role, bool to_stderr, char **argv, int *cfg)
 		log_warn("socketpair");
 		return -1;
 	}
-	if (!to_stderr && (log = logsock_open()) == -1)
+	if (!to_stderr && (log = logsock_open(NULL)) == -1)
 		log_warn("%s: the log of %s goes to stderr", _PATH_LOG, name);
 	path = program(dir, role);
 	if ((pid = start(path, argv, fd[1], log)) == -1)

@@ -58,6 +58,9 @@ struct tls	*tls_ref(struct tls *);
  */
 int		 tls_add(struct tls *, unsigned int number, const char *pem,
 		    size_t n, const char *name, char *why, size_t len);
+/* The same of a single one in DER (KEY_CERT). */
+int		 tls_add_der(struct tls *, unsigned int number, const void *der,
+		    size_t n, char *why, size_t len);
 /*
  * What an administrator should know of its dates at a wall time (Unix
  * seconds): that it has expired, does so within 2 days, or is not valid yet.
@@ -65,9 +68,6 @@ int		 tls_add(struct tls *, unsigned int number, const char *pem,
  */
 bool		 tls_is_aged(const struct tls *, unsigned int number,
 		    int64_t now, char *text, size_t len);
-/* tls_add() of a single one in DER (KEY_CERT). */
-int		 tls_add_der(struct tls *, unsigned int number, const void *der,
-		    size_t n, char *why, size_t len);
 /* Takes the certificate of this number out again; none is fine. */
 void		 tls_del(struct tls *, unsigned int number);
 /*

@@ -133,14 +133,24 @@ arm(const struct tls *t, struct cert *c, bool acme)
 	return ok ? NULL : "the certificate can't be used";
 }
 
+/* Where the one of this number is; ncerts: nowhere. */
+static unsigned int
+find(const struct tls *t, unsigned int number)
+{
+	unsigned int i;
+
+	for (i = 0; i < t->ncerts && t->certs[i].number != number; i++)
+		;
+	return i;
+}
+
 static const char *
 place(struct tls *t, struct cert *c)
 {
 	const char *why;
 	unsigned int i;
 
-	for (i = 0; i < t->ncerts && t->certs[i].number != c->number; i++)
-		;
+	i = find(t, c->number);
 	if (i == TLS_CERTS)
 		why = "too many certificates";
 	else if ((why = arm(t, c, false)) == NULL) {
@@ -161,9 +171,7 @@ tls_del(struct tls *t, unsigned int number)
 {
 	unsigned int i;
 
-	for (i = 0; i < t->ncerts && t->certs[i].number != number; i++)
-		;
-	if (i == t->ncerts)
+	if ((i = find(t, number)) == t->ncerts)
 		return;
 	cert_free(&t->certs[i]);
 	t->ncerts--;
@@ -292,6 +300,28 @@ tls_add(struct tls *t, unsigned int number, const char *pem, size_t n,
 	return -1;
 }
 
+int
+tls_add_der(struct tls *t, unsigned int number, const void *der, size_t n,
+    char *why, size_t len)
+{
+	struct cert c = { .number = number };
+	const char *text = "the certificate is broken";
+	const unsigned char *p = der;
+
+	c.leaf = X509_new_ex(sigprov_lib(t->sigprov), NULL);
+	if (c.leaf != NULL && n <= LONG_MAX &&
+	    d2i_X509(&c.leaf, &p, (long)n) != NULL &&
+	    p == (const unsigned char *)der + n)
+		text = place(t, &c);
+	else
+		cert_free(&c);
+	ERR_clear_error();
+	if (text == NULL)
+		return 0;
+	snprintf(why, len, "%s", text);
+	return -1;
+}
+
 static void
 say_when(const char *what, const ASN1_TIME *at, char *text, size_t len)
 {
@@ -316,13 +346,10 @@ tls_is_aged(const struct tls *t, unsigned int number, int64_t now, char *text,
 	const ASN1_TIME *from, *until;
 	unsigned int i;
 
-	for (i = 0; i < t->ncerts && t->certs[i].number != number; i++)
-		;
-	if (i == t->ncerts)
+	if ((i = find(t, number)) == t->ncerts)
 		return false;
 	from = X509_get0_notBefore(t->certs[i].leaf);
 	until = X509_get0_notAfter(t->certs[i].leaf);
-	/* Both count an equal time as past. */
 	if (X509_cmp_time(until, &today) < 0)
 		say_when("has expired on", until, text, len);
 	else if (X509_cmp_time(from, &today) > 0)
@@ -332,28 +359,6 @@ tls_is_aged(const struct tls *t, unsigned int number, int64_t now, char *text,
 	else
 		return false;
 	return true;
-}
-
-int
-tls_add_der(struct tls *t, unsigned int number, const void *der, size_t n,
-    char *why, size_t len)
-{
-	struct cert c = { .number = number };
-	const char *text = "the certificate is broken";
-	const unsigned char *p = der;
-
-	c.leaf = X509_new_ex(sigprov_lib(t->sigprov), NULL);
-	if (c.leaf != NULL && n <= LONG_MAX &&
-	    d2i_X509(&c.leaf, &p, (long)n) != NULL &&
-	    p == (const unsigned char *)der + n)
-		text = place(t, &c);
-	else
-		cert_free(&c);
-	ERR_clear_error();
-	if (text == NULL)
-		return 0;
-	snprintf(why, len, "%s", text);
-	return -1;
 }
 
 /* The meta certificate. */
